@@ -1,0 +1,259 @@
+"""What every analysis hands back: a frozen record that can show itself.
+
+A result holds numbers and label keys, never prose, so one record serves a
+notebook in Chinese, a page in English and a service that reads JSON.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from datetime import date, datetime
+from html import escape
+from math import isfinite
+from typing import TYPE_CHECKING, Literal
+
+from growth.labels import has, label
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from growth.labels import Lang
+
+__all__ = ["Cell", "Estimate", "Notice", "Result", "plain", "show"]
+
+Cell = str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A remark on a result; `args` fill the `{}` fields of label `notice.<code>`."""
+
+    code: str
+    severity: Literal["info", "warning"] = "warning"
+    args: tuple[tuple[str, Cell], ...] = ()
+
+    def to_dict(self) -> dict[str, object]:
+        """Return plain values only, `args` as a mapping."""
+        return {"code": self.code, "severity": self.severity, "args": dict(self.args)}
+
+    def words(self, lang: Lang | None = None) -> str:
+        """Return the remark for people, fields filled, not escaped."""
+        filled = {name: show(value) for name, value in self.args}
+        return label(f"notice.{self.code}", lang, **filled)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """One number with its uncertainty, in the form every readout stores.
+
+    Parameters
+    ----------
+    key : str
+        Dotted name, stable over runs: ``pay_rate.lift``.
+    by : tuple of (str, str)
+        What it is about, as name-value pairs: ``(("arm", "B"),)``.
+    value : float or None
+        The estimate; None if it cannot be computed.
+    se, lo, hi : float or None
+        Standard error and interval ends, in the unit of `value`; lo <= value <= hi.
+    level : float or None
+        Coverage of the interval, in (0, 1).
+    p_value : float or None
+        Two-sided p-value, in [0, 1].
+    n : int or None
+        Units it rests on.
+    unit : str
+        ``ratio`` (a relative change), ``share`` (0..1), ``fen``, ``count``, ``ms``.
+    method : str
+        The method's name: ``welch``, ``lin_hc2``.
+    """
+
+    key: str
+    by: tuple[tuple[str, str], ...] = ()
+    value: float | None = None
+    se: float | None = None
+    lo: float | None = None
+    hi: float | None = None
+    level: float | None = None
+    p_value: float | None = None
+    n: int | None = None
+    unit: str = ""
+    method: str = ""
+
+    def to_dict(self) -> dict[str, object]:
+        """Return plain values only, `by` as a mapping."""
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {name: plain(value) for name, value in values.items()} | {
+            "by": dict(self.by)
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result(ABC):
+    """Base of every result; holds label keys and numbers, never prose."""
+
+    notices: tuple[Notice, ...] = field(default=())
+
+    @property
+    @abstractmethod
+    def verdict(self) -> str:
+        """Label key of the one-line conclusion; less its last part, of the question."""
+
+    @abstractmethod
+    def rows(self) -> list[dict[str, Cell]]:
+        """Return the result as tidy rows, one observation each; perhaps none."""
+
+    def estimates(self) -> tuple[Estimate, ...]:
+        """Return the numbers a history follows, in a stable order; perhaps none."""
+        return ()
+
+    def to_dict(self) -> dict[str, object]:
+        """Return plain values only, ready for ``json.dumps(..., allow_nan=False)``."""
+        values = {item.name: plain(getattr(self, item.name)) for item in fields(self)}
+        return {"verdict": self.verdict, **values}
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return `rows` as a pandas frame (pandas is imported only here)."""
+        import pandas as pd
+
+        return pd.DataFrame(self.rows())
+
+    def to_html(self, lang: Lang | None = None) -> str:
+        """Render verdict, figures, table and remarks; every value is escaped.
+
+        Parameters
+        ----------
+        lang : {"en", "zh"}, optional
+            The language; the current one if omitted.
+
+        Returns
+        -------
+        str
+            One ``<section class="growth-card">``, without script or outside request.
+        """
+        figures = " · ".join(
+            f"{escape(_column(item.name, lang))} {escape(show(value))}"
+            for item in fields(self)
+            if isinstance(value := getattr(self, item.name), Cell)
+        )
+        notes = "".join(
+            f'<li class="{notice.severity}">{escape(notice.words(lang))}</li>'
+            for notice in self.notices
+        )
+        return (
+            '<section class="growth-card">'
+            f"<p><strong>{escape(label(self.verdict, lang))}</strong></p>"
+            + (f"<p>{figures}</p>" if figures else "")
+            + self._table(lang)
+            + (f"<ul>{notes}</ul>" if notes else "")
+            + "</section>"
+        )
+
+    def _table(self, lang: Lang | None) -> str:
+        if not (rows := self.rows()):
+            return ""
+        caption = label(self.verdict.rpartition(".")[0], lang)
+        head = "".join(
+            f'<th scope="col">{escape(_column(name, lang))}</th>' for name in rows[0]
+        )
+        body = "".join(
+            f'<tr><th scope="row">{first}</th>'
+            + "".join(f"<td>{cell}</td>" for cell in rest)
+            + "</tr>"
+            for first, *rest in ([escape(show(v)) for v in r.values()] for r in rows)
+        )
+        return (
+            f"<table><caption>{escape(caption)}</caption>"
+            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        )
+
+    def _repr_html_(self) -> str:
+        return self.to_html()
+
+
+def _column(name: str, lang: Lang | None) -> str:
+    """Return a column's words; a column named by the user keeps its name."""
+    key = f"column.{name}"
+    return label(key, lang) if has(key) else name
+
+
+def plain(value: object) -> object:  # noqa: C901, PLR0911  (one case a type)
+    """Turn a result's value into what JSON can hold.
+
+    Parameters
+    ----------
+    value : object
+        A scalar, date, mapping, sequence, set, dataclass or NumPy scalar.
+
+    Returns
+    -------
+    object
+        None, bool, int, float, str, list or dict. Dates become ISO text; tuples,
+        sets (sorted) become lists; NumPy scalars become Python's.
+
+    Raises
+    ------
+    ValueError
+        On NaN or infinity: a result must say None and why (a defect of ours).
+    TypeError
+        On anything else.
+    """
+    match value:
+        case None | bool() | str():
+            return value
+        case int():
+            return int(value)
+        case float():
+            if not isfinite(value):
+                msg = f"a result holds {value}; it must hold None and a notice"
+                raise ValueError(msg)
+            return float(value)
+        case datetime() | date():
+            return value.isoformat()
+        case Mapping():
+            return {str(name): plain(item) for name, item in value.items()}
+        case tuple() | list():
+            return [plain(item) for item in value]
+        case set() | frozenset():
+            return sorted((plain(item) for item in value), key=str)
+        case Notice() | Estimate() | Result():
+            return value.to_dict()
+        case _ if is_dataclass(value):
+            return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
+        case _ if callable(item := getattr(value, "item", None)):
+            return plain(item())
+        case _ if callable(listed := getattr(value, "tolist", None)):
+            return plain(listed())
+    msg = f"a result holds a {type(value).__name__}; it must hold plain values"
+    raise TypeError(msg)
+
+
+def show(value: Cell) -> str:
+    """Write a value for people: .0074 stays visible, 12345.6 gets its comma.
+
+    Parameters
+    ----------
+    value : str, int, float, bool or None
+        A cell of a result.
+
+    Returns
+    -------
+    str
+        Not escaped. None is an en dash; a negative number has a real minus sign.
+    """
+    match value:
+        case None:
+            return "–"
+        case bool():
+            return "✓" if value else "✗"
+        case float() if 0 < abs(value) < 1:
+            return f"{value:.3g}".replace("-", "−")
+        case float() if value.is_integer() and abs(value) < 1e15:
+            return f"{value:,.0f}".replace("-", "−")
+        case float():
+            return f"{value:,.1f}".replace("-", "−")
+        case int():
+            return f"{value:,}".replace("-", "−")
+    return value
