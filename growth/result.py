@@ -222,8 +222,6 @@ def plain(value: object) -> object:  # noqa: C901, PLR0911  (one case a type)
             return value.to_dict()
         case _ if is_dataclass(value):
             return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
-        case _ if callable(item := getattr(value, "item", None)):
-            return plain(item())
         case _ if callable(listed := getattr(value, "tolist", None)):
             return plain(listed())
     msg = f"a result holds a {type(value).__name__}; it must hold plain values"
