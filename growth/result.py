@@ -179,7 +179,7 @@ def _column(name: str, lang: Lang | None) -> str:
     return label(key, lang) if has(key) else name
 
 
-def plain(value: object) -> object:  # noqa: C901, PLR0911  (one case a type)
+def plain(value: object) -> object:  # noqa: PLR0911  (one case a type)
     """Turn a result's value into what JSON can hold.
 
     Parameters

@@ -1,0 +1,354 @@
+"""The `growth` command: thin words around functions of the package.
+
+Results go to stdout, everything else to stderr. A fault is told in one line,
+without a traceback; a traceback means a defect of ours, and exit code 1.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from growth import __version__
+from growth.errors import GrowthError, ParameterError, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import date
+
+    from growth.result import Result
+
+__all__ = ["main"]
+
+USAGE: Final = 2  # a parameter, a name or a table is wrong: correct and repeat
+FAILED: Final = 3  # it ran, and what it found is a failure
+STORE: Final = 8  # a result could not be kept
+INTERRUPTED: Final = 130
+PATIENCE: Final = 2.0  # seconds before work shows that it goes on
+BEAT: Final = 10.0  # seconds between lines where there is no terminal
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        What follows the command's name; the process's own if omitted.
+
+    Returns
+    -------
+    int
+        The exit code.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = root.main(given, prog_name="growth", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return USAGE
+    except click.UsageError as error:
+        _tell(ParameterError(_usage(error), code="usage"), as_json="--json" in given)
+        return USAGE
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    return code if isinstance(code, int) else 0
+
+
+def _usage(error: click.UsageError) -> str:
+    path = error.ctx.command_path if error.ctx else "growth"
+    return f"{path}: {error.format_message()} {path} --help lists what it takes."
+
+
+class Told(click.Command):
+    """A command whose faults are told without a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401
+        """Run it; turn an error of the package into words and an exit code."""
+        try:
+            return super().invoke(ctx)
+        except GrowthError as error:
+            _tell(error, as_json=bool(ctx.params.get("as_json")))
+            ctx.exit(STORE if isinstance(error, StoreError) else USAGE)
+
+
+class Group(click.Group):
+    """A group whose commands are `Told`."""
+
+    command_class = Told
+    group_class = type
+
+
+def _tell(error: GrowthError, *, as_json: bool) -> None:
+    """Write an error to stderr, every fault of it."""
+    faults = getattr(error, "faults", ())
+    if as_json:
+        told = [fault._asdict() for fault in faults] or [
+            {"code": error.code, "message": str(error)}
+        ]
+        click.echo(_dump(told), err=True)
+        return
+    for fault in faults:
+        hint = f" {fault.hint}" if fault.hint else ""
+        click.echo(f"error[{fault.code}] {fault.name} is {fault.seen}.{hint}", err=True)
+        click.echo(f"  it must be {fault.expected}", err=True)
+    if not faults:
+        click.echo(f"error[{error.code}] {error}", err=True)
+
+
+def _dump(value: object) -> str:
+    return json.dumps(value, allow_nan=False, ensure_ascii=False, indent=2)
+
+
+def _grid(rows: Sequence[Mapping[str, object]]) -> str:
+    """Return rows as columns of text."""
+    from growth.result import show
+
+    if not rows:
+        return ""
+    cells = [list(rows[0])]
+    cells += [[show(value) for value in row.values()] for row in rows]  # type: ignore[arg-type]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = ("  ".join(map(str.ljust, line, widths)).rstrip() for line in cells)
+    return "\n".join(lines)
+
+
+def _report(result: Result, *, as_json: bool) -> None:
+    """Write a result to stdout, its verdict first."""
+    from growth.labels import label
+
+    if as_json:
+        click.echo(_dump(result.to_dict()))
+        return
+    click.echo(label(result.verdict))
+    if rows := result.rows():
+        click.echo(_grid(rows))
+    for notice in result.notices:
+        click.echo(f"{notice.severity}: {notice.words()}")
+
+
+@contextmanager
+def _busy(words: str, *, quiet: bool) -> Iterator[None]:
+    """Show on stderr, from the third second on, that work goes on."""
+    done = threading.Event()
+
+    def show() -> None:
+        from tqdm import tqdm
+
+        if done.wait(PATIENCE):
+            return
+        if not sys.stderr.isatty():
+            click.echo(f"{words} ...", err=True)
+            spent = PATIENCE
+            while not done.wait(BEAT):
+                spent += BEAT
+                click.echo(f"{words} ... {spent:.0f}s", err=True)
+            return
+        layout = "{desc} {elapsed} {bar:20}"
+        with tqdm(total=0, desc=words, bar_format=layout, leave=False) as bar:
+            while not done.wait(0.5):
+                bar.refresh()
+
+    shower = threading.Thread(target=show, daemon=True)
+    if not quiet:
+        shower.start()
+    try:
+        yield
+    finally:
+        done.set()
+        if not quiet:
+            shower.join()
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+quiet = click.option("--quiet", "-q", is_flag=True, help="No progress, no remarks.")
+
+
+def _names(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Complete a readout's name."""
+    from growth.readout import catalog
+
+    return [name for name in catalog.names() if name.startswith(incomplete)]
+
+
+def _pairs(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the name of a parameter, or its choices, of the readout named before."""
+    from growth.readout import catalog
+
+    readout = ctx.params.get("name")
+    if readout not in catalog.names():
+        return []
+    words = [
+        f"{field.name}={choice}"
+        for field in catalog.get(readout).fields
+        for choice in field.choices or ("",)
+    ]
+    return [word for word in words if word.startswith(incomplete)]
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="growth")
+def root() -> None:
+    """Growth experiments: data in, a readout one can trust out."""
+
+
+@root.command()
+@as_json
+@click.pass_context
+def doctor(ctx: click.Context, *, as_json: bool) -> None:
+    """Tell what this machine has: versions, fonts, Chromium, Java, the key."""
+    from growth.doctor import examine
+
+    found = examine()
+    _report(found, as_json=as_json)
+    ctx.exit(FAILED if found.verdict == "doctor.broken" else 0)
+
+
+@root.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print a script for SHELL; try: eval "$(growth completion bash)"."""
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    assert found is not None
+    click.echo(found(root, {}, "growth", "_GROWTH_COMPLETE").source())
+
+
+@root.command()
+@click.argument("out", default="data/sample")
+@click.option("--users", default=20_000, show_default=True, help="People in it.")
+@click.option("--days", default=60, show_default=True, help="Days of events.")
+@click.option("--seed", default=20_260_301, show_default=True, help="Same, same data.")
+@quiet
+@as_json
+def sample(
+    out: str, *, users: int, days: int, seed: int, quiet: bool, as_json: bool
+) -> None:
+    """Write a sample merchant, with known truth, to the folder OUT."""
+    from growth import synth
+
+    with _busy(f"writing the sample to {out}", quiet=quiet):
+        report = synth.sample(out, users=users, days=days, seed=seed)
+    _report(report, as_json=as_json)
+
+
+@root.command()
+@click.argument("data")
+@click.option("--mapping", help="TOML file that says how foreign columns are read.")
+@click.option("--as-of", help="Last day counted, YYYY-MM-DD.")
+@quiet
+@as_json
+@click.pass_context
+def check(
+    ctx: click.Context,
+    data: str,
+    *,
+    mapping: str | None,
+    as_of: str | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Validate the tables at DATA: a folder, a file, a DuckDB file or a URL."""
+    from growth import dataset
+
+    with _busy(f"checking {data}", quiet=quiet):
+        report = dataset.check(data, mapping=mapping, as_of=_day(as_of))
+    _report(report, as_json=as_json)
+    ctx.exit(0 if report.ok else FAILED)
+
+
+def _day(text: str | None) -> date | None:
+    from datetime import date
+
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        msg = f"--as-of is {text!r}; it must be a date; write it like 2026-01-31."
+        raise ParameterError(msg, code="bad_date") from error
+
+
+@root.group(cls=Group)
+def readout() -> None:
+    """List, run and read readouts: notebooks that one can leave alone."""
+
+
+@readout.command("list")
+@as_json
+def list_(*, as_json: bool) -> None:
+    """List the readouts there are."""
+    from growth.readout import catalog
+
+    told = [catalog.get(name).describe() for name in catalog.names()]
+    if as_json:
+        click.echo(_dump(told))
+        return
+    rows = [{"readout": item["name"], "answers": item["help"]} for item in told]
+    click.echo(_grid(rows))
+
+
+@readout.command()
+@click.argument("name", shell_complete=_names)
+@as_json
+def describe(name: str, *, as_json: bool) -> None:
+    """Tell the parameters of the readout NAME."""
+    from growth.readout import catalog
+
+    told: dict[str, Any] = catalog.get(name).describe()
+    if as_json:
+        click.echo(_dump(told))
+        return
+    click.echo(f"{told['name']}: {told['help']}")
+    click.echo(f"about one {told['subject']}; at most {told['deadline_s']:.0f} s\n")
+    rows = [
+        {
+            "parameter": item["name"],
+            "type": "|".join(item.get("choices", (item["type"],))),
+            "default": "(required)"
+            if item["required"]
+            else item["default"] or "(empty)",
+            "help": item["help"],
+        }
+        for item in told["parameters"]
+    ]
+    click.echo(_grid(rows))
+
+
+@readout.command("check")
+@click.argument("names", nargs=-1, shell_complete=_names)
+@click.option("--fix", is_flag=True, help="Rewrite the parameters cell; strip outputs.")
+@as_json
+@click.pass_context
+def check_(
+    ctx: click.Context, names: tuple[str, ...], *, fix: bool, as_json: bool
+) -> None:
+    """Compare notebooks with their declaration: those of NAMES, else all."""
+    from growth.readout import catalog
+
+    found: list[dict[str, str]] = []
+    for name in names or catalog.names():
+        declared, path = catalog.get(name), catalog.notebook(name)
+        faults = (declared.fix_notebook if fix else declared.check_notebook)(path)
+        found += [{"readout": name, **fault._asdict()} for fault in faults]
+        if not as_json:
+            click.echo(f"{path}: {len(faults)} fault(s)")
+            for fault in faults:
+                click.echo(f"  {fault}")
+    if as_json:
+        click.echo(_dump(found))
+    ctx.exit(FAILED if found else 0)
+
+
+@readout.command()
+def schema() -> None:
+    """Print the JSON Schema of a run's readout.json."""
+    from growth.readout import model
+
+    click.echo(_dump(dict(model.schema())))
