@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from growth.errors import DataError, ParameterError
+from growth.errors import DataError, ParameterError, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -96,15 +96,17 @@ class Moments:
         x = x[~np.isnan(x).any(axis=1)]
         if not len(x):
             return cls.empty(columns)
-        mean = x.mean(axis=0)
-        centred = x - mean
-        drift = centred.mean(axis=0)  # what rounding left in the first mean
-        centred -= drift
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean = x.mean(axis=0)
+            centred = x - mean
+            drift = centred.mean(axis=0)  # what rounding left in the first mean
+            centred -= drift
+            comoment = centred.T @ centred
         return cls(
             columns=tuple(columns),
             n=len(x),
             mean=mean + drift,
-            comoment=centred.T @ centred,
+            comoment=comoment,
             minimum=x.min(axis=0),
             maximum=x.max(axis=0),
             nonzero=np.count_nonzero(x, axis=0).astype(np.int64),
@@ -169,14 +171,16 @@ class Moments:
         if not self.n or not other.n:
             return self if self.n else other
         n = self.n + other.n
-        delta = other.mean - self.mean
+        with np.errstate(over="ignore", invalid="ignore"):
+            delta = other.mean - self.mean
+            between = np.outer(delta, delta) * (self.n * (other.n / n))
+            mean = self.mean + delta * (other.n / n)
+            comoment = self.comoment + other.comoment + between
         return Moments(
             columns=self.columns,
             n=n,
-            mean=self.mean + delta * (other.n / n),
-            comoment=self.comoment
-            + other.comoment
-            + np.outer(delta, delta) * (self.n * (other.n / n)),
+            mean=mean,
+            comoment=comoment,
             minimum=np.minimum(self.minimum, other.minimum),
             maximum=np.maximum(self.maximum, other.maximum),
             nonzero=self.nonzero + other.nonzero,
@@ -189,6 +193,22 @@ class Moments:
             return np.full_like(self.comoment, np.nan)
         return self.comoment / (self.n - 1)
 
+    def at(self, column: str | None = None) -> int:
+        """Return a column's place; it may be left out where there is only one.
+
+        Raises
+        ------
+        ParameterError
+            If the column is not among them (code ``moments_mismatch``).
+        """
+        if column is None and len(self.columns) == 1:
+            return 0
+        if column not in self.columns:
+            msg = f"moments hold {list(self.columns)}, not {column!r}; name one of"
+            msg = f"{msg} those.{suggest(column or '', self.columns)}"
+            raise ParameterError(msg, code="moments_mismatch")
+        return self.columns.index(column)
+
     def pick(self, columns: Sequence[str]) -> Moments:
         """Return the moments of some of the columns, over the same rows.
 
@@ -197,12 +217,7 @@ class Moments:
         ParameterError
             If a column is not among them (code ``moments_mismatch``).
         """
-        if stray := [name for name in columns if name not in self.columns]:
-            msg = (
-                f"moments hold {list(self.columns)}, not {stray}; ask for one of those."
-            )
-            raise ParameterError(msg, code="moments_mismatch")
-        at = [self.columns.index(name) for name in columns]
+        at = [self.at(name) for name in columns]
         return Moments(
             columns=tuple(columns),
             n=self.n,
