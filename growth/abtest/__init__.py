@@ -1,0 +1,50 @@
+"""A/B tests: was the split sound, what did the variant do, what to do now.
+
+Declare an experiment once (`load_experiment`), then ask::
+
+    units = abtest.unit_table(data, experiment, as_of=day)
+    split = abtest.check_split(units, experiment=experiment)
+    analysis = abtest.analyze(units, experiment)
+    decision = abtest.decide(analysis, split)
+"""
+
+from growth.abtest.analyze import Analysis, ArmCell, Effect, analyze_from_moments
+from growth.abtest.decide import (
+    Decision,
+    GoalInterval,
+    Reason,
+    decide,
+    decide_from_intervals,
+)
+from growth.abtest.experiment import (
+    Columns,
+    Covariate,
+    Experiment,
+    Metric,
+    Plan,
+    Source,
+    load_experiment,
+)
+from growth.abtest.split import Arm, SplitCheck, check_split_from_counts
+
+__all__ = [
+    "Analysis",
+    "Arm",
+    "ArmCell",
+    "Columns",
+    "Covariate",
+    "Decision",
+    "Effect",
+    "Experiment",
+    "GoalInterval",
+    "Metric",
+    "Plan",
+    "Reason",
+    "Source",
+    "SplitCheck",
+    "analyze_from_moments",
+    "check_split_from_counts",
+    "decide",
+    "decide_from_intervals",
+    "load_experiment",
+]
