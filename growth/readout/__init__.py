@@ -1,0 +1,35 @@
+"""Readouts: one question, one subject, one date; a notebook run strictly.
+
+Declare parameters with `readout`, end the notebook with
+``publish(Readout.from_results(...))``, run it with `run`, read it with `load`.
+Nothing here imports papermill, nbconvert or Altair before it is needed.
+"""
+
+from growth.readout.catalog import AbtestParams
+from growth.readout.model import Readout, load
+from growth.readout.params import (
+    Between,
+    EnvName,
+    Help,
+    Id,
+    Path,
+    Sample,
+    readout,
+)
+from growth.readout.publish import publish
+from growth.readout.store import Store
+
+__all__ = [
+    "AbtestParams",
+    "Between",
+    "EnvName",
+    "Help",
+    "Id",
+    "Path",
+    "Readout",
+    "Sample",
+    "Store",
+    "load",
+    "publish",
+    "readout",
+]

@@ -1,0 +1,189 @@
+"""The readouts there are, their parameters, and where their notebooks lie."""
+
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from pathlib import Path as FilePath
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from growth.errors import Fault, ParameterError, suggest
+from growth.readout.params import (
+    Declaration,
+    Help,
+    Id,
+    Path,
+    Sample,
+    declaration_of,
+    readout,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["AbtestParams", "get", "located", "names", "notebook"]
+
+
+@readout("abtest_readout", subject="experiment_id", deadline="10m")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AbtestParams:
+    """The experiment readout: did the variant win, and can it be trusted.
+
+    What is measured, how it is adjusted and when it is enough belongs to the
+    experiment's own declaration, so it is no parameter here.
+    """
+
+    data: Annotated[
+        str, Path(), Sample("data/sample"), Help("dataset or unit table to read")
+    ]
+    experiment: Annotated[
+        str | None, Path(), Help("experiment file; empty: the dataset's own")
+    ] = None
+    experiment_id: Annotated[str, Id(), Sample("home_layout"), Help("which experiment")]
+    as_of: Annotated[date, Sample("2026-02-28"), Help("last day counted, inclusive")]
+    lang: Annotated[Literal["en", "zh"], Help("language of the page")] = "en"
+
+    def data_path(self) -> str:
+        """Return `data` as `growth.open` takes it; see `located`."""
+        return located(self.data)
+
+    def experiment_path(self) -> FilePath:
+        """Return the experiment's file; by default the one beside the data.
+
+        Raises
+        ------
+        ParameterError
+            If no file is given and the id is no plain file name (code
+            ``experiment_needed``).
+        """
+        if self.experiment:
+            return FilePath(located(self.experiment))
+        if FilePath(self.experiment_id).name != self.experiment_id:
+            msg = f"experiment_id is {self.experiment_id!r}, no plain file name, and no"
+            msg = (
+                f"{msg} experiment file is given; it must be the name of a file in the"
+            )
+            msg = f"{msg} dataset's experiments; give the file as `experiment`."
+            raise ParameterError(msg, code="experiment_needed")
+        name = f"{self.experiment_id}.toml"
+        return FilePath(located(self.data)) / "experiments" / name
+
+    def inputs(self) -> "Iterator[tuple[str, str]]":
+        """Yield what a run reads, by name: its fingerprint is taken of these."""
+        yield "data", self.data_path()
+        path = self.experiment_path()
+        yield "experiment", str(path)
+        mapping = _mapping(path)
+        if mapping:
+            yield "mapping", str(mapping)
+
+
+@cache
+def _catalog() -> dict[str, Declaration]:
+    declared = (declaration_of(AbtestParams),)
+    return {item.name: item for item in declared}
+
+
+def names() -> tuple[str, ...]:
+    """Return the name of every readout, sorted."""
+    return tuple(sorted(_catalog()))
+
+
+def get(name: str) -> Declaration:
+    """Return a readout's declaration.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+
+    Returns
+    -------
+    Declaration
+        Name, subject, deadline and parameters.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such readout (code ``unknown_readout``).
+    """
+    if name in _catalog():
+        return _catalog()[name]
+    hint = suggest(name, names()).strip()
+    want = f"one of {', '.join(names())}"
+    fault = Fault("unknown_readout", "readout", repr(name), want, hint)
+    raise ParameterError.of("readouts", [fault])
+
+
+def notebook(name: str) -> FilePath:
+    """Return where a readout's notebook lies.
+
+    Parameters
+    ----------
+    name : str
+        The readout's name.
+
+    Returns
+    -------
+    pathlib.Path
+        In the checkout's ``notebooks/``, else in the installed package.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such readout (code ``unknown_readout``), or its notebook
+        is in neither place (code ``notebook_missing``).
+    """
+    file = f"{get(name).name}.ipynb"
+    for folder in _folders():
+        if (folder / file).is_file():
+            return folder / file
+    msg = f"the notebook {file} is missing; it must lie in one of"
+    msg = f"{msg} {[str(folder) for folder in _folders()]}; install growth again."
+    raise ParameterError(msg, code="notebook_missing")
+
+
+def located(location: str) -> str:
+    """Return a location as this process can open it.
+
+    Parameters
+    ----------
+    location : str
+        A path, a glob, ``file.duckdb::table`` or a URL.
+
+    Returns
+    -------
+    str
+        As given, except that a relative path which is not under the current
+        folder, but is beside the checkout's ``notebooks/``, is found there:
+        JupyterLab runs a notebook in its own folder.
+    """
+    if "://" in location or FilePath(location).is_absolute():
+        return location
+    first = FilePath(location).parts[:1]
+    here = FilePath(*first) if first else FilePath()
+    if not here.exists():
+        root = _package().parent
+        if (root / "notebooks").is_dir() and (root / here).exists():
+            return str(root / location)
+    return location
+
+
+def _package() -> FilePath:
+    return FilePath(__file__).resolve().parent.parent
+
+
+def _folders() -> tuple[FilePath, ...]:
+    package = _package()
+    return (package.parent / "notebooks", package / "_data" / "notebooks")
+
+
+def _mapping(experiment: FilePath) -> FilePath | None:
+    """Return the mapping file that an experiment file names, if it can be read."""
+    import tomllib
+
+    try:
+        declared = tomllib.loads(experiment.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    name = declared.get("mapping")
+    return experiment.parent / name if isinstance(name, str) and name else None
