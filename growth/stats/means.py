@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import inf, isfinite, nan
+from operator import mul
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from growth.errors import DataError, ParameterError
 from growth.stats.contrast import ArmEstimate
-from growth.stats.moments import Moments, merge
+from growth.stats.moments import Moments
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -315,7 +316,6 @@ class Adjusted:
     fits: dict[str, ArmFit]
 
 
-@np.errstate(over="ignore", invalid="ignore")
 def cuped(
     arms: Mapping[str, Moments], metric: str, covariates: Sequence[str]
 ) -> Adjusted:
@@ -352,30 +352,26 @@ def cuped(
     Deng, Xu, Kohavi, Walker (2013), "Improving the sensitivity of online
     controlled experiments by utilizing pre-experiment data", WSDM '13.
     """
-    picked, pooled = _gather(arms, metric, covariates)
-    kept = _independent([pooled], len(covariates))
-    whole = [m for m in picked.values() if isfinite(m.mean[0])]
-    cross = merge(whole or picked.values()).comoment
-    theta = _solve(cross[np.ix_(kept, kept)], cross[kept, 0])
-    centre = pooled.mean[kept]
-    fits = {
-        name: _fit(m, kept, centre, theta) for name, m in picked.items() if m.n >= 2
-    }
+    tables = _gather(arms, metric, covariates)
+    whole = _pooled([t for t in tables.values() if isfinite(t.mean[0])])
+    kept = _sweep([whole], len(covariates))
+    centre = _pooled(list(tables.values())).mean
+    theta = [whole.cross[i][0] for i in kept]
+    fits = {name: _fit(t, kept, centre, theta) for name, t in tables.items() if t.n > 1}
     return Adjusted(
         method="cuped",
         arms={
-            name: _adjusted(m, fits.get(name), centre, spent=1)
-            for name, m in picked.items()
+            name: _adjusted(t, fits.get(name), kept, centre, spent=1)
+            for name, t in tables.items()
         },
         covariates=tuple(covariates[i - 1] for i in kept),
         dropped=_left_out(covariates, kept),
-        centre=centre,
-        theta=theta,
+        centre=_array([centre[i] for i in kept]),
+        theta=_array(theta),
         fits=fits,
     )
 
 
-@np.errstate(over="ignore", invalid="ignore")
 def lin(
     arms: Mapping[str, Moments],
     metric: str,
@@ -426,26 +422,31 @@ def lin(
         msg = f'se is {se!r}; from moments it must be "moments"; sum the rows with'
         msg = f"{msg} `fits` and call with_variances for HC2."
         raise ParameterError(msg, code="unknown_se")
-    picked, pooled = _gather(arms, metric, covariates)
+    tables = _gather(arms, metric, covariates)
     k = len(covariates)
-    kept = _independent([m for m in picked.values() if m.n >= k + 2], k)
-    centre = pooled.mean[kept]
-    fits: dict[str, ArmFit] = {}
-    for name, m in picked.items():
-        if m.n >= len(kept) + 2:
-            cross = m.comoment
-            slopes = _solve(cross[np.ix_(kept, kept)], cross[kept, 0])
-            fits[name] = _fit(m, kept, centre, slopes)
-    spent = 1 + len(kept)
+    swept = {name: t.copy() for name, t in tables.items() if t.n >= k + 2}
+    kept = _sweep(list(swept.values()), k)
+    for name, t in tables.items():  # arms too small to have had a say
+        if name not in swept and t.n >= len(kept) + 2:
+            small = t.copy()
+            if _sweep([small], k, only=kept) == kept:
+                swept[name] = small
+    centre = _pooled(list(tables.values())).mean
+    fits = {
+        name: _fit(tables[name], kept, centre, [t.cross[i][0] for i in kept], t.cross)
+        for name, t in swept.items()
+    }
     return Adjusted(
         method="lin_moments",
         arms={
-            name: _adjusted(m, fits.get(name), centre, spent=spent, tilt=True)
-            for name, m in picked.items()
+            name: _adjusted(
+                t, fits.get(name), kept, centre, spent=1 + len(kept), tilt=True
+            )
+            for name, t in tables.items()
         },
         covariates=tuple(covariates[i - 1] for i in kept),
         dropped=_left_out(covariates, kept),
-        centre=centre,
+        centre=_array([centre[i] for i in kept]),
         theta=None,
         fits=fits,
     )
@@ -541,10 +542,22 @@ def _tidy(variance: float | None, arm: ArmEstimate) -> float | None:
     return 0.0 if arm.variance == 0 else max(variance, 0.0)
 
 
+@dataclass(slots=True, eq=False)
+class _Table:
+    """One arm's moments as plain floats, the metric first: small sums, no arrays."""
+
+    n: int
+    mean: list[float]
+    cross: list[list[float]]
+    constant: list[bool]
+
+    def copy(self) -> _Table:
+        return replace(self, cross=[row.copy() for row in self.cross])
+
+
 def _gather(
     arms: Mapping[str, Moments], metric: str, covariates: Sequence[str]
-) -> tuple[dict[str, Moments], Moments]:
-    """Return the arms with the metric first, and all of them merged."""
+) -> dict[str, _Table]:
     if not arms:
         msg = "arms is empty; it must hold the moments of each arm; name at least one."
         raise ParameterError(msg, code="no_arms")
@@ -552,92 +565,145 @@ def _gather(
     if repeated := sorted({name for name in columns if columns.count(name) > 1}):
         msg = f"{repeated} named twice among metric and covariates; each must be named"
         raise ParameterError(f"{msg} once; drop one.", code="repeated_column")
-    picked = {name: m.pick(columns) for name, m in arms.items()}
-    return picked, merge(picked.values())
+    tables = {}
+    for name, m in arms.items():
+        at = [m.at(column) for column in columns]
+        means, cross = m.mean.tolist(), m.comoment.tolist()
+        tables[name] = _Table(
+            n=m.n,
+            mean=[means[i] for i in at],
+            cross=[[cross[i][j] for j in at] for i in at],
+            constant=[_constant(m, i) for i in at],
+        )
+    return tables
 
 
-def _independent(parts: Sequence[Moments], k: int) -> list[int]:
-    """Return the covariates (1..k) that add something, in order, in every part."""
+def _pooled(tables: list[_Table]) -> _Table:
+    """Merge arms as `Moments.merge` does; one that is constant stays so if equal."""
+    filled = [t for t in tables if t.n]
+    k = len(tables[0].mean) if tables else 0
+    n = sum(t.n for t in filled)
+    if not n:
+        return _Table(0, [0.0] * k, [[0.0] * k for _ in range(k)], [True] * k)
+    mean = [sum(t.mean[i] * (t.n / n) for t in filled) for i in range(k)]
+    cross = [
+        [
+            sum(
+                t.cross[i][j] + t.n * (t.mean[i] - mean[i]) * (t.mean[j] - mean[j])
+                for t in filled
+            )
+            for j in range(k)
+        ]
+        for i in range(k)
+    ]
+    first = filled[0]
+    constant = [
+        all(t.constant[i] and t.mean[i] == first.mean[i] for t in filled)
+        for i in range(k)
+    ]
+    return _Table(n, mean, cross, constant)
+
+
+def _sweep(
+    tables: list[_Table], k: int, *, only: Sequence[int] | None = None
+) -> list[int]:
+    """Sweep covariates 1..k in place and return those that add something.
+
+    A swept table holds, for the kept covariates, the inverse of their
+    cross-products (negated), the slopes (column 0) and the residual sum of
+    squares (corner). One that is constant, or nearly explained by those before
+    it, in any of the tables is left out of all.
+    """
     kept: list[int] = []
-    for i in range(1, 1 + k):
-        if parts and all(_adds(m, kept, i) for m in parts):
+    own = [[t.cross[i][i] for i in range(k + 1)] for t in tables]
+    for i in only if only is not None else range(1, k + 1):
+        fits = (
+            not t.constant[i]
+            and 0 < size[i] < inf
+            and t.cross[i][i] > COLLINEAR * size[i]
+            for t, size in zip(tables, own, strict=True)
+        )
+        if tables and all(fits):
+            for t in tables:
+                _sweep_one(t.cross, i)
             kept.append(i)
     return kept
 
 
-def _adds(m: Moments, kept: list[int], i: int) -> bool:
-    own = float(m.comoment[i, i])
-    if _constant(m, i) or not 0 < own < inf:
-        return False
-    if not kept:
-        return True
-    cross = m.comoment
-    scale = np.sqrt(np.diag(cross)[kept] * own)
-    corr = cross[kept, i] / scale
-    root = np.sqrt(np.diag(cross)[kept])
-    among = cross[np.ix_(kept, kept)] / np.outer(root, root)
-    return bool(1 - corr @ np.linalg.solve(among, corr) > COLLINEAR)
+def _sweep_one(a: list[list[float]], i: int) -> None:
+    """Apply Goodnight's sweep operator to column `i` of a symmetric matrix."""
+    pivot = a[i][i]
+    row = a[i]
+    scaled = [value / pivot for value in row]
+    for j, other in enumerate(a):
+        if j != i and (share := other[i]):
+            for c, value in enumerate(scaled):
+                other[c] -= share * value
+            other[i] = share / pivot
+    a[i] = scaled
+    a[i][i] = -1 / pivot
 
 
 def _left_out(covariates: Sequence[str], kept: list[int]) -> tuple[str, ...]:
     return tuple(name for i, name in enumerate(covariates, 1) if i not in kept)
 
 
-def _solve(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Solve a x = b for a positive definite `a`, whatever the columns' units."""
-    if not len(b):
-        return np.zeros_like(b)
-    root = np.sqrt(np.diag(a))
-    scaled = a / np.outer(root, root)
-    right = b / (root if b.ndim == 1 else root[:, None])
-    left = np.linalg.solve(scaled, right)
-    return np.asarray(left / (root if b.ndim == 1 else root[:, None]))
+def _array(values: Sequence[float] | Sequence[list[float]]) -> NDArray[np.float64]:
+    return np.array(values, dtype=np.float64)
 
 
 def _fit(
-    m: Moments,
+    t: _Table,
     kept: list[int],
-    centre: NDArray[np.float64],
-    slopes: NDArray[np.float64],
+    centre: list[float],
+    slopes: list[float],
+    swept: list[list[float]] | None = None,
 ) -> ArmFit:
-    cross = m.comoment
-    among = cross[np.ix_(kept, kept)]
-    own = float(cross[0, 0])
-    residual = float(own - 2 * slopes @ cross[kept, 0] + slopes @ among @ slopes)
-    size = float(abs(own) + slopes @ among @ slopes)
-    invertible = not kept or all(_adds(m, kept[:j], i) for j, i in enumerate(kept))
-    eye = np.eye(len(kept))
-    inverse = _solve(among, eye) if invertible else np.full_like(among, nan)
+    """Return one arm's fit; without a swept table the inverse is not known (NaN)."""
+    xx = [[t.cross[i][j] for j in kept] for i in kept]
+    xy = [t.cross[i][0] for i in kept]
+    bent = [_dot(row, slopes) for row in xx]
+    own, fitted = t.cross[0][0], _dot(bent, slopes)
+    residual = own - 2 * _dot(slopes, xy) + fitted
+    if t.constant[0] or residual <= EXACT_RATIO * (abs(own) + fitted):
+        residual = 0.0
+    away = [t.mean[i] - centre[i] for i in kept]
+    inverse = [[-swept[i][j] if swept else nan for j in kept] for i in kept]
     return ArmFit(
-        n=m.n,
-        y_mean=float(m.mean[0]),
-        x_mean=m.mean[kept],
-        slopes=slopes,
-        inverse=inverse,
-        pull=inverse @ (m.mean[kept] - centre),
-        residual=0.0 if _constant(m, 0) or residual <= EXACT_RATIO * size else residual,
+        n=t.n,
+        y_mean=t.mean[0],
+        x_mean=_array([t.mean[i] for i in kept]),
+        slopes=_array(slopes),
+        inverse=_array(inverse).reshape(len(kept), len(kept)),
+        pull=_array([_dot(row, away) for row in inverse]),
+        residual=residual,
     )
 
 
 def _adjusted(
-    m: Moments,
+    t: _Table,
     fit: ArmFit | None,
-    centre: NDArray[np.float64],
+    kept: list[int],
+    centre: list[float],
     *,
     spent: int,
     tilt: bool = False,
 ) -> ArmEstimate:
     """Return the adjusted mean; `tilt` adds the slopes' own uncertainty (Lin)."""
-    df = m.n - spent
+    df = t.n - spent
     if fit is None or df < 1:
-        return ArmEstimate(m.n, None, None, df)
-    away = fit.x_mean - centre
-    value = float(fit.y_mean - fit.slopes @ away)
-    share = 1 / m.n + (float(away @ fit.pull) if tilt else 0.0)
-    variance = fit.residual / df * share
+        return ArmEstimate(t.n, None, None, df)
+    away = [t.mean[i] - centre[i] for i in kept]
+    value = t.mean[0] - _dot(fit.slopes.tolist(), away)
     if not isfinite(value):
-        return ArmEstimate(m.n, None, None, df)
-    return ArmEstimate(m.n, value, variance if isfinite(variance) else None, df)
+        return ArmEstimate(t.n, None, None, df)
+    share = 1 / t.n + (_dot(away, fit.pull.tolist()) if tilt else 0.0)
+    variance = fit.residual / df * share
+    return ArmEstimate(t.n, value, variance if isfinite(variance) else None, df)
+
+
+def _dot(a: Sequence[float], b: Sequence[float]) -> float:
+    return float(sum(map(mul, a, b)))
 
 
 def _constant(m: Moments, at: int) -> bool:

@@ -112,7 +112,7 @@ def adjust(
         level = _levels(p_sorted, method, alpha, values[order])
         for place, i in enumerate(order):
             adjusted[family[i]] = float(p_sorted[place])
-            levels[family[i]] = float(level[place])
+            levels[family[i]] = min(float(level[place]), alpha)
     return Adjustment(
         p_adj=tuple(adjusted),
         rejected=tuple(None if q is None else q <= alpha for q in adjusted),
