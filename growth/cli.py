@@ -20,6 +20,7 @@ from growth.errors import GrowthError, ParameterError, StoreError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import date
+    from pathlib import Path
 
     from growth.result import Result
 
@@ -27,6 +28,7 @@ __all__ = ["main"]
 
 USAGE: Final = 2  # a parameter, a name or a table is wrong: correct and repeat
 FAILED: Final = 3  # it ran, and what it found is a failure
+PAGE: Final = "readout.html"
 STORE: Final = 8  # a result could not be kept
 INTERRUPTED: Final = 130
 PATIENCE: Final = 2.0  # seconds before work shows that it goes on
@@ -206,7 +208,7 @@ def doctor(ctx: click.Context, *, as_json: bool) -> None:
 
     found = examine()
     _report(found, as_json=as_json)
-    ctx.exit(FAILED if found.verdict == "doctor.broken" else 0)
+    ctx.exit(FAILED if found.verdict == "doctor.machine.broken" else 0)
 
 
 @root.command()
@@ -352,3 +354,146 @@ def schema() -> None:
     from growth.readout import model
 
     click.echo(_dump(dict(model.schema())))
+
+
+@readout.command()
+@click.argument("name", shell_complete=_names)
+@click.option(
+    "-p",
+    "pairs",
+    multiple=True,
+    metavar="NAME=VALUE",
+    shell_complete=_pairs,
+    help="A parameter; may stand many times.",
+)
+@click.option("--params", "file", help="JSON object of parameters; -p wins.")
+@click.option("--out", help="Where runs are kept; else GROWTH_READOUTS, else readouts.")
+@click.option("--force", is_flag=True, help="Run even if this was answered already.")
+@click.option("--wait", help="How long to wait for another run of this: 60s, 5m.")
+@click.option("--deadline", help="How long the run may take, if not its own limit.")
+@quiet
+@as_json
+@click.pass_context
+def run(
+    ctx: click.Context,
+    name: str,
+    *,
+    pairs: tuple[str, ...],
+    file: str | None,
+    out: str | None,
+    force: bool,
+    wait: str | None,
+    deadline: str | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Run the readout NAME; print its folder on stdout, its answer on stderr."""
+    from growth.readout import catalog, runner
+
+    params = catalog.get(name).from_command_line(pairs, file=file)
+    outcome = runner.run(
+        name,
+        params,
+        out=out,
+        force=force,
+        wait=wait,
+        deadline=deadline,
+        progress=None if quiet else sys.stderr,
+    )
+    path = outcome.path
+    if as_json:
+        told = {"status": outcome.status, "exit_code": outcome.exit_code}
+        told |= {"reason": outcome.reason, "path": str(path) if path else None}
+        click.echo(_dump(told))
+    else:
+        if not quiet:
+            _answer(path, outcome.status, outcome.reason)
+        if path:
+            click.echo(_near(path))
+    ctx.exit(outcome.exit_code)
+
+
+@readout.command()
+@click.argument("place", shell_complete=_names)
+@click.argument("subject", required=False)
+@click.option("--out", help="Where runs are kept; else GROWTH_READOUTS, else readouts.")
+@as_json
+def show(place: str, subject: str | None, *, out: str | None, as_json: bool) -> None:
+    """Show a run: its folder or id as PLACE, or a readout's name and a SUBJECT."""
+    from growth.readout import model
+
+    folder = _run_folder(place, subject, out)
+    if as_json:
+        click.echo(_dump(model.read_document(folder)))
+        return
+    document = model.load(folder)
+    click.echo(f"{document.readout} {document.subject} {document.as_of}")
+    click.echo(f"decision: {_words(document.decision.verdict)}")
+    rows = [
+        {
+            "estimate": item.key,
+            "about": " ".join(f"{name}={value}" for name, value in item.by),
+            "value": item.value,
+            "low": item.lo,
+            "high": item.hi,
+            "p_value": item.p_value,
+            "n": item.n,
+        }
+        for item in document.estimates
+    ]
+    click.echo(_grid(rows))
+    for notice in document.notices:
+        click.echo(f"{notice.severity}: {_words(f'notice.{notice.code}', notice.args)}")
+    click.echo(f"page: {_near(folder / PAGE)}")
+
+
+def _run_folder(place: str, subject: str | None, out: str | None) -> Path:
+    from pathlib import Path
+
+    from growth.readout import catalog, store
+
+    kept = store.Store(store.root(out))
+    if subject is not None:
+        latest = kept.latest(catalog.get(place).name, subject)
+        found = Path(latest["folder"]) if latest else None
+    else:
+        found = Path(place) if Path(place).is_dir() else kept.find(place)
+    if found is not None:
+        return found
+    what = place if subject is None else f"{place} {subject}"
+    msg = f"{what} names no run in {_near(kept.root)}; it must be a run's folder or"
+    msg = f"{msg} id, or a readout and a subject; growth readout run makes one."
+    raise ParameterError(msg, code="unknown_run")
+
+
+def _answer(folder: Path | None, status: str, reason: str) -> None:
+    """Tell people on stderr what came out and where to read it."""
+    from growth.readout import model
+
+    if status not in {"succeeded", "skipped"}:
+        click.echo(f"{status}: {reason}", err=True)
+    if folder is None:
+        return
+    if (folder / model.FILE).is_file():
+        verdict = model.load(folder).decision.verdict
+        click.echo(f"decision: {_words(verdict)}", err=True)
+    if (folder / PAGE).is_file():
+        click.echo(f"page: {_near(folder / PAGE)}", err=True)
+
+
+def _words(key: str, args: Sequence[tuple[str, Any]] = ()) -> str:
+    """Return a label's words; a key of another version is shown as it is."""
+    from growth.labels import has, label
+    from growth.result import show
+
+    if not has(key):
+        return key
+    return label(key, **{name: show(value) for name, value in args})
+
+
+def _near(path: Path) -> str:
+    """Return a path from here if it lies below, else whole."""
+    from pathlib import Path
+
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)

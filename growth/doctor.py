@@ -55,11 +55,11 @@ class Examination(Result):
 
     @property
     def verdict(self) -> str:
-        """`doctor.broken` if anything is, else `doctor.limited` or `doctor.well`."""
+        """`doctor.machine.broken` if anything is, else `doctor.machine.limited` or `doctor.machine.well`."""
         states = {finding.state for finding in self.findings}
         if "broken" in states:
-            return "doctor.broken"
-        return "doctor.limited" if "absent" in states else "doctor.well"
+            return "doctor.machine.broken"
+        return "doctor.machine.limited" if "absent" in states else "doctor.machine.well"
 
     def rows(self) -> list[dict[str, Cell]]:
         """Return one row a finding."""
