@@ -26,6 +26,7 @@ from growth.abtest.experiment import (
     load_experiment,
 )
 from growth.abtest.split import Arm, SplitCheck, check_split_from_counts
+from growth.abtest.trend import Trend, trend_from_moments
 
 __all__ = [
     "Analysis",
@@ -42,9 +43,11 @@ __all__ = [
     "Reason",
     "Source",
     "SplitCheck",
+    "Trend",
     "analyze_from_moments",
     "check_split_from_counts",
     "decide",
     "decide_from_intervals",
     "load_experiment",
+    "trend_from_moments",
 ]

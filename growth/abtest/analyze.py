@@ -30,7 +30,10 @@ __all__ = [
     "analyze_from_moments",
     "by_columns",
     "column_sets",
+    "effects_of",
     "fit_arms",
+    "pooled",
+    "sort_cells",
 ]
 
 By = tuple[tuple[str, str | None], ...]
@@ -329,7 +332,7 @@ def analyze_from_moments(
     diagnostics by Benjamini-Hochberg, and so are all segment rows together. What
     cannot be computed keeps its place in its family.
     """
-    groups = _groups(cells, experiment)
+    groups = sort_cells(cells, experiment)
     total = groups.get(((), ()))
     if not total or not any(cell.rows for cell in total.values()):
         msg = "the table has no units in an open arm; it must have some; check the"
@@ -340,6 +343,9 @@ def analyze_from_moments(
         work.compare(arms, tuple(zip(names, map(_text, values), strict=True)))
     effects = _adjusted(work.found, experiment)
     said = [*notices, *work.notices]
+    if blank := sum(e.p_value is None for e in effects if e.by):
+        args = (("rows", blank),)
+        said.append(Notice("segments_not_computable", "info", args))
     waiting = {name: units for name, units in (immature or {}).items() if units}
     said += [
         Notice("immature", "info", (("metric", name), ("units", units)))
@@ -404,6 +410,30 @@ def fit_arms(
     return means.lin(arms, column, names)
 
 
+def effects_of(
+    arms: Mapping[str, ArmCell], experiment: Experiment, by: By
+) -> list[Effect]:
+    """Return the effects within one segment, not adjusted for multiplicity.
+
+    Parameters
+    ----------
+    arms : mapping of str to ArmCell
+        A cell for every open arm.
+    experiment : Experiment
+        The declaration.
+    by : tuple of (str, str or None)
+        The segment's columns and values.
+
+    Returns
+    -------
+    list of Effect
+        One per metric and treatment arm.
+    """
+    work = _Work(experiment, {})
+    work.compare(arms, by)
+    return [effect for effect, _ in work.found]
+
+
 class _Work:
     """Collects effects with their contrasts, and what was noticed on the way."""
 
@@ -450,9 +480,10 @@ class _Work:
             return fit.arms, fit.method
         if metric.kind == "ratio":
             return {a: means.ratio(m, *metric.columns) for a, m in arms.items()}, DELTA
-        one = proportions.proportion if metric.kind == "proportion" else means.mean
-        method = metric.test if metric.kind == "proportion" else "welch"
-        return {arm: one(m, metric.columns[0]) for arm, m in arms.items()}, method
+        (column,) = metric.columns
+        if metric.kind == "proportion":
+            return {arm: _share(m, column) for arm, m in arms.items()}, metric.test
+        return {arm: means.mean(m, column) for arm, m in arms.items()}, "welch"
 
     def _remark(
         self,
@@ -515,10 +546,29 @@ def _text(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-def _groups(
+def sort_cells(
     cells: Iterable[ArmCell] | Mapping[str, Moments], experiment: Experiment
 ) -> dict[tuple[tuple[str, ...], tuple[object, ...]], dict[str, ArmCell]]:
-    """Sort cells into segments, each with a cell for every open arm."""
+    """Sort cells into segments, each with a cell for every open arm.
+
+    Parameters
+    ----------
+    cells : iterable of ArmCell, or mapping of str to Moments
+        As in `analyze_from_moments`.
+    experiment : Experiment
+        The declaration.
+
+    Returns
+    -------
+    dict
+        By the segment's columns and values: its arms in the declaration's order,
+        closed ones left out, those without units empty. The total comes first.
+
+    Raises
+    ------
+    DataError
+        If an arm is NULL (code ``null_value``) or not declared (``unknown_arm``).
+    """
     variant = experiment.columns.variant
     listed = (
         [ArmCell((variant,), (arm,), m.n, {m.columns: m}) for arm, m in cells.items()]
@@ -580,8 +630,8 @@ def _check_values(metric: Metric, m: Moments) -> None:
     if metric.kind == "proportion":
         low, high = float(m.minimum[0]), float(m.maximum[0])
         known = isfinite(low) and isfinite(high)
-        ones = float(m.mean[0]) * m.n
-        if known and (low < 0 or high > 1 or abs(ones - int(m.nonzero[0])) > 0.5):
+        off = abs(float(m.mean[0]) * m.n - int(m.nonzero[0]))
+        if known and (low < 0 or high > 1 or off > 1e-3 + 1e-9 * m.n):
             seen = high if high > 1 else low if low < 0 else float(m.mean[0])
             msg = f"column {m.columns[0]!r} of proportion {metric.name!r} holds {seen};"
             msg += " it must be 0 or 1 a unit; correct it or declare a mean."
@@ -592,6 +642,12 @@ def _finite(pair: Iterable[Moments]) -> bool:
     return all(isfinite(float(m.comoment[0, 0])) for m in pair)
 
 
+def _share(m: Moments, column: str) -> ArmEstimate:
+    """Return a share; of a single unit there is no variance to speak of."""
+    found = proportions.proportion(m, column)
+    return found if m.n >= 2 else replace(found, variance=None)
+
+
 def _contrast(
     metric: Metric,
     control: ArmEstimate,
@@ -599,7 +655,8 @@ def _contrast(
     pair: tuple[Moments, Moments],
     method: str,
 ) -> Contrast:
-    if metric.kind != "proportion" or method in ("wald", "cuped") or "lin" in method:
+    plain_test = metric.kind != "proportion" or method != metric.test
+    if plain_test or method == "wald" or min(m.n for m in pair) < 2:
         return Contrast(control, treatment)
     left, right = (proportions.share(m, metric.columns[0]) for m in pair)
     return proportions.compare(left, right, test=metric.test)
@@ -772,7 +829,18 @@ def _estimates(effects: Sequence[Effect], level: float) -> list[Estimate]:
 
 
 def pooled(cells: Iterable[ArmCell]) -> dict[tuple[str, ...], Moments]:
-    """Merge cells that share no unit, set by set."""
+    """Merge cells that share no unit.
+
+    Parameters
+    ----------
+    cells : iterable of ArmCell
+        One or more.
+
+    Returns
+    -------
+    dict
+        Moments by set of columns.
+    """
     parts: dict[tuple[str, ...], list[Moments]] = defaultdict(list)
     for cell in cells:
         for columns, m in cell.moments.items():
