@@ -250,7 +250,7 @@ def arithmetic(_scale):
 
     names = [f"m{i}" for i in range(10)]
     random = np.random.default_rng(1)
-    metrics = [{"name": n, "kind": "mean", "role": "diagnostic"} for n in names]
+    metrics = [{"name": n, "kind": "mean", "role": "goal", "good": "up"} for n in names]
     declared = {k: v for k, v in EXPERIMENT.items() if k != "se"}
     experiment = abtest.Experiment.from_dict(declared | {"metric": metrics})
 
