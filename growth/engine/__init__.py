@@ -3,6 +3,7 @@
 Importing it loads no engine: each function imports what it needs.
 """
 
+from growth.engine.cells import MomentCell, moments
 from growth.engine.connections import backend_of, connect, mask, quote_identifier
 from growth.engine.counts import UnitCounts, count_units
 from growth.engine.days import instant, local_date, local_day
@@ -10,6 +11,7 @@ from growth.engine.dialect import epoch_us
 from growth.engine.tables import TableLike, as_table, need_columns, read_files
 
 __all__ = [
+    "MomentCell",
     "TableLike",
     "UnitCounts",
     "as_table",
@@ -21,6 +23,7 @@ __all__ = [
     "local_date",
     "local_day",
     "mask",
+    "moments",
     "need_columns",
     "quote_identifier",
     "read_files",
