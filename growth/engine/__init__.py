@@ -9,11 +9,13 @@ from growth.engine.counts import UnitCounts, count_units
 from growth.engine.days import instant, local_date, local_day
 from growth.engine.dialect import epoch_us
 from growth.engine.tables import TableLike, as_table, need_columns, read_files
+from growth.engine.where import Where, parse_where
 
 __all__ = [
     "MomentCell",
     "TableLike",
     "UnitCounts",
+    "Where",
     "as_table",
     "backend_of",
     "connect",
@@ -25,6 +27,7 @@ __all__ = [
     "mask",
     "moments",
     "need_columns",
+    "parse_where",
     "quote_identifier",
     "read_files",
 ]
