@@ -22,7 +22,8 @@ def main() -> int:
             raise
         sys.stderr.write(
             "error[extra_missing] the growth command needs click, which is not "
-            "installed; the core leaves it out; run: pip install 'growth[notebooks]'\n"
+            "installed; the core leaves it out, the extra 'engine' brings it; in a "
+            "checkout run: pip install '.[notebooks]'\n"
         )
         return 2
     return run()

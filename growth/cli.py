@@ -182,7 +182,8 @@ def _pairs(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list
     """Complete the name of a parameter, or its choices, of the readout named before."""
     from growth.readout import catalog
 
-    readout = ctx.params.get("name")
+    # an option without its value, as here, leaves the arguments unread
+    readout = ctx.params.get("name") or next(iter(ctx.args), "")
     if readout not in catalog.names():
         return []
     words = [
@@ -262,7 +263,7 @@ def check(
     with _busy(f"checking {data}", quiet=quiet):
         report = dataset.check(data, mapping=mapping, as_of=_day(as_of))
     _report(report, as_json=as_json)
-    ctx.exit(0 if report.ok else FAILED)
+    ctx.exit(0 if report.ok else USAGE)
 
 
 def _day(text: str | None) -> date | None:

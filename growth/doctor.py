@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -55,7 +56,7 @@ class Examination(Result):
 
     @property
     def verdict(self) -> str:
-        """`doctor.machine.broken` if anything is, else `doctor.machine.limited` or `doctor.machine.well`."""
+        """`doctor.machine.` and `broken`, `limited` (something is absent) or `well`."""
         states = {finding.state for finding in self.findings}
         if "broken" in states:
             return "doctor.machine.broken"
@@ -99,12 +100,12 @@ def _packages() -> Iterator[Finding]:
     yield Finding("growth", "present", __version__)
     for name in _CORE:
         seen = _version(name)
-        advice = "" if seen else "run make env, or pip install growth"
+        advice = "" if seen else "run make env; in a checkout: pip install ."
         yield Finding(name, "present" if seen else "broken", seen or "", advice)
     for extra, names in _EXTRAS.items():
         for name in names:
             seen = _version(name)
-            advice = "" if seen else f"pip install 'growth[{extra}]'"
+            advice = "" if seen else f"in a checkout: pip install '.[{extra}]'"
             yield Finding(name, "present" if seen else "absent", seen or "", advice)
 
 
@@ -135,8 +136,8 @@ def _chromium() -> Finding:
 def _java() -> Finding:
     said = _say("java", "-version").splitlines()
     line = next((text for text in said if 'version "' in text), "")
-    number = line.partition('"')[2].partition(".")[0].rstrip('"')
-    if number.isdigit() and int(number) >= MIN_JAVA:
+    number = re.search(r'version "(\d+)', line)
+    if number and int(number[1]) >= MIN_JAVA:
         return Finding("java", "present", line)
     advice = (
         f"only Spark needs it, {MIN_JAVA} or later; apt install default-jre-headless"

@@ -1,0 +1,224 @@
+"""What the documents show is run: code, commands, files, links."""
+
+import csv
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import growth
+from growth import abtest
+from growth.dataset.mapping import load_mapping
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = sorted(
+    [
+        *(ROOT / name for name in ("README.md", "README.zh.md", "CONTRIBUTING.md")),
+        *ROOT.glob("docs/**/*.md"),
+    ]
+)
+READMES = ("README.md", "README.zh.md")
+GUIDES = ("docs/guide/abtest.md", "docs/guide/data.md", "docs/guide/readouts.md")
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Block:
+    page: str
+    line: int
+    lang: str
+    text: str
+
+    def __str__(self):
+        return f"{self.page}:{self.line}"
+
+
+def blocks(*pages, langs):
+    found = []
+    for page in pages:
+        text = (ROOT / page).read_text("utf-8")
+        for match in FENCE.finditer(text):
+            line = text.count("\n", 0, match.start()) + 1
+            if match[1] in langs:
+                found.append(Block(page, line, match[1], match[2]))
+    return found
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory):
+    """Return a folder like a checkout: a small sample, notebooks, a unit table."""
+    folder = tmp_path_factory.mktemp("docs")
+    growth.synth.sample(folder / "data" / "sample", users=2_000)
+    shutil.copytree(ROOT / "notebooks", folder / "notebooks")
+    with (folder / "checkout.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["user_id", "variant", "paid", "refund_fen"])
+        for i in range(4_000):
+            arm = ("old", "new")[i % 2]
+            writer.writerow([f"u{i}", arm, int(i % 9 < 2), 900 * (i % 70 == 0)])
+    orders = "订单号,openid,支付时间,实付金额,收货人,电话\n"
+    orders += "1001,oAbc-1,2026-02-27 10:00:00,12.50,-,-\n"
+    (folder / "orders.csv").write_text(orders, "utf-8")
+    named = {"README.md": "checkout.toml", "docs/guide/data.md": "orders.toml"}
+    for block in blocks(*named, langs={"toml"}):
+        (folder / named[block.page]).write_text(block.text, "utf-8")
+    return folder
+
+
+@pytest.fixture
+def here(workshop, monkeypatch):
+    monkeypatch.chdir(workshop)
+    return workshop
+
+
+def run(command, folder):
+    """Run one documented command in `folder`; return what it says and its code."""
+    word, *rest = shlex.split(command)
+    python = {
+        "growth": [sys.executable, "-m", "growth"],
+        "papermill": [sys.executable, "-m", "papermill"],
+    }
+    return subprocess.run(
+        [*python[word], *rest],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "GROWTH_ID_KEY": "k" * 32, "PYTHONPATH": str(ROOT)},
+    )
+
+
+def commands(*pages):
+    return [
+        pytest.param(line, id=f"{block.page}: {line[:60]}")
+        for block in blocks(*pages, langs={"sh"})
+        for line in block.text.splitlines()
+        if line.strip()
+    ]
+
+
+@pytest.mark.parametrize("command", commands(*READMES, *GUIDES))
+def test_a_documented_command_works(command, here):
+    if command.startswith("make "):
+        if not shutil.which("make"):
+            pytest.skip("make is not installed, so its targets cannot be listed")
+        dry = ["make", "--dry-run", "--directory", str(ROOT), *command.split()[1:]]
+        assert subprocess.run(dry, capture_output=True, check=False).returncode == 0
+        return
+    done = run(command, here)
+    assert done.returncode == 0, done.stderr
+    if "readout run" in command:
+        assert (here / done.stdout.strip() / "readout.html").is_file()
+
+
+@pytest.mark.parametrize("page", READMES)
+def test_the_code_of_a_readme_runs_from_top_to_bottom(page, here):
+    made = run(
+        "growth readout run abtest_readout -p data=data/sample "
+        "-p experiment_id=home_layout -p as_of=2026-02-28 --quiet",
+        here,
+    )
+    assert made.returncode == 0, made.stderr
+    names = {}
+    for block in blocks(page, langs={"python"}):
+        if "airflow" not in block.text:
+            exec(compile(block.text, str(block), "exec"), names)
+    assert names["decision"].verdict.startswith("abtest.")
+    assert names["check"].verdict == "abtest.split.ok"
+    assert names["check"].p_value == pytest.approx(0.0114, abs=5e-5)  # as it says there
+    if page == "README.md":
+        assert names["found"].decision.verdict == names["decision"].verdict
+
+
+@pytest.mark.usefixtures("here")
+def test_the_code_of_the_guides_runs():
+    names = {}
+    for block in blocks("README.md", "docs/guide/abtest.md", langs={"python"})[:1]:
+        exec(compile(block.text, str(block), "exec"), names)
+    for block in blocks(*GUIDES, langs={"python"}):
+        exec(compile(block.text, str(block), "exec"), names)
+    assert names["analysis"].rows()
+
+
+def test_every_experiment_file_shown_can_be_read():
+    shown = blocks(*READMES, "docs/guide/abtest.md", langs={"toml"})
+    assert len(shown) == 3
+    for block in shown:
+        declared = abtest.Experiment.from_dict(tomllib.loads(block.text))
+        assert declared.id in {"checkout", "home_layout"}
+
+
+def test_every_mapping_shown_can_be_read(here):
+    assert load_mapping(here / "orders.toml").name == "orders"
+
+
+def test_the_cron_line_runs(here):
+    (block,) = blocks("README.md", langs={"cron"})
+    schedule, _, command = block.text.strip().partition(" && .venv/bin/")
+    assert re.fullmatch(r"(\S+ ){5}cd \S+", schedule)
+    assert not re.search(r"(?<!\\)%", command)  # cron ends a line at a bare %
+    day = command.replace(r"$(date -d yesterday +\%F)", "2026-02-28")
+    assert run(day, here).returncode == 0
+
+
+def test_the_airflow_operator_is_given_a_command_that_runs(here, monkeypatch):
+    given = {}
+
+    class BashOperator:
+        def __init__(self, **kwargs):
+            given.update(kwargs)
+
+    name = "airflow.providers.standard.operators.bash"
+    parts = name.split(".")
+    for end in range(1, len(parts) + 1):
+        monkeypatch.setitem(
+            sys.modules, ".".join(parts[:end]), ModuleType(".".join(parts[:end]))
+        )
+    monkeypatch.setattr(sys.modules[name], "BashOperator", BashOperator, raising=False)
+    (block,) = [b for b in blocks("README.md", langs={"python"}) if "airflow" in b.text]
+    exec(compile(block.text, str(block), "exec"), {})
+    assert given["skip_on_exit_code"] == 7
+    assert run(given["bash_command"].replace("{{ ds }}", "2026-02-28"), here).stdout
+
+
+def test_both_readmes_show_the_same_commands():
+    shown = [
+        [line.replace(" -p lang=zh", "") for b in found for line in b.text.splitlines()]
+        for found in (blocks(page, langs={"sh"}) for page in READMES)
+    ]
+    assert set(shown[1]) <= set(shown[0])
+    assert len(shown[1]) >= 4
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_every_link_leads_somewhere(page):
+    text = FENCE.sub("", page.read_text("utf-8"))
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if target.startswith(("https://", "#")):
+            continue
+        path, _, anchor = target.partition("#")
+        found = (page.parent / path).resolve()
+        assert found.exists(), target
+        if anchor:
+            heads = re.findall(r"^#+ (.+)$", found.read_text("utf-8"), re.MULTILINE)
+            assert anchor in {head.lower().replace(" ", "-") for head in heads}
+
+
+def test_every_decision_is_listed():
+    listed = (ROOT / "docs/adr/README.md").read_text("utf-8")
+    written = {path.name for path in (ROOT / "docs/adr").glob("[0-9]*.md")}
+    assert set(re.findall(r"\((\d{4}-[a-z0-9-]+\.md)\)", listed)) == written
+
+
+def test_the_screenshot_is_small_enough_to_load():
+    picture = ROOT / "docs/images/readout.png"
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert picture.stat().st_size < 200_000
