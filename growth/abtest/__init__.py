@@ -26,6 +26,7 @@ from growth.abtest.experiment import (
     load_experiment,
 )
 from growth.abtest.split import Arm, SplitCheck, check_split_from_counts
+from growth.abtest.tables import UnitTable, analyze, check_split, trend, unit_table
 from growth.abtest.trend import Trend, trend_from_moments
 
 __all__ = [
@@ -44,10 +45,15 @@ __all__ = [
     "Source",
     "SplitCheck",
     "Trend",
+    "UnitTable",
+    "analyze",
     "analyze_from_moments",
+    "check_split",
     "check_split_from_counts",
     "decide",
     "decide_from_intervals",
     "load_experiment",
+    "trend",
     "trend_from_moments",
+    "unit_table",
 ]

@@ -30,8 +30,10 @@ __all__ = [
     "analyze_from_moments",
     "by_columns",
     "column_sets",
+    "covariates_of",
     "effects_of",
     "fit_arms",
+    "moments_by_arm",
     "pooled",
     "sort_cells",
 ]
@@ -244,7 +246,7 @@ def by_columns(by: Sequence[str | Sequence[str]]) -> tuple[tuple[str, ...], ...]
 
 
 def covariates_of(experiment: Experiment, metric: Metric) -> tuple[str, ...]:
-    """Return the covariates a metric is adjusted for under the declaration."""
+    """Return the covariates a metric is adjusted for; none if adjust is none."""
     return () if experiment.adjust == "none" else metric.covariates
 
 
@@ -434,6 +436,33 @@ def effects_of(
     return [effect for effect, _ in work.found]
 
 
+def moments_by_arm(
+    arms: Mapping[str, ArmCell], metric: Metric, experiment: Experiment
+) -> dict[str, Moments]:
+    """Return the moments of one metric's columns and covariates, by arm.
+
+    Parameters
+    ----------
+    arms : mapping of str to ArmCell
+        A cell for every open arm.
+    metric : Metric
+        The metric.
+    experiment : Experiment
+        The declaration.
+
+    Returns
+    -------
+    dict
+        The metric's columns come first, then covariates, then their indicators.
+
+    Raises
+    ------
+    ParameterError
+        If a cell lacks a column (code ``moments_mismatch``).
+    """
+    return {arm: _pick(cell, metric, experiment) for arm, cell in arms.items()}
+
+
 class _Work:
     """Collects effects with their contrasts, and what was noticed on the way."""
 
@@ -451,7 +480,7 @@ class _Work:
         """Add every metric and arm of one segment, or of the total."""
         exp = self.experiment
         for metric in exp.metrics:
-            arms = {arm: _pick(cell, metric, exp) for arm, cell in cells.items()}
+            arms = moments_by_arm(cells, metric, exp)
             for m in arms.values():
                 _check_values(metric, m)
             if not by:
