@@ -18,10 +18,11 @@ from growth import __version__
 from growth.errors import GrowthError, ParameterError, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import date
     from pathlib import Path
 
+    from growth.readout.runner import Progress, RunOutcome
     from growth.result import Result
 
 __all__ = ["main"]
@@ -165,6 +166,41 @@ def _busy(words: str, *, quiet: bool) -> Iterator[None]:
         done.set()
         if not quiet:
             shower.join()
+
+
+@contextmanager
+def _following(
+    words: str, *, quiet: bool
+) -> Iterator[Callable[[Progress], None] | None]:
+    """Show on stderr how far a run is: a bar, or a line now and then."""
+    if quiet:
+        yield None
+        return
+    if not sys.stderr.isatty():
+        told = 0.0
+
+        def tell(now: Progress) -> None:
+            nonlocal told
+            if now.elapsed - told >= BEAT:
+                told = now.elapsed
+                cells = f"{now.done}/{now.total} cells"
+                line = f"{words}: {cells}  {now.elapsed:.0f}s  left {now.left:.0f}s"
+                click.echo(line, err=True)
+
+        yield tell
+        return
+
+    from tqdm import tqdm
+
+    layout = "{desc}: {bar:20} {n_fmt}/{total_fmt} cells  {elapsed}{postfix}"
+    with tqdm(total=0, desc=words, bar_format=layout, leave=True) as bar:
+
+        def draw(now: Progress) -> None:
+            bar.total, bar.n = now.total, now.done
+            bar.set_postfix_str(f"left {now.left:.0f}s", refresh=False)
+            bar.refresh()
+
+        yield draw
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
@@ -392,23 +428,29 @@ def run(
     from growth.readout import catalog, runner
 
     params = catalog.get(name).from_command_line(pairs, file=file)
-    outcome = runner.run(
-        name,
-        params,
-        out=out,
-        force=force,
-        wait=wait,
-        deadline=deadline,
-        progress=None if quiet else sys.stderr,
-    )
+    subject = getattr(params, catalog.get(name).subject)
+    with _following(f"{name} {subject} {params.as_of}", quiet=quiet) as progress:
+        outcome = runner.run(
+            name,
+            params,
+            out=out,
+            force=force,
+            wait=wait,
+            deadline=deadline,
+            progress=progress,
+        )
     path = outcome.path
     if as_json:
-        told = {"status": outcome.status, "exit_code": outcome.exit_code}
-        told |= {"reason": outcome.reason, "path": str(path) if path else None}
+        told = {
+            "status": outcome.status,
+            "exit_code": outcome.exit_code,
+            "reason": outcome.reason,
+            "path": str(path) if path else None,
+        }
         click.echo(_dump(told))
     else:
         if not quiet:
-            _answer(path, outcome.status, outcome.reason)
+            _answer(outcome)
         if path:
             click.echo(_near(path))
     ctx.exit(outcome.exit_code)
@@ -467,18 +509,19 @@ def _run_folder(place: str, subject: str | None, out: str | None) -> Path:
     raise ParameterError(msg, code="unknown_run")
 
 
-def _answer(folder: Path | None, status: str, reason: str) -> None:
+def _answer(outcome: RunOutcome) -> None:
     """Tell people on stderr what came out and where to read it."""
     from growth.readout import model
 
-    if status not in {"succeeded", "skipped"}:
-        click.echo(f"{status}: {reason}", err=True)
-    if folder is None:
-        return
-    if (folder / model.FILE).is_file():
+    folder = outcome.path
+    if outcome.reason:
+        click.echo(f"{outcome.status}: {outcome.reason}", err=True)
+    for fault in outcome.faults:
+        click.echo(f"  {fault}", err=True)
+    if folder and (folder / model.FILE).is_file() and outcome.exit_code == 0:
         verdict = model.load(folder).decision.verdict
         click.echo(f"decision: {_words(verdict)}", err=True)
-    if (folder / PAGE).is_file():
+    if folder and (folder / PAGE).is_file():
         click.echo(f"page: {_near(folder / PAGE)}", err=True)
 
 

@@ -4,8 +4,6 @@ import json
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -16,12 +14,10 @@ from growth.labels import table
 from growth.readout import catalog, runner
 
 
-@dataclass(frozen=True)
-class Outcome:
-    status: str = "succeeded"
-    exit_code: int = 0
-    path: Path | None = None
-    reason: str = ""
+def ended(status="succeeded", exit_code=0, path=None, reason=""):
+    return runner.RunOutcome(
+        status=status, exit_code=exit_code, path=path, reason=reason
+    )
 
 
 @pytest.fixture
@@ -98,7 +94,7 @@ def test_an_unknown_readout_gets_a_suggestion(capsys):
 
 
 def test_every_fault_of_a_call_is_told_and_nothing_runs(outcome, capsys):
-    calls = outcome(Outcome())
+    calls = outcome(ended())
     wrong = ["-p", "experimentid=x", "-p", "as_of=yesterday", "-p", "lang=fr"]
     assert main(["readout", "run", "abtest_readout", *wrong]) == 2
     told = capsys.readouterr()
@@ -127,7 +123,7 @@ def test_faults_are_data_where_data_is_asked_for(capsys):
 
 def test_hostile_text_stays_text(outcome, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    calls = outcome(Outcome(path=tmp_path))
+    calls = outcome(ended(path=tmp_path))
     text = 'x"; import os; os.system("touch PWN"); y="'
     given = ["-p", "data=d", "-p", f"experiment_id={text}", "-p", "as_of=2026-02-28"]
     assert main(["readout", "run", "abtest_readout", *given]) == 0
@@ -140,7 +136,6 @@ def test_hostile_text_stays_text(outcome, tmp_path, monkeypatch, capsys):
     ("status", "code"),
     [
         ("succeeded", 0),
-        ("skipped", 0),
         ("failed", 3),
         ("timed_out", 4),
         ("kernel_died", 5),
@@ -152,17 +147,42 @@ def test_hostile_text_stays_text(outcome, tmp_path, monkeypatch, capsys):
 )
 def test_the_exit_code_is_the_runs_own(status, code, outcome, tmp_path, capsys):
     path = tmp_path if status not in {"refused", "store_error"} else None
-    outcome(Outcome(status, code, path, "why"))
+    outcome(ended(status, code, path, "why"))
     assert main(["readout", "run", "abtest_readout", *NEEDED]) == code
     told = capsys.readouterr()
     assert told.out == (f"{tmp_path}\n" if path else "")
     assert ("why" in told.err) == (code != 0)
 
 
+def test_a_question_answered_before_is_told(outcome, tmp_path, capsys):
+    outcome(ended("skipped", 0, tmp_path, "answered before"))
+    assert main(["readout", "run", "abtest_readout", *NEEDED]) == 0
+    assert capsys.readouterr() == (f"{tmp_path}\n", "skipped: answered before\n")
+
+
+def test_a_run_shows_how_far_it_is(monkeypatch, tmp_path, capsys):
+    def run(_name, _params, *, progress, **_options):
+        for second in (1.0, 11.0, 12.0, 25.0):
+            progress(runner.Progress(int(second // 5), 9, second, 600 - second))
+        return ended(path=tmp_path)
+
+    monkeypatch.setattr(runner, "run", run)
+    assert main(["readout", "run", "abtest_readout", *NEEDED]) == 0
+    head = "abtest_readout 007 2026-02-28"
+    assert capsys.readouterr().err.splitlines() == [
+        f"{head}: 2/9 cells  11s  left 589s",
+        f"{head}: 5/9 cells  25s  left 575s",
+    ]
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert main(["readout", "run", "abtest_readout", *NEEDED]) == 0
+    assert f"{head}:" in (drawn := capsys.readouterr().err)
+    assert "5/9 cells" in drawn
+
+
 def test_quiet_says_the_folder_alone_and_asks_for_no_progress(
     outcome, tmp_path, capsys
 ):
-    calls = outcome(Outcome(path=tmp_path))
+    calls = outcome(ended(path=tmp_path))
     options = ["--quiet", "--force", "--wait", "5s", "--deadline", "2m", "--out", "o"]
     assert main(["readout", "run", "abtest_readout", *NEEDED, *options]) == 0
     assert capsys.readouterr() == (f"{tmp_path}\n", "")
@@ -178,7 +198,7 @@ def test_quiet_says_the_folder_alone_and_asks_for_no_progress(
 
 
 def test_a_run_is_one_object_for_programs(outcome, tmp_path, capsys):
-    outcome(Outcome("failed", 3, tmp_path, "cell_failed"))
+    outcome(ended("failed", 3, tmp_path, "cell_failed"))
     assert main(["readout", "run", "abtest_readout", *NEEDED, "--json"]) == 3
     told = capsys.readouterr()
     assert json.loads(told.out) == {
@@ -190,7 +210,7 @@ def test_a_run_is_one_object_for_programs(outcome, tmp_path, capsys):
 
 
 def test_parameters_come_from_a_file_and_the_command_wins(outcome, tmp_path, capsys):
-    calls = outcome(Outcome(path=tmp_path))
+    calls = outcome(ended(path=tmp_path))
     file = tmp_path / "p.json"
     file.write_text(
         '{"data": "d", "experiment_id": "a", "as_of": "2026-02-01", "lang": "zh"}'
