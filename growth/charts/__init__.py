@@ -1,0 +1,12 @@
+"""Charts: results in, Altair out. Nothing here reads a table or computes.
+
+A chart is a function of a result, ``charts.abtest.forest_chart(analysis)``: made
+from the result alone, offline, its words in the reader's language, its intervals
+drawn. `enable` says how a notebook shows them; `to_svg` writes one as safe SVG.
+"""
+
+from growth.charts import abtest as abtest
+from growth.charts.show import enable
+from growth.charts.svg import to_svg
+
+__all__ = ["abtest", "enable", "to_svg"]

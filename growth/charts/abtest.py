@@ -1,0 +1,401 @@
+"""Charts of A/B results: intervals on one axis, the split, the effect by day."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from growth.charts.figures import count
+from growth.charts.intervals import Axis, Interval, axis_of
+from growth.charts.theme import ARMS, COLOURS, HEIGHT, WIDTH, finish
+from growth.labels import label
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import altair as alt
+
+    from growth.abtest import Analysis, SplitCheck
+    from growth.abtest.analyze import Effect
+    from growth.abtest.trend import Trend
+    from growth.labels import Lang
+
+__all__ = [
+    "effect_interval",
+    "forest_chart",
+    "segments_chart",
+    "split_chart",
+    "trend_chart",
+]
+
+ROW: Final = 34
+
+
+def effect_interval(
+    effect: Effect, analysis: Analysis, *, name: str = "", lang: Lang | None = None
+) -> Interval:
+    """Return one effect as it is drawn: its adjusted lift, margin and direction.
+
+    Parameters
+    ----------
+    effect : Effect
+        One of `analysis`'s.
+    analysis : Analysis
+        Where it comes from: its experiment has the metric's words and margin.
+    name : str, optional
+        What to call the row; the metric's words if omitted.
+    lang : {"en", "zh"}, optional
+        The language; the current one if omitted.
+
+    Returns
+    -------
+    Interval
+        An absolute margin is put on the relative axis by the control's mean.
+    """
+    metric = analysis.experiment.metric(effect.metric)
+    margin = metric.margin if metric.role == "guardrail" else None
+    if margin is not None and metric.margin_kind == "absolute":
+        margin = margin / abs(effect.mean_control) if effect.mean_control else None
+    return Interval(
+        label=name or metric.words(lang),
+        value=effect.lift,
+        lo=effect.lift_adj_low,
+        hi=effect.lift_adj_high,
+        margin=margin,
+        good=metric.good,
+    )
+
+
+def forest_chart(analysis: Analysis, *, lang: Lang | None = None) -> alt.LayerChart:
+    """Draw each metric's relative change with its interval, on one axis.
+
+    Parameters
+    ----------
+    analysis : Analysis
+        What `abtest.analyze` found.
+    lang : {"en", "zh"}, optional
+        The language; the current one if omitted.
+
+    Returns
+    -------
+    altair.LayerChart
+        A row a metric and treatment arm, goals first. Zero is a line, a margin a
+        dotted one. Where the adjusted interval clears zero it has colour, and its
+        mark is a triangle that points the way; else a ring.
+    """
+    effects = analysis.totals()
+    several = len({effect.arm for effect in effects}) > 1
+    rows = [
+        effect_interval(
+            effect, analysis, name=_row_name(effect, analysis, lang, arms=several)
+        )
+        for effect in effects
+    ]
+    return _forest(rows, name="forest", title=label("chart.forest", lang), lang=lang)
+
+
+def segments_chart(
+    analysis: Analysis, metric: str | None = None, *, lang: Lang | None = None
+) -> alt.LayerChart:
+    """Draw one metric's relative change in each segment, on one axis.
+
+    Parameters
+    ----------
+    analysis : Analysis
+        What `abtest.analyze` found with `by`.
+    metric : str, optional
+        Whose effect; the first goal's if omitted.
+    lang : {"en", "zh"}, optional
+        The language; the current one if omitted.
+
+    Returns
+    -------
+    altair.LayerChart
+        The total first, then a row a segment and treatment arm.
+
+    Raises
+    ------
+    ParameterError
+        If the experiment has no such metric (code ``unknown_metric``).
+    """
+    chosen = analysis.experiment.metric(metric or analysis.experiment.metrics[0].name)
+    effects = [e for e in analysis.effects if e.metric == chosen.name]
+    several = len({effect.arm for effect in effects}) > 1
+    rows = [
+        effect_interval(effect, analysis, name=_segment(effect, lang, arms=several))
+        for effect in effects
+    ]
+    title = label("chart.segments", lang, metric=chosen.words(lang))
+    return _forest(rows, name=f"segments-{chosen.name}", title=title, lang=lang)
+
+
+def split_chart(check: SplitCheck, *, lang: Lang | None = None) -> alt.LayerChart:
+    """Draw units per arm as bars, the plan as a line across each.
+
+    Parameters
+    ----------
+    check : SplitCheck
+        What `abtest.check_split` found.
+    lang : {"en", "zh"}, optional
+        The language; the current one if omitted.
+
+    Returns
+    -------
+    altair.LayerChart
+        A bar an arm, in the plan's order; the verdict is the title.
+    """
+    import altair as alt
+
+    values = [
+        {
+            "arm": arm.variant,
+            "units": arm.units,
+            "planned": arm.expected_units,
+            "said": count(arm.units),
+        }
+        for arm in check.arms
+    ]
+    base = alt.Chart(alt.InlineData(values=values)).encode(
+        y=alt.Y("arm:N", sort=None, title=None, axis=alt.Axis(ticks=False)),
+    )
+    units = alt.X(
+        "units:Q",
+        title=label("chart.split.x", lang),
+        axis=alt.Axis(format=",d", tickCount=5),
+    )
+    bars = base.mark_bar(color=COLOURS["accent"], size=18).encode(x=units)
+    plan = base.mark_tick(color=COLOURS["ink"], thickness=2, size=28).encode(
+        x="planned:Q"
+    )
+    words = base.mark_text(
+        align="left", dx=8, color=COLOURS["ink"], fontSize=13
+    ).encode(x="units:Q", text="said:N")
+    layers = alt.layer(bars, plan, words).properties(
+        width=WIDTH, height=ROW * len(values)
+    )
+    told = "; ".join(
+        label(
+            "chart.split.told",
+            lang,
+            arm=arm.variant,
+            units=count(arm.units),
+            planned=count(arm.expected_units),
+        )
+        for arm in check.arms
+    )
+    return finish(
+        layers, name="split", title=label(check.verdict, lang), description=told
+    )
+
+
+def trend_chart(
+    trend: Trend,
+    metric: str | None = None,
+    *,
+    name: str = "",
+    lang: Lang | None = None,
+) -> alt.LayerChart:
+    """Draw how the relative change built up over the days of first exposure.
+
+    Parameters
+    ----------
+    trend : Trend
+        What `abtest.trend` found.
+    metric : str, optional
+        Whose effect; the trend's first metric if omitted.
+    name : str, optional
+        The metric in words; its code name if omitted.
+    lang : {"en", "zh"}, optional
+        The language; the current one if omitted.
+
+    Returns
+    -------
+    altair.LayerChart
+        A line a treatment arm with its band, cumulative by day. Early days are
+        wide and cut at the frame. A day whose effect cannot be computed is left
+        out.
+    """
+    import altair as alt
+
+    shown = [
+        point
+        for point in trend.points
+        if point.series == "cumulative"
+        and point.effect.metric == (metric or point.effect.metric)
+    ]
+    metric = metric or (shown[0].effect.metric if shown else "")
+    effects = [(point.day, point.effect) for point in shown]
+    rows = [
+        (day, Interval(label=e.arm, value=e.lift, lo=e.lift_low, hi=e.lift_high))
+        for day, e in effects
+        if e.metric == metric and e.lift_low is not None and e.lift_high is not None
+    ]
+    axis = axis_of(row for _, row in rows)
+    arms = list(dict.fromkeys(row.label for _, row in rows))
+    values = [
+        {
+            "day": day.isoformat(),
+            "arm": row.label,
+            "lift": row.value,
+            "lo": row.lo,
+            "hi": row.hi,
+        }
+        for day, row in rows
+    ]
+    several = len(arms) > 1
+    colours = ARMS[1 : len(arms) + 1] if several else (COLOURS["accent"],)
+    key = alt.Legend(title=label("column.arm", lang), orient="top") if several else None
+    colour = alt.Color(
+        "arm:N", legend=key, scale=alt.Scale(domain=arms, range=list(colours))
+    )
+    days = alt.X(
+        "day:T",
+        title=label("chart.trend.x", lang),
+        scale=alt.Scale(type="utc"),
+        axis=alt.Axis(
+            format=label("chart.day", lang), grid=False, tickCount=7, labelOverlap=True
+        ),
+    )
+    lift = alt.Y(
+        "lo:Q",
+        title=label("chart.trend.y", lang),
+        scale=alt.Scale(domain=[axis.lo, axis.hi], nice=False),
+        axis=_ruler(
+            axis,
+            titleAngle=0,
+            titleAlign="left",
+            titleAnchor="end",
+            titleX=0,
+            titleY=-12,
+        ),
+    )
+    # a bare ISO day is read as UTC, and drawn on a UTC scale: it stays that day
+    base = alt.Chart(alt.InlineData(values=values))
+    zero = (
+        alt.Chart(alt.InlineData(values=[{"zero": 0}]))
+        .mark_rule(color=COLOURS["soft"])
+        .encode(y="zero:Q")
+    )
+    if several:
+        band = base.mark_area(clip=True, opacity=0.18).encode(
+            x=days, y=lift, y2="hi:Q", color=colour
+        )
+    else:
+        band = base.mark_area(clip=True, opacity=1, color=COLOURS["band"]).encode(
+            x=days, y=lift, y2="hi:Q"
+        )
+    line = base.mark_line(clip=True, strokeWidth=2).encode(
+        x=days, y="lift:Q", color=colour
+    )
+    layers = alt.layer(band, zero, line).properties(width=WIDTH, height=HEIGHT)
+    last = {row.label: (day, row) for day, row in rows}
+    told = "; ".join(
+        f"{arm} {day.isoformat()} {row.said()} ({row.ends(lang)})"
+        for arm, (day, row) in last.items()
+    )
+    title = label("chart.trend", lang, metric=name or metric)
+    return finish(
+        layers, name=f"trend-{metric}", title=title, description=told or title
+    )
+
+
+def _row_name(
+    effect: Effect, analysis: Analysis, lang: Lang | None, *, arms: bool
+) -> str:
+    name = analysis.experiment.metric(effect.metric).words(lang)
+    return f"{name} · {effect.arm}" if arms else name
+
+
+def _segment(effect: Effect, lang: Lang | None, *, arms: bool) -> str:
+    values = ["NULL" if value is None else value for _, value in effect.by]
+    name = " · ".join(values) or label("chart.total", lang)
+    return f"{name} · {effect.arm}" if arms else name
+
+
+def _forest(
+    rows: Sequence[Interval], *, name: str, title: str, lang: Lang | None
+) -> alt.LayerChart:
+    import altair as alt
+
+    axis = axis_of(rows)
+    values = [_mark(row, axis.lo, axis.hi, lang) for row in rows]
+    base = alt.Chart(alt.InlineData(values=values))
+    bare = alt.Axis(ticks=False, domain=False, labelPadding=8)
+    order = [row.label for row in rows]
+    y = alt.Y("label:N", sort=order, title=None, axis=bare)
+    scale = alt.Scale(domain=[axis.lo, axis.hi], nice=False)
+    ruler = _ruler(axis)
+    x = alt.X("lo:Q", scale=scale, axis=ruler, title=label("chart.forest.x", lang))
+    tones = ["good", "bad", "ink"]
+    colour = alt.Color(
+        "tone:N",
+        legend=None,
+        scale=alt.Scale(domain=tones, range=[COLOURS[tone] for tone in tones]),
+    )
+    shape = alt.Shape(
+        "clears:N",
+        legend=None,
+        scale=alt.Scale(
+            domain=["up", "down", "none"],
+            range=["triangle-up", "triangle-down", "circle"],
+        ),
+    )
+    zero = (
+        alt.Chart(alt.InlineData(values=[{"zero": 0}]))
+        .mark_rule(color=COLOURS["soft"])
+        .encode(x=alt.X("zero:Q", scale=scale))
+    )
+    known = base.transform_filter("isValid(datum.value)")
+    lines = known.mark_rule(strokeWidth=2).encode(x=x, x2="hi:Q", y=y, color=colour)
+    points = known.mark_point(filled=True, size=110, opacity=1).encode(
+        x="value:Q", y=y, color=colour, shape=shape
+    )
+    margins = (
+        base.transform_filter("isValid(datum.margin)")
+        .mark_rule(color=COLOURS["bad"], strokeWidth=1.5, strokeDash=[2, 3])
+        .encode(
+            x="margin:Q",
+            y=alt.Y("label:N", sort=order, title=None, axis=bare, bandPosition=0.15),
+            y2=alt.Y2("label", bandPosition=0.85),
+        )
+    )
+    words = base.mark_text(align="left", color=COLOURS["ink"], fontSize=13).encode(
+        x=alt.value(WIDTH + 12), y=y, text="said:N"
+    )
+    layers = alt.layer(zero, margins, lines, points, words).properties(
+        width=WIDTH, height=max(ROW * len(rows), ROW)
+    )
+    told = "; ".join(
+        f"{row.label} {mark['told']}" for row, mark in zip(rows, values, strict=True)
+    )
+    return finish(layers, name=name, title=title, description=told)
+
+
+def _ruler(axis: Axis, **more: Any) -> alt.Axis:  # noqa: ANN401  (Altair's own words)
+    """Return the written axis: signed percentages, zero without a sign."""
+    import altair as alt
+
+    signed = f"format(datum.value, '+.{axis.digits}%')"
+    return alt.Axis(
+        values=list(axis.ticks),
+        labelExpr=f"datum.value === 0 ? '0%' : {signed}",
+        domain=False,
+        ticks=False,
+        **more,
+    )
+
+
+def _mark(row: Interval, lo: float, hi: float, lang: Lang | None) -> dict[str, Any]:
+    """Return one row's values; an end beyond the axis stands at its edge."""
+    value, low, high = row.value, row.lo, row.hi
+    known = value is not None and low is not None and high is not None
+    return {
+        "label": row.label,
+        "value": min(max(value or 0.0, lo), hi) if known else None,
+        "lo": max(low or 0.0, lo) if known else None,
+        "hi": min(high or 0.0, hi) if known else None,
+        "margin": row.limit,
+        "tone": row.tone,
+        "clears": row.clears or "none",
+        "said": row.said(),
+        "told": f"{row.said()} ({row.ends(lang)})",
+    }

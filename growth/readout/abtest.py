@@ -1,0 +1,526 @@
+"""The experiment readout's own pieces: summary, drawn tables, what was checked.
+
+Each is a function of results and returns a `Block`; nothing is computed here that
+a result does not hold.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from growth.charts.abtest import effect_interval
+from growth.charts.figures import amount, count, difference, p_value, percent
+from growth.charts.intervals import Interval
+from growth.labels import LANG, has, label
+from growth.readout.blocks import (
+    Block,
+    Check,
+    Row,
+    State,
+    Tile,
+    Tone,
+    check_list,
+    data_table,
+    headline,
+    interval_table,
+)
+from growth.result import Notice, show
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from growth.abtest import Analysis, Decision, SplitCheck
+    from growth.abtest.analyze import Effect
+    from growth.labels import Lang
+    from growth.result import Result
+
+__all__ = ["checks", "effects_table", "figures", "segments_table", "summary"]
+
+TONES: Final[dict[str, Tone]] = {
+    "ship": "g",
+    "keep": "a",
+    "iterate": "w",
+    "invalid": "b",
+}
+WEEK: Final = 7
+MAX_CROSSOVER_RATE: Final = 0.01
+TILES: Final = 4
+# Said by a line of its own, so not repeated below it.
+TOLD: Final = {
+    "covariate_imbalance", "crossovers", "days_unknown", "immature",
+    "null_imbalance", "units_in_closed_arm",
+}  # fmt: skip
+
+
+def summary(
+    decision: Decision,
+    analysis: Analysis,
+    split: SplitCheck,
+    *,
+    lang: Lang | None = None,
+) -> Block:
+    """Say what to do, why, and on which four numbers.
+
+    Parameters
+    ----------
+    decision, analysis, split
+        The results of `abtest.decide`, `abtest.analyze` and `abtest.check_split`.
+    lang : {"en", "zh"}, optional
+        The language; the current one if omitted.
+
+    Returns
+    -------
+    Block
+        The experiment's title and question, the decision with its reasons in
+        words, and up to four numbers: units, the first goals with their
+        intervals, the split check.
+    """
+    exp = analysis.experiment
+    question = _words(exp.question, lang)
+    arms = " · ".join(f"{count(units)} {arm}" for arm, units in analysis.arms)
+    tiles = [Tile(label("readout.tile.units", lang), count(analysis.units), arms)]
+    for effect in analysis.totals():
+        if effect.role == "goal" and len(tiles) < TILES - 1:
+            tiles.append(_tile(effect, analysis, lang))
+    whole = sum(exp.arms.values())
+    shares = [weight / whole for weight in exp.arms.values() if weight]
+    planned = " / ".join(percent(share, digits=0) for share in shares)
+    tiles.append(
+        Tile(
+            label("readout.tile.split", lang),
+            f"p {p_value(split.p_value)}",
+            label("readout.tile.planned", lang, planned=planned),
+        )
+    )
+    return headline(
+        exp.words(lang),
+        question,
+        label(f"abtest.headline.{decision.outcome}", lang, arm=decision.arm or ""),
+        _reasons(decision, analysis, split, lang),
+        tiles,
+        tone=TONES[decision.outcome],
+    )
+
+
+def effects_table(analysis: Analysis, *, lang: Lang | None = None) -> Block:
+    """Draw what changed: a row a metric and variant, its interval on one axis.
+
+    Parameters
+    ----------
+    analysis : Analysis
+        What `abtest.analyze` found.
+    lang : {"en", "zh"}, optional
+        The language; the current one if omitted.
+
+    Returns
+    -------
+    Block
+        Goals first. Intervals are the adjusted ones, which decide; a guardrail's
+        margin is a dotted line.
+    """
+    exp = analysis.experiment
+    effects = analysis.totals()
+    arms = list(dict.fromkeys(effect.arm for effect in effects))
+    rows = [
+        Row(
+            effect_interval(effect, analysis, lang=lang),
+            note="" if len(arms) == 1 else effect.arm,
+            before=(
+                label(f"abtest.role.{effect.role}", lang),
+                amount(effect.mean_control, effect.unit),
+                amount(effect.mean_treatment, effect.unit),
+            ),
+            after=(_reading(effect, analysis, lang), p_value(effect.p_adj)),
+            said=_said(effect, lang),
+        )
+        for effect in effects
+    ]
+    return interval_table(
+        rows,
+        caption=label(
+            "abtest.table.effects",
+            lang,
+            control=exp.control,
+            level=percent(1 - exp.alpha, digits=0),
+        ),
+        first=label("column.metric", lang),
+        before=(
+            label("column.role", lang),
+            exp.control,
+            arms[0] if len(arms) == 1 else label("column.variant", lang),
+        ),
+        drawn=label("abtest.table.drawn", lang),
+        after=(label("abtest.table.reading", lang), label("abtest.table.p", lang)),
+        left=1,
+        lang=lang,
+    )
+
+
+def segments_table(
+    analysis: Analysis, metric: str | None = None, *, lang: Lang | None = None
+) -> Block:
+    """Draw one metric's effect in each segment, a table a breakdown.
+
+    Parameters
+    ----------
+    analysis : Analysis
+        What `abtest.analyze` found with `by`.
+    metric : str, optional
+        Whose effect; the first goal's if omitted.
+    lang : {"en", "zh"}, optional
+        The language; the current one if omitted.
+
+    Returns
+    -------
+    Block
+        Empty words where nothing was broken down. Segments explain, they never
+        decide; their intervals are adjusted together.
+
+    Raises
+    ------
+    ParameterError
+        If the experiment has no such metric (code ``unknown_metric``).
+    """
+    chosen = analysis.experiment.metric(metric or _goal(analysis))
+    found: dict[tuple[str, ...], list[Effect]] = {}
+    for effect in analysis.segments():
+        if effect.metric == chosen.name:
+            found.setdefault(tuple(name for name, _ in effect.by), []).append(effect)
+    if not found:
+        words = label("abtest.table.no_segments", lang)
+        return Block.of("p", words, kind="note")
+    block = Block("")
+    for names, effects in found.items():
+        by = " × ".join(_column(name, lang) for name in names)
+        several = len({effect.arm for effect in effects}) > 1
+        rows = [
+            Row(
+                effect_interval(effect, analysis, name=_segment(effect), lang=lang),
+                note=effect.arm if several else "",
+                before=(count(effect.n_control + effect.n_treatment),),
+                after=(p_value(effect.p_adj),),
+                said=_said(effect, lang),
+            )
+            for effect in effects
+        ]
+        block += interval_table(
+            rows,
+            caption=label(
+                "abtest.table.segments", lang, metric=chosen.words(lang), by=by
+            ),
+            first=by,
+            before=(label("column.units", lang),),
+            drawn=label("abtest.table.drawn", lang),
+            after=(label("abtest.table.p", lang),),
+            lang=lang,
+        )
+    return block
+
+
+def figures(analysis: Analysis, *, lang: Lang | None = None) -> Block:
+    """Write every figure of the analysis, folded away.
+
+    Parameters
+    ----------
+    analysis : Analysis
+        What `abtest.analyze` found.
+    lang : {"en", "zh"}, optional
+        The language; the current one if omitted.
+
+    Returns
+    -------
+    Block
+        A table a reader opens: units, means, difference, intervals before and
+        after adjustment, p-values, method.
+    """
+    columns = {
+        name: label(f"column.{name}", lang)
+        for name in (
+            "metric", "arm", "n_control", "n_treatment", "estimate", "ci", "lift",
+            "lift_ci", "p_value", "method",
+        )
+    }  # fmt: skip
+    rows = [
+        {
+            "metric": analysis.experiment.metric(effect.metric).words(lang),
+            "arm": effect.arm,
+            "n_control": count(effect.n_control),
+            "n_treatment": count(effect.n_treatment),
+            "estimate": difference(effect.estimate, effect.unit, lang=lang),
+            "ci": _ends(effect.ci_low, effect.ci_high, effect.unit, lang),
+            "lift": percent(effect.lift, signed=True, digits=2),
+            "lift_ci": _ends(effect.lift_low, effect.lift_high, "ratio", lang),
+            "p_value": p_value(effect.p_value),
+            "method": effect.method,
+        }
+        for effect in analysis.totals()
+    ]
+    return data_table(
+        columns,
+        rows,
+        caption=label(
+            "abtest.table.figures",
+            lang,
+            level=percent(1 - analysis.experiment.alpha, digits=0),
+        ),
+        fold=label("abtest.table.fold", lang),
+    )
+
+
+def checks(
+    split: SplitCheck,
+    analysis: Analysis,
+    decision: Decision,
+    *others: Result,
+    lang: Lang | None = None,
+) -> Block:
+    """List what was checked before the numbers may be believed, and what was found.
+
+    Parameters
+    ----------
+    split, analysis, decision
+        The results of `abtest.check_split`, `abtest.analyze`, `abtest.decide`.
+    *others : Result
+        More results whose remarks belong here.
+    lang : {"en", "zh"}, optional
+        The language; the current one if omitted.
+
+    Returns
+    -------
+    Block
+        One line a check, failures and warnings first; remarks that no check
+        speaks of follow in their own words.
+    """
+    lines = [
+        _split_line(split, lang),
+        _crossover_line(split, analysis, lang),
+        *_calendar_lines(analysis, decision, lang),
+        *_unit_lines(analysis, lang),
+    ]
+    seen: set[Notice] = set()
+    for result in (split, analysis, decision, *others):
+        for notice in result.notices:
+            if notice.code in TOLD or notice in seen:
+                continue
+            seen.add(notice)
+            state: State = "warn" if notice.severity == "warning" else "info"
+            lines.append(Check(state, _notice(notice, analysis, lang)))
+    return check_list(lines, lang=lang)
+
+
+# One line a check
+
+
+def _split_line(split: SplitCheck, lang: Lang | None) -> Check:
+    outcome = split.verdict.rpartition(".")[2]
+    seen = " · ".join(
+        f"{arm.variant} {count(arm.units)} / {count(arm.expected_units)}"
+        for arm in split.arms
+    )
+    words = label(
+        "abtest.check.split",
+        lang,
+        statistic=f"{split.statistic:.2f}",
+        p=p_value(split.p_value),
+        seen=seen,
+    )
+    state: State = "ok" if outcome == "ok" else "fail"
+    return Check(state, label(f"abtest.check.split.{outcome}", lang), words)
+
+
+def _crossover_line(split: SplitCheck, analysis: Analysis, lang: Lang | None) -> Check:
+    units = max(split.crossovers, analysis.crossovers)
+    share = units / (units + analysis.units) if units else 0.0
+    words = label(
+        "abtest.check.of",
+        lang,
+        units=count(units),
+        total=count(units + analysis.units),
+        share=percent(share, digits=2),
+    )
+    if not units:
+        return Check("ok", label("abtest.check.no_crossovers", lang), words)
+    state: State = "fail" if share > MAX_CROSSOVER_RATE else "warn"
+    return Check(state, label("abtest.check.crossovers", lang), words)
+
+
+def _calendar_lines(
+    analysis: Analysis, decision: Decision, lang: Lang | None
+) -> list[Check]:
+    exp, days = analysis.experiment, analysis.days
+    lines = []
+    if days is None:
+        lines.append(
+            Check(
+                "info",
+                label("abtest.check.no_days", lang),
+                label("notice.days_unknown", lang),
+            )
+        )
+    else:
+        span = ""
+        if analysis.first_day and analysis.last_day:
+            span = f"{analysis.first_day} – {analysis.last_day}"
+        words = label(
+            "abtest.check.days",
+            lang,
+            days=str(days),
+            least=str(exp.min_days),
+            span=span,
+        )
+        kind = (
+            "too_early" if days < exp.min_days
+            else "partial_week" if days % WEEK else "whole_weeks"
+        )  # fmt: skip
+        state: State = "ok" if kind == "whole_weeks" else "warn"
+        lines.append(Check(state, label(f"abtest.check.{kind}", lang), words))
+    if exp.plan.units:
+        reached = decision.information >= 1
+        words = label(
+            "abtest.check.of",
+            lang,
+            units=count(analysis.mature_units),
+            total=count(exp.plan.units),
+            share=percent(decision.information, digits=0),
+        )
+        kind = "size_reached" if reached else "size_short"
+        state = "ok" if reached else "warn"
+        lines.append(Check(state, label(f"abtest.check.{kind}", lang), words))
+    return lines
+
+
+def _unit_lines(analysis: Analysis, lang: Lang | None) -> list[Check]:
+    exp = analysis.experiment
+    lines = []
+    waiting = [
+        label("abtest.check.waiting", lang, metric=exp.metric(name).words(lang),
+              units=count(units))
+        for name, units in analysis.immature
+    ]  # fmt: skip
+    if waiting:
+        lines.append(
+            Check("info", label("abtest.check.immature", lang), "; ".join(waiting))
+        )
+    elif any(metric.window_days for metric in exp.metrics):
+        lines.append(Check("ok", label("abtest.check.mature", lang)))
+    for code, asked in (
+        ("null_imbalance", any(not metric.zero_filled for metric in exp.metrics)),
+        ("covariate_imbalance", any(metric.covariates for metric in exp.metrics)),
+    ):
+        found = [n for n in analysis.notices if n.code == code]
+        for notice in found:
+            words = _notice(notice, analysis, lang)
+            lines.append(Check("warn", label(f"abtest.check.{code}", lang), words))
+        if asked and not found:
+            lines.append(Check("ok", label(f"abtest.check.no_{code}", lang)))
+    return lines
+
+
+# Words
+
+
+def _reasons(
+    decision: Decision, analysis: Analysis, split: SplitCheck, lang: Lang | None
+) -> list[str]:
+    """Say why, and where goals won also that nothing stood against it."""
+    exp = analysis.experiment
+    lines = [
+        reason.words(
+            lang,
+            metric=exp.metric(reason.metric).words(lang) if reason.metric else None,
+        )
+        for reason in decision.reasons
+    ]
+    if decision.outcome == "ship" and any(m.role == "guardrail" for m in exp.metrics):
+        lines.append(label("abtest.because.guardrails", lang))
+    if decision.units_needed:
+        lines.append(
+            label(
+                "abtest.because.units_needed", lang, units=count(decision.units_needed)
+            )
+        )
+    if split.verdict == "abtest.split.ok" and decision.outcome != "invalid":
+        lines.append(label("abtest.because.split", lang))
+    return list(dict.fromkeys(lines))
+
+
+def _tile(effect: Effect, analysis: Analysis, lang: Lang | None) -> Tile:
+    drawn = effect_interval(effect, analysis, lang=lang)
+    name = drawn.label
+    if len(analysis.experiment.treatments) > 1:
+        name = f"{name} · {effect.arm}"
+    if drawn.value is None:
+        said, ends = _said(effect, lang) or (show(None), "")
+    else:
+        said, ends = drawn.said(), drawn.ends(lang)
+    level = percent(effect.level or 1 - analysis.experiment.alpha, digits=1)
+    under = label("readout.tile.interval", lang, level=level, ends=ends) if ends else ""
+    return Tile(name, said, under)
+
+
+def _reading(effect: Effect, analysis: Analysis, lang: Lang | None) -> str:
+    """Say the interval in a word; an absolute margin is held against itself."""
+    metric = analysis.experiment.metric(effect.metric)
+    drawn = effect_interval(effect, analysis, lang=lang)
+    if metric.margin_kind == "absolute" or drawn.lo is None:
+        absolute = metric.margin_kind == "absolute" and metric.role == "guardrail"
+        drawn = Interval(
+            label="",
+            value=effect.estimate,
+            lo=effect.ci_adj_low,
+            hi=effect.ci_adj_high,
+            margin=metric.margin if absolute else None,
+            good=metric.good,
+        )
+    return label(f"reading.{drawn.reading}", lang)
+
+
+def _said(effect: Effect, lang: Lang | None) -> tuple[str, str] | None:
+    """Where there is no relative change, say the absolute one."""
+    if effect.lift_adj_low is not None or effect.estimate is None:
+        return None
+    ends = _ends(effect.ci_adj_low, effect.ci_adj_high, effect.unit, lang)
+    return difference(effect.estimate, effect.unit, lang=lang), ends
+
+
+def _ends(lo: float | None, hi: float | None, unit: str, lang: Lang | None) -> str:
+    if lo is None or hi is None:
+        return show(None)
+    return label(
+        "figure.interval",
+        lang,
+        lo=difference(lo, unit, lang=lang),
+        hi=difference(hi, unit, lang=lang),
+    )
+
+
+def _notice(notice: Notice, analysis: Analysis, lang: Lang | None) -> str:
+    """Return a remark in words, metrics by the name readers know."""
+    args = tuple(
+        (name, analysis.experiment.metric(str(value)).words(lang))
+        if name == "metric"
+        else (name, value)
+        for name, value in notice.args
+    )
+    return Notice(notice.code, notice.severity, args).words(lang)
+
+
+def _segment(effect: Effect) -> str:
+    return " · ".join("NULL" if value is None else value for _, value in effect.by)
+
+
+def _column(name: str, lang: Lang | None) -> str:
+    return label(f"column.{name}", lang) if has(f"column.{name}") else name
+
+
+def _goal(analysis: Analysis) -> str:
+    goals: Sequence[str] = [
+        m.name for m in analysis.experiment.metrics if m.role == "goal"
+    ]
+    return goals[0]
+
+
+def _words(words: Mapping[str, str] | None, lang: Lang | None) -> str:
+    """Return words declared by language, in the reader's or any other."""
+    found = dict(words or {})
+    return found.get(lang or LANG.get()) or next(iter(found.values()), "")

@@ -1,0 +1,73 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from growth.charts.intervals import Interval, axis_of
+
+
+def interval(value, lo, hi, **more):
+    return Interval(label="x", value=value, lo=lo, hi=hi, **more)
+
+
+@pytest.mark.parametrize(
+    ("lo", "hi", "more", "reading", "tone"),
+    [
+        (0.01, 0.05, {}, "better", "good"),
+        (-0.05, -0.01, {}, "worse", "bad"),
+        (-0.01, 0.05, {}, "unclear", "ink"),
+        (0.01, 0.05, {"good": "down"}, "worse", "bad"),
+        (-0.05, -0.01, {"good": "down"}, "better", "good"),
+        (-0.01, 0.05, {"margin": 0.02}, "no_worse", "ink"),
+        (-0.03, 0.05, {"margin": 0.02}, "not_shown", "ink"),
+        (-0.09, -0.03, {"margin": 0.02}, "harm", "bad"),
+        (-0.01, 0.01, {"margin": 0.02, "good": "down"}, "no_worse", "ink"),
+        (0.03, 0.09, {"margin": 0.02, "good": "down"}, "harm", "bad"),
+        (0.001, 0.01, {"margin": 0.02, "good": "down"}, "no_worse", "bad"),
+        (None, None, {}, "none", "ink"),
+    ],
+)
+def test_an_interval_says_what_may_be_read_from_it(lo, hi, more, reading, tone):
+    middle = None if lo is None else (lo + hi) / 2
+    row = interval(middle, lo, hi, **more)
+    assert (row.reading, row.tone) == (reading, tone)
+
+
+def test_the_margin_stands_on_the_bad_side():
+    assert interval(0, -1, 1, margin=0.02).limit == -0.02
+    assert interval(0, -1, 1, margin=0.02, good="down").limit == 0.02
+    assert interval(0, -1, 1).limit is None
+
+
+def test_decimals_follow_the_width():
+    assert interval(0.0612, 0.019, 0.106).said() == "+6.1%"
+    assert interval(0.00123, 0.0001, 0.0021).said() == "+0.12%"
+    assert interval(-0.04, -0.05, -0.03).ends("zh") == "−5.0% 至 −3.0%"
+
+
+ENDS = st.tuples(st.floats(-10, 10), st.floats(-10, 10)).map(sorted)
+
+
+@given(st.lists(ENDS, max_size=8), st.floats(0.001, 1))
+def test_an_axis_holds_zero_and_the_margin_and_most_of_the_rows(ends, margin):
+    rows = [interval(sum(e) / 2, *e) for e in ends]
+    rows.append(interval(0.0, -0.01, 0.01, margin=margin))
+    axis = axis_of(rows)
+    assert axis.lo < 0 < axis.hi
+    assert axis.lo <= -margin
+    assert 0.0 in axis.ticks
+    assert all(axis.lo <= tick <= axis.hi for tick in axis.ticks)
+    assert 1 <= len(axis.ticks) <= 12
+    held = [r for r in rows if axis.lo <= r.lo and r.hi <= axis.hi]
+    assert 2 * len(held) >= len(rows)
+
+
+def test_a_place_on_the_axis_stays_on_it():
+    axis = axis_of([interval(0.0, -0.1, 0.1)])
+    assert axis.at(-9, 300) == 0
+    assert axis.at(9, 300) == 300
+    assert axis.at(0, 300) == 150
+
+
+def test_no_rows_still_make_an_axis():
+    assert 0.0 in axis_of([]).ticks
+    assert 0.0 in axis_of([interval(None, None, None)]).ticks
