@@ -17,6 +17,7 @@ from growth.readout.params import (
     readout,
 )
 from growth.readout.publish import publish
+from growth.readout.runner import Progress, RunOutcome, run
 from growth.readout.store import Store
 
 __all__ = [
@@ -26,10 +27,13 @@ __all__ = [
     "Help",
     "Id",
     "Path",
+    "Progress",
     "Readout",
+    "RunOutcome",
     "Sample",
     "Store",
     "load",
     "publish",
     "readout",
+    "run",
 ]

@@ -76,6 +76,34 @@ class AbtestParams:
         if mapping:
             yield "mapping", str(mapping)
 
+    def check(self) -> None:
+        """Refuse an experiment's file that is wrong, before a kernel is started.
+
+        Raises
+        ------
+        ParameterError
+            With every fault of the file, or if it declares another experiment
+            (code ``conflict``).
+        """
+        from growth.abtest import load_experiment
+
+        declared = load_experiment(self.experiment_path())
+        if declared.id != self.experiment_id:
+            hint = "Give the experiment of that id, or its file."
+            want = f"{declared.id!r}, which the experiment's file declares"
+            raise ParameterError.of(
+                "abtest_readout",
+                [
+                    Fault(
+                        "conflict",
+                        "experiment_id",
+                        repr(self.experiment_id),
+                        want,
+                        hint,
+                    )
+                ],
+            )
+
 
 @cache
 def _catalog() -> dict[str, Declaration]:

@@ -106,8 +106,26 @@ def _literal(value: object) -> str:
     return json.dumps(str(value), ensure_ascii=False)
 
 
-def check(fields: Sequence[Field], path: Path) -> tuple[Fault, ...]:
-    """Return every fault of the notebook at `path`."""
+def check(
+    fields: Sequence[Field], path: Path, *, rules: bool = True
+) -> tuple[Fault, ...]:
+    """Return every fault of the notebook at `path`.
+
+    Parameters
+    ----------
+    fields : sequence of Field
+        The declared parameters.
+    path : Path
+        The notebook.
+    rules : bool, default True
+        Whether the house's rules count too (no output stored, no ``def``, one
+        ``publish``), or only that cell and declaration agree.
+
+    Returns
+    -------
+    tuple of Fault
+        Code ``bad_declaration`` each.
+    """
     try:
         notebook = json.loads(path.read_text("utf-8"))
         code = [c for c in notebook["cells"] if c["cell_type"] == "code"]
@@ -120,6 +138,8 @@ def check(fields: Sequence[Field], path: Path) -> tuple[Fault, ...]:
     else:
         seen = f"{len(tagged)} cells tagged parameters"
         faults.append(_bad(path.name, seen, "one, the first code cell"))
+    if not rules:
+        return tuple(faults)
     published = 0
     for number, cell in enumerate(code, 1):
         where = f"cell {number}"

@@ -18,7 +18,7 @@ from importlib.resources import files
 from math import inf, isfinite
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from growth.errors import DataError, Fault, ParameterError
 from growth.readout.fields import MAX_INT
@@ -40,6 +40,7 @@ __all__ = [
     "Table",
     "faults_in",
     "load",
+    "raw_document",
     "read_document",
     "schema",
 ]
@@ -269,7 +270,9 @@ class Readout:
             as_of=getattr(params, "as_of"),  # noqa: B009  (declared, not typed)
             params=MappingProxyType(declared.plain(params)),
             decision=_decision(decision),
-            estimates=tuple(_plain_estimate(e) for r in told for e in r.estimates()),
+            estimates=tuple(
+                dict.fromkeys(_plain_estimate(e) for r in told for e in r.estimates())
+            ),
             notices=tuple(
                 dict.fromkeys([*(n for r in told for n in r.notices), *notices])
             ),
@@ -445,17 +448,39 @@ def read_document(path: str | Path) -> dict[str, Any]:
     """
     file = Path(path)
     file = file / FILE if file.is_dir() else file
+    document = raw_document(file)
+    _refuse(document, str(file))
+    return cast("dict[str, Any]", document)
+
+
+def raw_document(file: Path) -> object:
+    """Return what a document's file holds, if it is JSON as we write it.
+
+    Parameters
+    ----------
+    file : Path
+        The file.
+
+    Returns
+    -------
+    object
+        Plain values, not checked further.
+
+    Raises
+    ------
+    DataError
+        If it is not there (code ``document_missing``), or is no strict JSON: a key
+        twice, NaN, not UTF-8 (``bad_document``).
+    """
     try:
         text = file.read_bytes().decode("utf-8")
-        document = json.loads(text, object_pairs_hook=_no_twins, parse_constant=_no_nan)
+        return json.loads(text, object_pairs_hook=_no_twins, parse_constant=_no_nan)
     except OSError as error:
         msg = f"{file} cannot be read ({error.strerror}); it must be a run's {FILE};"
         raise DataError(f"{msg} run the readout.", code="document_missing") from error
     except (ValueError, RecursionError) as error:
         msg = f"{file} is no JSON we write ({error}); it must be a run's {FILE};"
         raise DataError(f"{msg} run it again.", code="bad_document") from error
-    _refuse(document, str(file))
-    return dict(document)
 
 
 @cache

@@ -269,20 +269,25 @@ class Declaration:
         """
         return cells.render(self.fields, held)
 
-    def check_notebook(self, path: str | FilePath) -> tuple[Fault, ...]:
+    def check_notebook(
+        self, path: str | FilePath, *, rules: bool = True
+    ) -> tuple[Fault, ...]:
         """Return what in a notebook disagrees with this declaration or the rules.
 
         Parameters
         ----------
         path : path
             The notebook.
+        rules : bool, default True
+            Whether the house's rules count too: no output stored, no ``def``, one
+            ``publish``.
 
         Returns
         -------
         tuple of Fault
             Code ``bad_declaration`` each; empty if all is well.
         """
-        return cells.check(self.fields, FilePath(path))
+        return cells.check(self.fields, FilePath(path), rules=rules)
 
     def fix_notebook(self, path: str | FilePath) -> tuple[Fault, ...]:
         """Rewrite the ``parameters`` cell, strip outputs; return what is left."""

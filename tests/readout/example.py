@@ -1,11 +1,20 @@
 """A readout of every type, declared as a user would; and a tiny one to run."""
 
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Annotated, Literal
 
 from growth.errors import Fault
-from growth.readout import Between, EnvName, Help, Id, Path, Sample, readout
+from growth.readout import Between, EnvName, Help, Id, Readout, Sample, params, readout
+from growth.readout.params import declaration_of
+from growth.result import Estimate, Result
 
 
 @readout("example_readout", subject="experiment_id", deadline="10m")
@@ -34,5 +43,94 @@ class TinyParams:
     who: Annotated[str, Id(), Sample("one"), Help("whom it is about")]
     as_of: Annotated[date, Sample("2026-01-31"), Help("last day")]
     what: Annotated[str, Help("what the second cell does")] = "succeed"
-    data: Annotated[str | None, Path(), Help("a file to read")] = None
+    data: Annotated[str | None, params.Path(), Help("a file to read")] = None
     secret: Annotated[str | None, EnvName(), Help("a variable with a secret")] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer(Result):
+    """A result with one number, as a room would give it."""
+
+    value: float | None
+    outcome: str = "ship"
+
+    @property
+    def verdict(self):
+        return "abtest.split.ok"
+
+    def rows(self):
+        return [{"arm": "B", "units": 10, "estimate": self.value}]
+
+    def estimates(self):
+        by = (("arm", "B"),)
+        interval = {"lo": -1.0, "hi": 2.0, "level": 0.95}
+        return (Estimate(key="x.lift", by=by, value=self.value, n=10, **interval),)
+
+
+def tiny(params, **more):
+    return Readout.from_results(
+        params, decision=Answer(value=0.5), results={"arms": Answer(value=0.5)}, **more
+    )
+
+
+def act(what):
+    """Do to the run what a test asked for."""
+    match what:
+        case "raise":
+            raise ZeroDivisionError("on purpose")
+        case "leave":
+            sys.exit(0)
+        case "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "hang":
+            start = "import time; time.sleep(600)"
+            env = ["env", "-i", "setsid", sys.executable, "-c", start]
+            orphan = subprocess.Popen(env)  # own session, no environment
+            Path(os.environ["GROWTH_RUN_DIR"], "orphan").write_text(str(orphan.pid))
+            print("now hanging", flush=True)
+            time.sleep(600)
+        case "tell":
+            print("the secret is", os.environ["THE_KEY"])
+        case "forge":
+            Path(os.environ["GROWTH_RUN_DIR"], "readout.json").write_text("{}")
+        case "warp":
+            os.environ["GROWTH_RUN_ID"] = "20260101T000000Z-000000"
+
+
+def write_tiny(path):
+    """Write the notebook of `TinyParams`."""
+    cells = [
+        (declaration_of(TinyParams).cell_source(), ["parameters"]),
+        (
+            "from growth.readout import publish\n"
+            "from tests.readout.example import TinyParams, act, tiny\n"
+            "p = TinyParams.from_notebook(globals())",
+            [],
+        ),
+        ("act(p.what)", []),
+        ('if p.what not in {"silent", "forge"}:\n    publish(tiny(p))', []),
+    ]
+    notebook = {
+        "cells": [
+            {
+                "cell_type": "code",
+                "execution_count": None,
+                "id": f"cell-{number}",
+                "metadata": {"tags": tags},
+                "outputs": [],
+                "source": source,
+            }
+            for number, (source, tags) in enumerate(cells)
+        ],
+        "metadata": {
+            "kernelspec": {
+                "display_name": "Python 3",
+                "language": "python",
+                "name": "python3",
+            }
+        },
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    path.write_text(json.dumps(notebook))
+    return path

@@ -1,0 +1,684 @@
+"""Run a readout's notebook once, strictly, and keep what it left.
+
+`run` validates, locks, stages, supervises a child that runs papermill, and then
+says itself how it ended: success is never read from the notebook's own account.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import platform
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import time
+import traceback
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from growth.errors import Fault, ParameterError
+from growth.labels import label
+from growth.readout import catalog, inputs, repair
+from growth.readout.params import Declaration, declaration_of, seconds
+from growth.readout.store import (
+    RUNNING,
+    Busy,
+    Key,
+    Store,
+    new_run_id,
+    root,
+    sha256_of,
+    to_json,
+    write_file,
+)
+from growth.readout.supervise import (
+    Signals,
+    end_children,
+    end_run,
+    settle_child,
+    supervise,
+)
+from growth.readout.verdict import EXIT_CODES, Status, judge, published
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import FrameType
+
+    from growth.labels import Lang
+    from growth.readout.model import Data
+    from growth.readout.supervise import Ended
+
+__all__ = ["EXIT_CODES", "Progress", "RunOutcome", "run"]
+
+EXECUTED: Final = "executed.ipynb"
+PAGE: Final = "readout.html"
+LOG: Final = "log.txt"
+TAIL: Final = 64 * 1024  # of a log, for a page or a banner
+_SOCKET_PATH: Final = 60  # of about 104 a system allows; the kernel adds its id
+_CHILD: Final = "from growth.readout.runner import child; child()"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is: cells run and to run, seconds gone and left."""
+
+    done: int
+    total: int
+    elapsed: float
+    left: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOutcome:
+    """How a run ended.
+
+    Parameters
+    ----------
+    status : str
+        ``succeeded``, ``skipped`` (this very question was answered before),
+        ``refused`` (another process runs it), ``failed``, ``timed_out``,
+        ``kernel_died``, ``invalid_result``, ``cancelled``, ``store_error`` or
+        ``internal_error``.
+    exit_code : int
+        What a command should exit with.
+    path : Path or None
+        The run's folder; of the earlier run if skipped.
+    reason : str
+        Why, in one line; empty on success.
+    run_id : str
+        The run; empty if none was made.
+    faults : tuple of Fault
+        What is wrong with the document, by path, if that is why.
+    """
+
+    status: Status
+    exit_code: int
+    path: Path | None = None
+    reason: str = ""
+    run_id: str = ""
+    faults: tuple[Fault, ...] = ()
+
+
+def run(
+    name: str,
+    params: object,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    force: bool = False,
+    wait: str | float | None = None,
+    deadline: str | float | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    declaration: Declaration | type | None = None,
+    notebook: str | os.PathLike[str] | None = None,
+) -> RunOutcome:
+    """Run a readout and keep what it left.
+
+    Parameters
+    ----------
+    name : str
+        Which readout.
+    params : object
+        Its parameters: an instance of its dataclass, or a mapping of values.
+    out : path, optional
+        Where runs are kept; else `GROWTH_READOUTS`, else ``readouts`` here.
+    force : bool, default False
+        Run although the same notebook, code, parameters, data and versions have
+        succeeded before.
+    wait : str or float, optional
+        How long to wait (``60s``) for another process that runs the same readout
+        for the same subject and day; not at all if omitted.
+    deadline : str or float, optional
+        How long the whole run may take; as declared if omitted.
+    progress : callable, optional
+        Called about five times a second with a `Progress`.
+    declaration : Declaration or type, optional
+        A readout of one's own: its declaration or its parameters' class.
+    notebook : path, optional
+        Its notebook; required with `declaration`.
+
+    Returns
+    -------
+    RunOutcome
+        Whatever happens once the parameters are accepted is an outcome.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such readout, its notebook disagrees with its declaration,
+        a parameter is wrong, or an input is missing (code ``no_such_path``); no
+        kernel was started.
+    """
+    declared = _declared(name, declaration)
+    given = params if isinstance(params, declared.cls) else None
+    if given is None:
+        given = declared.from_python(dict(params))  # type: ignore[call-overload]
+    source = Path(notebook) if notebook else catalog.notebook(name)
+    if faults := declared.check_notebook(source, rules=False):
+        raise ParameterError.of(source.name, faults)
+    patience = 0.0 if wait is None else seconds(wait)
+    limit = declared.deadline if deadline is None else seconds(deadline)
+    job = _Job(
+        declared=declared,
+        params=given,
+        notebook=source.absolute(),
+        store=Store(root(out)),
+        data=_data(declared, given),
+        limit=limit,
+        progress=progress,
+    )
+    try:
+        return job.perform(force=force, wait=patience)
+    except Busy as error:
+        return RunOutcome(
+            status="refused", exit_code=EXIT_CODES["refused"], reason=str(error)
+        )
+    except OSError as error:
+        return RunOutcome(
+            status="store_error",
+            exit_code=EXIT_CODES["store_error"],
+            path=job.staged,
+            reason=f"the run could not be kept: {error}",
+            run_id=job.run_id,
+        )
+
+
+def _declared(name: str, given: Declaration | type | None) -> Declaration:
+    if given is None:
+        return catalog.get(name)
+    declared = given if isinstance(given, Declaration) else declaration_of(given)
+    if declared.name != name:
+        msg = f"the declaration is of {declared.name!r}, not of {name!r}; they must be"
+        raise ParameterError(f"{msg} the same; name it so.", code="unknown_readout")
+    return declared
+
+
+def _data(declared: Declaration, params: object) -> tuple[Data, ...]:
+    """Return fingerprints of what a run will read; refuse what is not there."""
+    listed = getattr(params, "inputs", None)
+    if listed:
+        named = list(listed())
+    else:
+        named = [
+            (item.name, str(value))
+            for item in declared.fields
+            if item.path and (value := getattr(params, item.name)) is not None
+        ]
+    faults = [
+        Fault(
+            "no_such_path",
+            name,
+            f"{where!r}, which is not there",
+            "a file, a folder, a glob that matches, or a URL",
+            "Correct the path; a relative one counts from the current folder.",
+        )
+        for name, where in inputs.missing(named)
+    ]
+    if faults:
+        raise ParameterError.of(declared.name, faults)
+    if check := getattr(params, "check", None):
+        check()
+    return inputs.fingerprints(named)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Job:
+    """One run on its way through the state machine."""
+
+    declared: Declaration
+    params: Any
+    notebook: Path
+    store: Store
+    data: tuple[Data, ...]
+    limit: float
+    progress: Callable[[Progress], None] | None
+    run_id: str = ""
+    staged: Path | None = None
+
+    @property
+    def key(self) -> Key:
+        subject = str(getattr(self.params, self.declared.subject))
+        as_of: date = self.params.as_of
+        return Key(readout=self.declared.name, subject=subject, as_of=as_of)
+
+    @property
+    def lang(self) -> Lang | None:
+        found = getattr(self.params, "lang", None)
+        return found if found in {"en", "zh"} else None
+
+    def perform(self, *, force: bool, wait: float) -> RunOutcome:
+        run_key = self.run_key()
+        if not force and (done := self.done(run_key)):
+            return done
+        with self.store.lock(self.key, wait=wait):
+            if not force and (done := self.done(run_key)):
+                return done
+            with Signals().caught() as signals:
+                try:
+                    self.bury()
+                    return self.execute(run_key, signals)
+                except OSError:
+                    raise
+                except Exception as error:  # noqa: BLE001  (a defect of ours: told)
+                    return self.broken(error)
+
+    def run_key(self) -> str:
+        """Return one sha256 over everything the answer depends on."""
+        rest = {
+            "code": inputs.package_digest(self.notebook),
+            "readout": self.declared.name,
+            "params": self.declared.plain(self.params),
+            "data": [asdict(item) for item in self.data],
+            "versions": inputs.versions(),
+        }
+        return hashlib.sha256(to_json(rest).encode()).hexdigest()
+
+    def done(self, run_key: str) -> RunOutcome | None:
+        """Return the outcome `skipped` if this very question is answered."""
+        if any(item.sha256 is None for item in self.data):
+            return None
+        path = self.store.succeeded(self.key, run_key)
+        if path is None:
+            return None
+        reason = "the same question was answered before; force a run to repeat it"
+        return RunOutcome(
+            status="skipped", exit_code=0, path=path, reason=reason, run_id=path.name
+        )
+
+    def bury(self) -> None:
+        """File as lost what a killed runner left: we hold its lock, so it is dead."""
+        for run_id, held in tuple(self.store.staged()):
+            note = held.get("manifest", {})
+            same = [note.get(k) for k in ("readout", "subject", "as_of")]
+            if same != [self.key.readout, self.key.subject, self.key.as_of.isoformat()]:
+                continue
+            end_run(run_id)
+            status = held.get("status", "lost")
+            manifest = note | {
+                "status": status,
+                "exit_code": EXIT_CODES[status],
+                "reason": held.get("reason", "the runner was killed, or power failed"),
+                "reason_code": held.get("status", "runner_gone"),
+                "ended": None,
+            }
+            self.leave(run_id, manifest)
+
+    def execute(self, run_key: str, signals: Signals) -> RunOutcome:
+        started = time.monotonic()
+        deadline = started + self.limit
+        self.run_id = new_run_id()
+        manifest = self.manifest(run_key)
+        self.staged = self.store.open_staging(
+            self.run_id, {"pid": os.getpid(), "manifest": manifest}
+        )
+        ended = self.supervised(started, deadline, signals)
+        redact = repair.Redactor(self.secrets())
+        redact.folder(self.staged)
+        told = repair.read(self.staged / EXECUTED)
+        verdict = judge(ended, told, limit=self.limit)
+        document = None
+        if verdict.status == "succeeded":
+            document, verdict = published(self.staged, self.ours())
+        manifest |= {
+            "status": verdict.status,
+            "exit_code": verdict.exit_code,
+            "reason": redact.text(verdict.reason),
+            "reason_code": verdict.code,
+            "faults": [fault._asdict() for fault in verdict.faults],
+            "ended": _now(),
+            "seconds": round(time.monotonic() - started, 3),
+        }
+        if document is not None:
+            manifest["data"] = document["provenance"]["data"]
+        self.draw(self.run_id, manifest, document, redact.text(told.traceback))
+        self.staged = self.store.finish(self.key, self.run_id, manifest)
+        if verdict.status == "succeeded":
+            self.store.point(self.key, self.run_id)
+        return RunOutcome(
+            status=verdict.status,
+            exit_code=verdict.exit_code,
+            path=self.staged,
+            reason=manifest["reason"],
+            run_id=self.run_id,
+            faults=verdict.faults,
+        )
+
+    def ours(self) -> dict[str, Any]:
+        """Return what a document of this run must say."""
+        return {
+            "run_id": self.run_id,
+            "readout": self.key.readout,
+            "subject": self.key.subject,
+            "as_of": self.key.as_of.isoformat(),
+            "params": self.declared.plain(self.params),
+        }
+
+    def leave(self, run_id: str, manifest: dict[str, Any]) -> None:
+        """Finish somebody else's run, which did not get that far."""
+        self.draw(run_id, manifest, None, "")
+        self.store.finish(self.key, run_id, manifest)
+
+    def draw(
+        self,
+        run_id: str,
+        manifest: dict[str, Any],
+        document: Mapping[str, Any] | None,
+        error: str,
+    ) -> None:
+        staged = self.store.staging(run_id)
+        status = manifest["status"]
+        log = _tail(staged / LOG)
+        words = label(f"readout.status.{status}", self.lang)
+        executed = staged / EXECUTED
+        if executed.exists() or (staged / LOG).exists():
+            repair.repair(
+                executed,
+                source=self.notebook,
+                status=status,
+                words=f"{words}: {manifest['reason']}",
+                log=log,
+            )
+        manifest["cells"] = list(repair.read(executed).cells)
+        manifest["notices"] = []
+        write_file(
+            staged / PAGE, _page(executed, manifest, document, error, log, self.lang)
+        )
+
+    def manifest(self, run_key: str) -> dict[str, Any]:
+        """Return what is known of the run before it begins."""
+        origin = inputs.provenance()
+        versions = inputs.versions()
+        return {
+            "run_id": self.run_id,
+            "run_key": run_key,
+            "attempt": 1,
+            "parent_run": None,
+            "readout": self.key.readout,
+            "subject": self.key.subject,
+            "as_of": self.key.as_of.isoformat(),
+            "params": self.declared.plain(self.params),
+            "started": _now(),
+            "deadline_s": self.limit,
+            "notebook": {
+                "name": self.notebook.name,
+                "sha256": sha256_of(self.notebook),
+            },
+            "package": origin.package,
+            "git": origin.git,
+            "dirty": origin.dirty,
+            "data": [asdict(item) for item in self.data],
+            "python": versions["python"],
+            "os": platform.platform(terse=True),
+            "versions": versions,
+            "seed": getattr(self.params, "seed", None),
+            "host": platform.node(),
+        }
+
+    def supervised(self, started: float, deadline: float, signals: Signals) -> Ended:
+        """Run the child in a short-lived folder for sockets and profiles."""
+        if self.staged is None:
+            raise AssertionError
+        folder = Path(tempfile.mkdtemp(prefix="growth-", dir=_short_folder()))
+        done, total = 0, 0
+
+        def tell(event: Mapping[str, Any] | None) -> None:
+            nonlocal done, total
+            if event is not None:
+                done, total = event.get("done", done), event.get("total", total)
+            if self.progress:
+                now = time.monotonic()
+                gone, left = now - started, max(0.0, deadline - now)
+                self.progress(Progress(done, total, gone, left))
+
+        job = {
+            "notebook": str(self.notebook),
+            "executed": str(self.staged / EXECUTED),
+            "parameters": self.declared.plain(self.params),
+            "left": deadline - time.monotonic(),
+            "ipc": _sockets_work(folder),
+            "secrets": [f.name for f in self.declared.fields if f.env],
+        }
+        try:
+            return supervise(
+                # -P: nothing in the current folder may pass for a module of ours
+                [sys.executable, "-P", "-c", _CHILD],
+                job=job,
+                env=self.environment(folder),
+                log=self.staged / LOG,
+                deadline=deadline,
+                signals=signals,
+                on_event=tell,
+            )
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def environment(self, folder: Path) -> dict[str, str]:
+        """Return the child's environment: ours, and what makes runs alike."""
+        origin = asdict(inputs.provenance())
+        origin["data"] = [asdict(item) for item in self.data]
+        env = dict(os.environ) | {
+            "GROWTH_RUN_DIR": str(self.staged),
+            "GROWTH_RUN_ID": self.run_id,
+            inputs.PROVENANCE: json.dumps(origin),
+            "IPYTHONDIR": str(folder / "ipython"),  # nobody's profile or start-up files
+            "JUPYTER_RUNTIME_DIR": str(folder),
+            "JUPYTER_PREFER_ENV_PATH": "1",
+            "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+            "PYTHONUNBUFFERED": "1",
+        }
+        env.setdefault("PYTHONHASHSEED", "0")
+        env.pop("JPY_SESSION_NAME", None)  # a run begun in JupyterLab is none of its
+        home = Path(__file__).resolve().parent.parent.parent
+        if (home / "pyproject.toml").exists():
+            held = [
+                part for part in env.get("PYTHONPATH", "").split(os.pathsep) if part
+            ]
+            env["PYTHONPATH"] = os.pathsep.join([str(home), *held])
+        return env
+
+    def secrets(self) -> tuple[str, ...]:
+        """Return the values of every secret the run was given the name of."""
+        named = [getattr(self.params, f.name) for f in self.declared.fields if f.env]
+        return tuple(os.environ[n] for n in named if n and os.environ.get(n))
+
+    def broken(self, error: Exception) -> RunOutcome:
+        """Keep the traceback of a defect of ours where the run was staged."""
+        reason = f"{type(error).__name__}: {error}"
+        if self.staged and (self.staged / RUNNING).exists():
+            text = "".join(traceback.format_exception(error))
+            with contextlib.suppress(OSError, ValueError):
+                write_file(self.staged / "traceback.txt", text)
+                note = json.loads((self.staged / RUNNING).read_text("utf-8"))
+                note |= {"status": "internal_error", "reason": reason}
+                write_file(self.staged / RUNNING, to_json(note))
+        return RunOutcome(
+            status="internal_error",
+            exit_code=EXIT_CODES["internal_error"],
+            path=self.staged,
+            reason=reason,
+            run_id=self.run_id,
+        )
+
+
+def _page(
+    executed: Path,
+    manifest: dict[str, Any],
+    document: Mapping[str, Any] | None,
+    error: str,
+    log: str,
+    lang: Lang | None,
+) -> str:
+    """Return the run's page; where it cannot be drawn, a plainer one and a notice."""
+    from growth.readout import page
+
+    def whole() -> str:
+        if document is not None:
+            return page.render(executed, document, manifest, lang=lang)
+        notebook = executed if executed.exists() else None
+        return page.render_failure(
+            manifest, traceback=error, log=log, notebook=notebook, lang=lang
+        )
+
+    try:
+        return whole()
+    except Exception as failure:  # noqa: BLE001  (the numbers stand without it)
+        reason = f"{type(failure).__name__}: {failure}"
+    notice = {"code": "page_failed", "severity": "warning"}
+    manifest["notices"] = [notice | {"args": {"reason": reason}}]
+    if document is None:
+        return page.render_failure(manifest, log=log, lang=lang)
+    shown = dict(document) | {"notices": [*document["notices"], *manifest["notices"]]}
+    return page.render_plain(shown, manifest, lang=lang)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _tail(log: Path) -> str:
+    try:
+        with log.open("rb") as stream:
+            stream.seek(max(0, log.stat().st_size - TAIL))
+            return stream.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def _short_folder() -> str | None:
+    """Return a folder whose path leaves room for a socket's name."""
+    default = tempfile.gettempdir()
+    short = len(default) <= _SOCKET_PATH - 20
+    return None if short or not os.access("/tmp", os.W_OK) else "/tmp"
+
+
+def _sockets_work(folder: Path) -> bool:
+    """Return whether the kernel can be talked to by files instead of TCP ports."""
+    if not hasattr(socket, "AF_UNIX") or len(str(folder)) > _SOCKET_PATH:
+        return False
+    probe = folder / "probe"
+    try:
+        with socket.socket(socket.AF_UNIX) as plug:
+            plug.bind(str(probe))
+    except OSError:
+        return False
+    probe.unlink(missing_ok=True)
+    return True
+
+
+# The child: the only place where papermill is imported
+
+
+class _Stopped(KeyboardInterrupt):
+    """A signal, raised in the main thread; asyncio lets only its kind through."""
+
+
+def child() -> None:
+    """Do the job on stdin, tell how it went on the pipe named last; see `run`."""
+    settle_child()
+    pipe = os.fdopen(int(sys.argv[-1]), "w", encoding="utf-8", buffering=1)
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        for name in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            signal.signal(name, signal.SIG_DFL)  # a second one kills
+        raise _Stopped(number)
+
+    def tell(**event: object) -> None:
+        with contextlib.suppress(OSError):
+            pipe.write(json.dumps(event) + "\n")
+
+    for name in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(name, stop)
+    try:
+        job = json.loads(sys.stdin.buffer.read())
+        kind, message = _execute(job, tell)
+    except _Stopped as error:
+        kind, message = "stopped", f"signal {error}"
+    tell(event="end", kind=kind, message=message)
+    end_children()
+
+
+def _execute(job: Mapping[str, Any], tell: Callable[..., None]) -> tuple[str, str]:
+    """Run the notebook by papermill; return how it ended, by a word."""
+    deadline = time.monotonic() + float(job["left"])
+    cells = json.loads(Path(job["notebook"]).read_bytes())["cells"]
+    code = [
+        c for c in cells if c["cell_type"] == "code" and "".join(c["source"]).strip()
+    ]
+    total, done = len(code) + 1, 0  # and the cell papermill injects
+
+    def left() -> float:
+        return deadline - time.monotonic()
+
+    def ran(**_: object) -> None:
+        nonlocal done
+        done += 1
+        tell(event="cell", done=done, total=total)
+
+    tell(event="start", done=0, total=total)
+    import papermill
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+    from traitlets.config import Config
+
+    _log_to_stdout([os.environ.get(str(job["parameters"][n])) for n in job["secrets"]])
+    manager: dict[str, object] = {"shutdown_wait_time": 1.0}
+    if job["ipc"]:
+        manager["transport"] = "ipc"
+    try:
+        papermill.execute_notebook(
+            # papermill takes braces in paths for parameters
+            job["notebook"].replace("{", "{{").replace("}", "}}"),
+            job["executed"].replace("{", "{{").replace("}", "}}"),
+            parameters=job["parameters"],
+            kernel_name="python3",
+            language="python",
+            progress_bar=False,
+            log_output=True,
+            start_timeout=max(1, int(min(60.0, left()))),
+            timeout_func=lambda _cell: max(1, int(left())),
+            on_cell_executed=ran,
+            config=Config({"KernelManager": manager}),
+        )
+    except PapermillExecutionError as error:
+        return "cell", f"{error.ename}: {error.evalue}"
+    except CellTimeoutError as error:
+        return "timeout", str(error)
+    except DeadKernelError as error:
+        return "dead", str(error)
+    except RuntimeError as error:
+        # nbclient's words for a kernel that never answered
+        if str(error).startswith("Kernel d"):
+            return "timeout" if left() <= 1 else "dead", str(error)
+        return _crashed(error)
+    except Exception as error:  # noqa: BLE001  (told to the supervisor)
+        return _crashed(error)
+    return "ok", ""
+
+
+def _crashed(error: Exception) -> tuple[str, str]:
+    traceback.print_exception(error)
+    return "other", f"{type(error).__name__}: {error}"
+
+
+def _log_to_stdout(secrets: list[str | None]) -> None:
+    """Send papermill's log, the cells' output in it, to this process's stdout."""
+    import logging
+
+    redact = repair.Redactor(tuple(s for s in secrets if s))
+
+    class Plain(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return redact.text(super().format(record)).rstrip("\n")
+
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(Plain("%(asctime)s %(message)s"))
+    logger = logging.getLogger("papermill")
+    logger.handlers[:] = [handler]
+    logger.setLevel(logging.INFO)
+    logger.propagate = False

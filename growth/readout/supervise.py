@@ -1,0 +1,391 @@
+"""One child process, watched to its end: it and all it started are gone after.
+
+The supervisor owns the truth about a run: what it was told (signals), what it
+saw (exit, silence) and what the child said over a pipe. It knows nothing of
+notebooks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    import psutil
+
+__all__ = [
+    "Ended",
+    "Signals",
+    "adopt_orphans",
+    "end_children",
+    "end_run",
+    "settle_child",
+    "supervise",
+]
+
+GRACE: Final = 5.0  # seconds from asking to insisting, and from that to killing
+_PR_SET_PDEATHSIG: Final = 1
+_PR_SET_CHILD_SUBREAPER: Final = 36
+_PR_GET_CHILD_SUBREAPER: Final = 37
+
+
+@dataclass(slots=True)
+class Signals:
+    """The signals this process was sent while it ran something."""
+
+    seen: list[int] = field(default_factory=list)
+
+    @contextlib.contextmanager
+    def caught(self) -> Iterator[Signals]:
+        """Collect SIGTERM, SIGHUP and SIGINT instead of dying of them.
+
+        Only the main thread may; elsewhere nothing is caught.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield self
+            return
+        names = ("SIGTERM", "SIGHUP", "SIGINT")
+        watched = [getattr(signal, name) for name in names if hasattr(signal, name)]
+        before = {number: signal.getsignal(number) for number in watched}
+        for number in watched:
+            # ignored from outside (nohup) stays ignored
+            if before[number] is not signal.SIG_IGN:
+                signal.signal(number, lambda got, _frame: self.seen.append(got))
+        try:
+            yield self
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler or signal.SIG_DFL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a child ended.
+
+    Parameters
+    ----------
+    returncode : int
+        As `subprocess` gives it: negative for a signal.
+    words : mapping
+        The last event the child sent of kind ``end``; empty if it sent none.
+    stopped_by : int or None
+        The signal this process was sent, if that is why.
+    overtime : bool
+        Whether the child had to be ended for its deadline.
+    """
+
+    returncode: int
+    words: Mapping[str, Any]
+    stopped_by: int | None = None
+    overtime: bool = False
+
+
+def supervise(
+    argv: Sequence[str],
+    *,
+    job: Mapping[str, Any],
+    env: Mapping[str, str],
+    log: Path,
+    deadline: float,
+    signals: Signals,
+    on_event: Callable[[Mapping[str, Any] | None], None] | None = None,
+    grace: float = GRACE,
+) -> Ended:
+    """Run a child to its end, and end whatever it leaves behind.
+
+    Parameters
+    ----------
+    argv : sequence of str
+        The command. It gets the number of a pipe's end as one more argument,
+        `job` as JSON on stdin, and a session of its own.
+    job : mapping
+        What it is to do.
+    env : mapping of str to str
+        Its whole environment.
+    log : Path
+        Where its stdout and stderr go.
+    deadline : float
+        `time.monotonic` by when it should have ended by itself.
+    signals : Signals
+        Those caught so far; the first is passed on, the second kills.
+    on_event : callable, optional
+        Called with each event of the child, and with None about five times a
+        second.
+    grace : float, default 5
+        Seconds from the deadline (or a passed signal) to SIGTERM, and from that
+        to SIGKILL.
+
+    Returns
+    -------
+    Ended
+        When it is over no process of its is left.
+    """
+    reader, writer = os.pipe()
+    with adopt_orphans(), log.open("ab", buffering=0) as sink:
+        family = _Family()
+        child = subprocess.Popen(
+            [*argv, str(writer)],
+            stdin=subprocess.PIPE,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            env=dict(env),
+            pass_fds=[writer],
+            start_new_session=True,
+        )
+        os.close(writer)
+        try:
+            if child.stdin:
+                with contextlib.suppress(BrokenPipeError), child.stdin as stream:
+                    stream.write(json.dumps(dict(job)).encode())
+            watch = _Watch(
+                child, family, reader, deadline, grace, signals, on_event or _ignore
+            )
+            return watch.run()
+        finally:
+            os.close(reader)
+            if child.poll() is None:
+                child.kill()
+                child.wait()
+            family.end(child.pid)
+
+
+class _Watch:
+    """The loop that waits for a child."""
+
+    def __init__(
+        self,
+        child: subprocess.Popen[bytes],
+        family: _Family,
+        reader: int,
+        deadline: float,
+        grace: float,
+        signals: Signals,
+        on_event: Callable[[Mapping[str, Any] | None], None],
+    ) -> None:
+        self.child, self.family, self.reader = child, family, reader
+        self.deadline, self.grace, self.signals = deadline, grace, signals
+        self.on_event = on_event
+        self.words: Mapping[str, Any] = {}
+        self.pending = b""
+        self.open = True
+        self.asked: float | None = None  # when a signal was passed on
+        self.overtime = False
+        self.stopped_by: int | None = None
+
+    def run(self) -> Ended:
+        os.set_blocking(self.reader, False)
+        looked = 0.0
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.reader, selectors.EVENT_READ)
+            while self.child.poll() is None:
+                if self.open:
+                    selector.select(0.2)
+                    self.read()
+                    if not self.open:
+                        selector.unregister(self.reader)
+                else:
+                    time.sleep(0.05)
+                now = time.monotonic()
+                if now - looked >= 1.0:
+                    self.family.look(self.child.pid)
+                    looked = now
+                self.press(now)
+                self.on_event(None)
+        self.read()
+        return Ended(
+            returncode=self.child.returncode,
+            words=self.words,
+            stopped_by=self.stopped_by,
+            overtime=self.overtime,
+        )
+
+    def press(self, now: float) -> None:
+        """Ask the child to stop, then insist, then kill it."""
+        seen = len(self.signals.seen)
+        if seen and self.asked is None:
+            self.asked, self.stopped_by = now, self.signals.seen[0]
+            self.child.send_signal(signal.SIGTERM)
+        elif self.asked is None and now > self.deadline + self.grace:
+            self.asked, self.overtime = now, True
+            self.child.send_signal(signal.SIGTERM)
+        if self.asked is not None and (seen > 1 or now > self.asked + self.grace):
+            self.child.kill()
+
+    def read(self) -> None:
+        while self.open:
+            try:
+                data = os.read(self.reader, 65536)
+            except BlockingIOError:
+                return
+            if not data:
+                self.open = False
+            *lines, self.pending = (self.pending + data).split(b"\n")
+            for line in lines:
+                try:
+                    event = json.loads(line)
+                except ValueError:  # torn by a kill
+                    continue
+                if event.get("event") == "end":
+                    self.words = event
+                self.on_event(event)
+
+
+class _Family:
+    """The processes a child started, noted while they can be told apart."""
+
+    def __init__(self) -> None:
+        import psutil
+
+        self.me = psutil.Process()
+        self.noted: set[psutil.Process] = set()
+        self.strangers = set(self.me.children())
+        # with other threads about, an unknown new child of ours may be theirs
+        self.alone = threading.current_thread() is threading.main_thread()
+
+    def look(self, pid: int) -> None:
+        """Note the child's descendants; what else is a child of ours is not its."""
+        import psutil
+
+        with contextlib.suppress(psutil.Error):
+            child = psutil.Process(pid)
+            ours = {p for p in self.me.children() if p.pid != pid}
+            self.noted.update(child.children(recursive=True))
+            # alive after we looked: it had not left its orphans to us by then
+            if _alive(child):
+                self.strangers |= ours - self.noted
+
+    def left(self, pid: int) -> list[psutil.Process]:
+        """Return those still alive; orphans have come to us by now."""
+        import psutil
+
+        with contextlib.suppress(psutil.Error):
+            orphans = {
+                p
+                for p in self.me.children()
+                if p.pid != pid and p not in self.strangers
+            }
+            self.noted |= orphans if self.alone else set()
+        for process in tuple(self.noted):
+            with contextlib.suppress(psutil.Error):
+                self.noted.update(process.children(recursive=True))
+        return [process for process in self.noted if _alive(process)]
+
+    def end(self, pid: int) -> None:
+        """Send TERM, then KILL, and reap until none is left."""
+        import psutil
+
+        for number, patience in ((signal.SIGTERM, 1.0), *((signal.SIGKILL, 1.0),) * 9):
+            left = self.left(pid)
+            if not left:
+                break
+            for process in left:
+                with contextlib.suppress(psutil.Error):
+                    process.send_signal(number)
+            psutil.wait_procs(left, timeout=patience)
+        for process in self.noted:  # zombies that came to us
+            with contextlib.suppress(psutil.Error, ChildProcessError):
+                process.wait(timeout=0)
+
+
+def end_children() -> None:
+    """End every descendant of this process, orphans that came to it included."""
+    import psutil
+
+    me = psutil.Process()
+    for number, patience in ((signal.SIGTERM, 0.5), *((signal.SIGKILL, 0.5),) * 4):
+        left = [p for p in me.children(recursive=True) if _alive(p)]
+        if not left:
+            return
+        for process in left:
+            with contextlib.suppress(psutil.Error):
+                process.send_signal(number)
+        psutil.wait_procs(left, timeout=patience)
+
+
+def end_run(run_id: str) -> int:
+    """End every process that says it belongs to a run whose runner is gone.
+
+    Parameters
+    ----------
+    run_id : str
+        The run: the value of `GROWTH_RUN_ID` in their environment.
+
+    Returns
+    -------
+    int
+        How many were ended.
+    """
+    import psutil
+
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            mine = process.pid != os.getpid()
+            if mine and process.environ().get("GROWTH_RUN_ID") == run_id:
+                found.append(process)
+    for number, patience in ((signal.SIGTERM, 2.0), (signal.SIGKILL, 2.0)):
+        for process in [p for p in found if _alive(p)]:
+            with contextlib.suppress(psutil.Error):
+                process.send_signal(number)
+        psutil.wait_procs(found, timeout=patience)
+    return len(found)
+
+
+@contextlib.contextmanager
+def adopt_orphans() -> Iterator[None]:
+    """Be the parent of every orphan below, on Linux; as before afterwards."""
+    prctl = _prctl()
+    if prctl is None:
+        yield
+        return
+    before = ctypes.c_int(0)
+    prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(before), 0, 0, 0)
+    prctl(_PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(1), 0, 0, 0)
+    try:
+        yield
+    finally:
+        prctl(_PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(before.value), 0, 0, 0)
+
+
+def settle_child() -> None:
+    """Let this process adopt orphans, and be sent SIGTERM when its parent dies."""
+    prctl = _prctl()
+    if prctl is not None:
+        prctl(_PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(1), 0, 0, 0)
+        prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGTERM), 0, 0, 0)
+
+
+def _prctl() -> Callable[..., int] | None:
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        found: Callable[..., int] = ctypes.CDLL(None).prctl
+    except (OSError, AttributeError):
+        return None
+    return found
+
+
+def _alive(process: psutil.Process) -> bool:
+    import psutil
+
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def _ignore(_event: Mapping[str, Any] | None) -> None:
+    pass
