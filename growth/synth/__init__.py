@@ -11,6 +11,7 @@ Every piece comes with what is true of it::
 from growth.synth.base import Piece
 from growth.synth.buying import BuyingModel, orders
 from growth.synth.merchant import SampleReport, sample
+from growth.synth.messaging import messages
 from growth.synth.returning import power_curve, retention
 from growth.synth.tapping import taps
 from growth.synth.units import experiment
@@ -23,6 +24,7 @@ __all__ = [
     "Walk",
     "experiment",
     "funnel",
+    "messages",
     "orders",
     "power_curve",
     "retention",

@@ -44,10 +44,10 @@ SHANGHAI_MS = 8 * 3_600_000  # no daylight saving since 1991
 MISSING = int(np.iinfo(np.int64).min)  # stands for NULL in an integer column
 
 _INT16 = ("scene", "share_depth")
-_INT32 = ("element_index", "line_no", "qty", "refund_qty")
+_INT32 = ("element_index", "line_no")
 _INT8 = ("tier", "device_level")
-_FLOAT = ("value",)
-_BOOL = ("conflict", "consent", "is_gift", "is_presale", "physical", "wecom_friend")
+_FLOAT = ("value", "qty")
+_BOOL = ("conflict", "out_of_stock", "physical", "wecom_friend")
 _INT64 = (
     "qualifying_fen_12m",
     "points",
@@ -189,9 +189,9 @@ def _column(name: str, values: ArrayLike | Coded) -> pa.Array:
     if array.dtype == np.int64 and len(array) and (null := array == MISSING).any():
         small = np.where(null, 0, array)
         return pa.array(small, mask=null).cast(kind or pa.int64())
-    if pa.types.is_timestamp(kind):
+    if kind is not None and pa.types.is_timestamp(kind):
         return pa.array(array.astype(np.int64)).cast(kind)
-    if pa.types.is_date32(kind):
+    if kind is not None and pa.types.is_date32(kind):
         return pa.array(array.astype(np.int32)).cast(kind)
     return pa.array(array, type=kind)
 

@@ -16,7 +16,7 @@ from growth.synth.base import (
     month_start_ms,
     table,
 )
-from growth.synth.people import AGES, BUYER, CHANNELS, GENDERS, REGIONS
+from growth.synth.people import AGES, BUYER, CHANNELS, GENDERS, LEVELS, REGIONS
 from growth.synth.places import CATEGORIES, PRODUCTS
 from growth.synth.tapping import DEVICES
 
@@ -38,7 +38,7 @@ __all__ = [
     "ledger",
     "member_table",
     "order_tables",
-    "spend_level_truth",
+    "persona_counts",
 ]
 
 REFUND_RATE: Final = 0.03
@@ -286,6 +286,8 @@ def ledger(
     extra: tuple[Earning, ...],
     span: tuple[int, int],
     months: int,
+    *,
+    shard: int = 0,
 ) -> Ledger:
     """Keep the points of enrolled members by the sample's programme.
 
@@ -303,6 +305,8 @@ def ledger(
         Epoch ms of the log's first instant and of its end, which begins a month.
     months : int
         Months before it that the ledger covers.
+    shard : int, default 0
+        Number of the user shard; entries are named after it.
 
     Returns
     -------
@@ -347,7 +351,7 @@ def ledger(
         if month >= VALID_MONTHS:
             died[:, month] = active[:, month - VALID_MONTHS]
             active[:, month - VALID_MONTHS] = 0
-    rows = _ledger_rows(book, who, earned, claimed, spent, died, first, months)
+    rows = _ledger_rows(book, who, earned, claimed, spent, died, first, shard)
     sums = {
         "issued": int(earned["points"].sum()),
         "redeemed": int(spent.sum()),
@@ -429,8 +433,9 @@ def _ledger_rows(
     spent: Ints,
     died: Ints,
     first: int,
-    months: int,
+    shard: int,
 ) -> pa.Table:
+    months = spent.shape[1]
     opening = month_start_ms(np.arange(first, first + months + 1))
     redeemer, redeem_month = np.nonzero(spent)
     loser, loss_month = np.nonzero(died)
@@ -467,8 +472,10 @@ def _ledger_rows(
         "order_id": book.order_id,
         "channel": ("online", "offline"),
     }
+    number = np.arange(len(rank)).astype("S12")
     return table(
-        {
+        {"entry_id": np.char.add(f"{shard}-".encode(), number)}
+        | {
             name: Coded(v[rank], words[name]) if name in words else v[rank]
             for name, v in columns.items()
         }
@@ -543,8 +550,8 @@ def member_table(who: People, start_ms: int, kept: Ledger, as_of: date) -> pa.Ta
     )
 
 
-def spend_level_truth(who: People) -> Floats:
+def persona_counts(who: People) -> Floats:
     """Count users by spend level and age band, shape (levels, ages)."""
-    counts = np.zeros((3, len(AGES)))
+    counts = np.zeros((len(LEVELS), len(AGES)))
     np.add.at(counts, (who.level, who.age), 1)
     return counts

@@ -50,6 +50,7 @@ MAX_CARD: Final = 7
 LIST_ROW_RPX: Final = 260.0
 WATERFALL_ROW_RPX: Final = 460.0
 SHARE_LIFE_MS: Final = 3 * DAY_MS
+ASKED_MS: Final = 800  # from payment to the question
 OPEN_RATE: Final = 0.15  # of later sessions by chat that come by a card
 METRICS: Final = ("page_open_ms", "cold_start_ms", "accepted")
 METHODS: Final = ("message",)
@@ -317,7 +318,7 @@ class _Scribe:
         self.add(
             "subscribe_result",
             trip.asked >= 0,
-            trip.step_ms[:, 4] + 800,
+            trip.step_ms[:, 4] + ASKED_MS,
             page_path=CHECKOUT_PAGE,
             metric="accepted",
             value=trip.asked.astype(float),

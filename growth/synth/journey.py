@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from growth.synth.base import Bools, Floats, Ints
     from growth.synth.buying import BuyingModel
+    from growth.synth.messaging import Wake
     from growth.synth.people import People
 
 __all__ = ["Sessions", "Trips", "sessions", "trips"]
@@ -80,7 +81,7 @@ def sessions(
     rng: np.random.Generator,
     who: People,
     curve: Floats,
-    woken: tuple[Ints, Ints],
+    call: Wake,
 ) -> Sessions:
     """Draw the sessions of a shard's users.
 
@@ -92,8 +93,8 @@ def sessions(
         The users.
     curve : ndarray of float, shape (days,)
         Share of new users back on day k.
-    woken : tuple of two ndarrays
-        User and day of those a message brings back.
+    call : Wake
+        Dormant users who come back, some of them by a message.
 
     Returns
     -------
@@ -104,9 +105,9 @@ def sessions(
     there = rng.random((who.n, days)) < who.visit_rate[:, None]
     new = np.flatnonzero(who.kind == NEW)
     there[new] = return_days(rng, who.first_ms[new] // DAY_MS, curve)
-    there[woken] = True
+    there[call.back, call.back_day] = True
     pushed = np.zeros_like(there)
-    pushed[woken] = True
+    pushed[call.back[call.pushed], call.back_day[call.pushed]] = True
     user, day = np.nonzero(there)
     twice = rng.random(len(user)) < SECOND_SESSION_RATE
     hour = (7 + rng.beta(2, 2, len(user)) * 13) * 3_600_000

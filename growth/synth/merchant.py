@@ -12,7 +12,7 @@ import numpy as np
 
 from growth.errors import ParameterError
 from growth.result import Cell, Result
-from growth.synth import books, journey, trials
+from growth.synth import books, journey, messaging, official, shop, trials
 from growth.synth.base import (
     DAY_MS,
     MISSING,
@@ -23,12 +23,20 @@ from growth.synth.base import (
     need,
     stream,
 )
-from growth.synth.buying import BuyingModel
+from growth.synth.buying import BuyingModel, amounts
 from growth.synth.declare import declarations
-from growth.synth.events import opens, session_columns, write_events
-from growth.synth.people import people
+from growth.synth.events import (
+    ASKED_MS,
+    OPEN_RATE,
+    opens,
+    session_columns,
+    write_events,
+)
+from growth.synth.messaging import BACK_RATE
+from growth.synth.people import people, people_counts
 from growth.synth.places import PAGE_RPX
 from growth.synth.returning import power_curve
+from growth.synth.truth import ABOUT, pages, personas, refunds
 from growth.synth.walking import PURCHASE, WELCOME
 from growth.synth.write import Folder
 
@@ -86,7 +94,7 @@ class _Sums:
 
     expected: Floats = field(default_factory=lambda: np.zeros((2, 4)))
     numbers: dict[str, dict[str, int]] = field(default_factory=dict)
-    levels: Floats | int = 0
+    persona: Floats | int = 0
 
     def add(self, name: str, counts: dict[str, int]) -> None:
         """Add counts under a name."""
@@ -170,13 +178,16 @@ def sample(
         model=BuyingModel(),
     )
     sums = _Sums()
+    daily = official.Daily(days, -begun.weekday() % 7)
     with Folder(Path(out)) as folder:
         for shard, low in enumerate(range(0, users, shard_users)):
-            _shard(folder, plan, shard, min(shard_users, users - low), sums)
+            _shard(folder, plan, shard, min(shard_users, users - low), sums, daily)
+        whole = _whole(folder, plan, begun, daily)
         folder.close()
         for path, words in declarations(users, end).items():
             folder.text(path, words)
-        truth = _truth(plan, users, sums)
+        truth = _truth(plan, users, sums) | whole
+        truth["about"] = {name: ABOUT[name] for name in sorted(truth)}
         folder.json("truth.json", truth)
     return SampleReport(
         location=str(out),
@@ -193,7 +204,14 @@ def sample(
     )
 
 
-def _shard(folder: Folder, plan: _Plan, shard: int, users: int, sums: _Sums) -> None:
+def _shard(
+    folder: Folder,
+    plan: _Plan,
+    shard: int,
+    users: int,
+    sums: _Sums,
+    daily: official.Daily,
+) -> None:
     """Make one shard of users and write its part of every table."""
     who = people(
         seed=plan.seed,
@@ -203,8 +221,9 @@ def _shard(folder: Folder, plan: _Plan, shard: int, users: int, sums: _Sums) -> 
         history=plan.history,
         model=plan.model,
     )
-    none = (np.empty(0, np.int64), np.empty(0, np.int64))
-    visit = journey.sessions(_rng(plan, "sessions", shard), who, plan.curve, none)
+    dormant = np.flatnonzero(who.dormant)
+    call = messaging.wake(_rng(plan, "wake", shard), dormant, plan.days)
+    visit = journey.sessions(_rng(plan, "sessions", shard), who, plan.curve, call)
     tested = [trials.assign(trial, who, visit, plan.days) for trial in trials.TRIALS]
     home = tested[0]
     lift = np.where(home.inside & (home.arm[visit.user] == 1), trials.ITEM_LIFT, 0.0)
@@ -226,12 +245,22 @@ def _shard(folder: Folder, plan: _Plan, shard: int, users: int, sums: _Sums) -> 
         _earnings(plan, shard, who, visit, trip, book),
         (plan.start_ms, plan.end_ms),
         HISTORY_MONTHS,
+        shard=shard,
     )
     sums.add("points", kept.sums)
     _by_month(folder, shard, "points_ledger", kept.rows, "ts")
     as_of = plan.end - timedelta(days=1)
     folder.append("members", books.member_table(who, plan.start_ms, kept, as_of))
-    sums.levels = sums.levels + books.spend_level_truth(who)
+    sums.persona = sums.persona + books.persona_counts(who)
+    daily.add(who, visit, trip, shares)
+    mail = _mail(plan, shard, who, visit, trip, call, sums)
+    _by_month(folder, shard, "messages", mail, "ts")
+    plays, greedy = shop.participation_rows(
+        _rng(plan, "plays", shard), visit, who.user_id, plan.start_ms
+    )
+    folder.append("participations", plays)
+    sums.add("rules", {"play_freq": greedy})
+    sums.add("people", people_counts(who))
     folder.append(
         "assignments", trials.assignment_table(tested, who, visit, trip, plan.start_ms)
     )
@@ -252,6 +281,51 @@ def _shard(folder: Folder, plan: _Plan, shard: int, users: int, sums: _Sums) -> 
         folder.part("events", f"ds={begun + timedelta(days=day)}", shard, rows)
 
 
+def _whole(
+    folder: Folder, plan: _Plan, begun: date, daily: official.Daily
+) -> dict[str, object]:
+    """Write the tables that belong to no user; return what is true of them."""
+    rows, differs = official.official_table(_rng(plan, "official", 0), daily, begun)
+    folder.append("official_daily", rows)
+    rows, spend = official.spend_table(_rng(plan, "spend", 0), daily, begun)
+    folder.append("channel_spend", rows)
+    for name, rows in shop.shop_tables(_rng(plan, "shop", 0), begun, plan.days).items():
+        folder.append(name, rows)
+    return {"official": differs, "channel_spend": spend}
+
+
+def _mail(
+    plan: _Plan,
+    shard: int,
+    who: People,
+    visit: Sessions,
+    trip: Trips,
+    call: messaging.Wake,
+    sums: _Sums,
+) -> pa.Table:
+    """Return the shard's messages: consent asked after paying, chats, the call."""
+    asked = np.flatnonzero(trip.asked >= 0)
+    user = visit.user[asked]
+    ms = plan.start_ms + visit.start_ms[asked] + trip.step_ms[asked, 4] + ASKED_MS
+    rng = _rng(plan, "messages", shard)
+    yes = trip.asked[asked] == 1
+    mail, counts = messaging.subscriptions(rng, user, ms, yes, plan.end_ms)
+    talk, chats = messaging.chats(rng, who.n, plan.start_ms, plan.end_ms)
+    sums.add("messages", counts | chats)
+    back = np.bincount(call.pushed.astype(int), minlength=2)
+    sums.add(
+        "wake",
+        {
+            "targeted": len(call.targeted),
+            "held_out": len(call.held),
+            "targeted_back": int(back[1]),
+            "held_out_back": int(back[0]),
+        },
+    )
+    woken = messaging.wake_mail(call, plan.start_ms)
+    return messaging.mail_table([*mail, *talk, *woken], who.user_id)
+
+
 def _rng(plan: _Plan, piece: str, shard: int) -> np.random.Generator:
     return stream(plan.seed, piece, shard)
 
@@ -260,8 +334,6 @@ def _book(
     plan: _Plan, shard: int, who: People, visit: Sessions, trip: Trips
 ) -> tuple[Book, Ints]:
     """Return all orders, those before the log and the log's, and each session's."""
-    from growth.synth.buying import amounts
-
     rng = _rng(plan, "history", shard)
     before = len(who.order_user)
     past = amounts(rng, who.mean_fen[who.order_user], plan.model)
@@ -343,12 +415,13 @@ def _by_month(folder: Folder, shard: int, name: str, rows: pa.Table, by: str) ->
 
 def _truth(plan: _Plan, users: int, sums: _Sums) -> dict[str, Any]:
     """Return every planted value by name."""
+    made = sums.numbers
     return {
         "seed": plan.seed,
         "users": users,
-        "as_of": (plan.end - timedelta(days=1)).isoformat(),
-        "end": plan.end.isoformat(),
         "start": (plan.end - timedelta(days=plan.days)).isoformat(),
+        "end": plan.end.isoformat(),
+        "as_of": (plan.end - timedelta(days=1)).isoformat(),
         "retention": {
             "start_event": "register",
             "return_event": ["app_launch", "app_show"],
@@ -356,7 +429,25 @@ def _truth(plan: _Plan, users: int, sums: _Sums) -> dict[str, Any]:
         },
         "funnels": {"purchase": PURCHASE.to_truth(), "welcome": WELCOME.to_truth()},
         "buying": {**asdict(plan.model), "mean_fen": plan.model.mean_fen},
-        "shares": sums.numbers["shares"],
-        "points": sums.numbers["points"],
         "experiments": trials.truth(sums.expected),
+        "personas": personas(sums.persona),
+        "people": made["people"],
+        "pages": pages(),
+        "shares": {**made["shares"], "open_rate": OPEN_RATE},
+        "points": made["points"],
+        "messages": made["messages"],
+        "wake": {
+            **made["wake"],
+            "day": (plan.end - timedelta(days=messaging.WAKE_BEFORE_END)).isoformat(),
+            "campaign_id": messaging.CAMPAIGNS[0],
+            "back_rate": dict(zip(("held_out", "targeted"), BACK_RATE, strict=True)),
+        },
+        "refunds": refunds(),
+        "rules": shop.TRUTH
+        | made["rules"]
+        | {
+            "sub_grant": made["messages"]["sends_without_grant"],
+            "cs_window": made["messages"]["replies_over_quota"],
+            "stock_out_rate": shop.STOCK_OUT_RATE,
+        },
     }

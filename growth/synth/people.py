@@ -15,7 +15,7 @@ from growth.synth.walking import PURCHASE
 if TYPE_CHECKING:
     from growth.synth.base import Bools, Floats, Ids, Ints
 
-__all__ = ["People", "people"]
+__all__ = ["People", "people", "people_counts"]
 
 NEW, BUYER, BROWSER = 0, 1, 2
 KINDS: Final = ("new", "buyer", "browser")
@@ -162,3 +162,14 @@ def people(
 def _hour(rng: np.random.Generator, n: int) -> Ints:
     """Return milliseconds of the day, from 07:00 to 20:00, most of them midday."""
     return (7 * 3_600_000 + rng.beta(2, 2, n) * 13 * 3_600_000).astype(np.int64)
+
+
+def people_counts(who: People) -> dict[str, int]:
+    """Count users by kind, the dormant and the enrolled."""
+    kinds = {name: int((who.kind == j).sum()) for j, name in enumerate(KINDS)}
+    return kinds | {
+        "dormant": int(who.dormant.sum()),
+        "dormant_buyers": int((who.dormant & (who.kind == BUYER)).sum()),
+        "enrolled": int(who.enrolled.sum()),
+        "share_groups": len(who.group_id),
+    }
