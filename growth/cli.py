@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from growth.readout.runner import Progress, RunOutcome
-    from growth.result import Result
+    from growth.result import Cell, Result
 
 __all__ = ["main"]
 
@@ -108,17 +108,27 @@ def _dump(value: object) -> str:
     return json.dumps(value, allow_nan=False, ensure_ascii=False, indent=2)
 
 
-def _grid(rows: Sequence[Mapping[str, object]]) -> str:
-    """Return rows as columns of text."""
+def _grid(rows: Sequence[Mapping[str, Cell]]) -> str:
+    """Return rows as columns of text, numbers to the right."""
     from growth.result import show
 
-    if not rows:
-        return ""
-    cells = [list(rows[0])]
-    cells += [[show(value) for value in row.values()] for row in rows]  # type: ignore[arg-type]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = ("  ".join(map(str.ljust, line, widths)).rstrip() for line in cells)
-    return "\n".join(lines)
+    lines = []
+    for name in rows[0] if rows else ():
+        cells = [row[name] for row in rows]
+        right = all(cell is None or isinstance(cell, int | float) for cell in cells)
+        column = [name, *map(show, cells)]
+        width = max(map(_width, column))
+        pads = [" " * (width - _width(cell)) for cell in column]
+        pairs = zip(column, pads, strict=True)
+        lines.append([pad + cell if right else cell + pad for cell, pad in pairs])
+    return "\n".join("  ".join(line).rstrip() for line in zip(*lines, strict=True))
+
+
+def _width(text: str) -> int:
+    """Return how many columns of a terminal a text takes: a Chinese sign two."""
+    from unicodedata import east_asian_width
+
+    return sum(2 if east_asian_width(sign) in "WF" else 1 for sign in text)
 
 
 def _report(result: Result, *, as_json: bool) -> None:
@@ -296,10 +306,13 @@ def check(
     """Validate the tables at DATA: a folder, a file, a DuckDB file or a URL."""
     from growth import dataset
 
+    day = _day(as_of)
     with _busy(f"checking {data}", quiet=quiet):
-        report = dataset.check(data, mapping=mapping, as_of=_day(as_of))
+        report = dataset.check(data, mapping=mapping, as_of=day)
     _report(report, as_json=as_json)
-    ctx.exit(0 if report.ok else USAGE)
+    for table, code, message in report.faults:
+        click.echo(f"error[{code}] {table}: {message}", err=True)
+    ctx.exit(USAGE if report.refused else 0)
 
 
 def _day(text: str | None) -> date | None:
@@ -325,7 +338,9 @@ def list_(*, as_json: bool) -> None:
     """List the readouts there are."""
     from growth.readout import catalog
 
-    told = [catalog.get(name).describe() for name in catalog.names()]
+    told: list[dict[str, Any]] = [
+        catalog.get(name).describe() for name in catalog.names()
+    ]
     if as_json:
         click.echo(_dump(told))
         return
