@@ -185,6 +185,7 @@ class LoadRefusedError(DataError):
     """Too many rows were bad: nothing but the rejects was written."""
 
     code = "load_refused"
+    report: object = None  # the counts, where a load refused its rows
 
 
 class PayloadError(DataError):

@@ -5,9 +5,14 @@ mapping and accounts for every row; `check` says what a load would say;
 `pseudonym` turns a raw id into one that may be stored.
 """
 
+from growth.dataset.check import CheckReport, check
 from growth.dataset.core import Dataset
 from growth.dataset.core import open_dataset as open  # noqa: A004
+from growth.dataset.load import load
+from growth.dataset.mapping import TableMapping, load_mapping
+from growth.dataset.pseudonyms import pseudonym
 from growth.dataset.reference import entry_group, reference
+from growth.dataset.report import LoadReport, TableCount
 from growth.dataset.schema import (
     EVENTS,
     SCHEMA,
@@ -20,12 +25,20 @@ from growth.dataset.schema import (
 __all__ = [
     "EVENTS",
     "SCHEMA",
+    "CheckReport",
     "Column",
     "Dataset",
+    "LoadReport",
+    "TableCount",
+    "TableMapping",
     "TableSchema",
     "arrow_schema",
     "arrow_type",
+    "check",
     "entry_group",
+    "load",
+    "load_mapping",
     "open",
+    "pseudonym",
     "reference",
 ]
