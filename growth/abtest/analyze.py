@@ -349,10 +349,9 @@ def analyze_from_moments(
         args = (("rows", blank),)
         said.append(Notice("segments_not_computable", "info", args))
     waiting = {name: units for name, units in (immature or {}).items() if units}
-    said += [
-        Notice("immature", "info", (("metric", name), ("units", units)))
-        for name, units in waiting.items()
-    ]
+    for units in dict.fromkeys(waiting.values()):
+        alike = ", ".join(name for name, count in waiting.items() if count == units)
+        said.append(Notice("immature", "info", (("metric", alike), ("units", units))))
     if crossovers:
         said.append(Notice("crossovers", "info", (("units", crossovers),)))
     if days is None:

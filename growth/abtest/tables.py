@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import numpy as np
+
 from growth.abtest.analyze import (
     MISSING,
     Analysis,
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from growth.dataset import Dataset
     from growth.engine import TableLike
     from growth.stats.means import ArmFit, Line
+    from growth.stats.moments import Moments
 
 __all__ = ["UnitTable", "analyze", "check_split", "trend", "unit_table"]
 
@@ -162,6 +165,7 @@ def analyze(
     *,
     by: Sequence[str | Sequence[str]] | None = None,
     as_of: date | datetime | None = None,
+    unique: bool = False,
 ) -> Analysis:
     """Compare every arm with control on every metric, from one row a unit.
 
@@ -177,6 +181,9 @@ def analyze(
     as_of : date or aware datetime, optional
         Last day counted, where the table has the day of exposure; a `UnitTable`
         brings its own.
+    unique : bool, default False
+        Your word that no unit stands in two rows: they are not looked for, which
+        saves reading the column of units.
 
     Returns
     -------
@@ -204,7 +211,7 @@ def analyze(
     """
     asked = experiment.by if by is None else by
     breakdowns = by_columns(asked)
-    ready = _prepare(units, experiment, breakdowns, as_of)
+    ready = _prepare(units, experiment, breakdowns, as_of, unique=unique)
     variant = experiment.columns.variant
     groupings = [(variant,), *((variant, *names) for names in breakdowns)]
     cells, remarks = _scan(ready, experiment, groupings)
@@ -279,6 +286,8 @@ def _prepare(
     experiment: Experiment,
     breakdowns: tuple[tuple[str, ...], ...],
     as_of: date | datetime | None,
+    *,
+    unique: bool = False,
 ) -> _Ready:
     """Check a unit table and turn its columns into numbers."""
     from growth import engine
@@ -310,7 +319,7 @@ def _prepare(
     _refuse_unusable(facts, experiment)
     table = source.filter(inside) if inside is not None else source
     crossovers = built.crossovers if built else 0
-    if not built:
+    if not built and not unique:
         with engine_call("looking for repeated units"):
             table, crossovers = _set_apart(table, experiment, facts["units"])
     holey = tuple(name for name in _covariates(experiment) if facts.get(f"null_{name}"))
@@ -421,11 +430,12 @@ def _facts(
     asked = {
         "rows": table.count(),
         "units": table.count() if here is None else here.cast("int64").sum(),
-        "null_unit": table[columns.unit].isnull().cast("int64").sum(),
-        "null_variant": table[columns.variant].isnull().cast("int64").sum(),
+        # a Parquet file's footer answers counts without a scan
+        "null_unit": table.count() - table[columns.unit].count(),
+        "null_variant": table.count() - table[columns.variant].count(),
     }
     if day is not None:
-        asked["null_day"] = day.isnull().cast("int64").sum()
+        asked["null_day"] = table.count() - day.count()
         asked["first_day"] = day.min(where=here)
         asked["last_day"] = day.max(where=here)
     if here is not None and day is not None:
@@ -433,7 +443,9 @@ def _facts(
         if dated is not None:
             asked["outside"] = (~dated).cast("int64").sum()
     for name in _covariates(experiment):
-        asked[f"null_{name}"] = _absent(table[name]).cast("int64").sum()
+        asked[f"null_{name}"] = table.count() - table[name].count()
+        if table[name].type().is_floating():
+            asked[f"null_{name}"] += table[name].isnan().cast("int64").sum()
     for days, done in ripe.items():
         waiting = ~done if here is None else ~done & here
         asked[f"waits_{days}"] = waiting.cast("int64").sum()
@@ -491,7 +503,7 @@ def _set_apart(
         return {name: int(value or 0) for name, value in row.items()}
 
     if rows > EXACT_ROWS:
-        few = table.filter(table[columns.unit].hash() % SAMPLE == 0)
+        few = table.filter(_hashed(table[columns.unit]) % SAMPLE == 0)
         if not several(few)["units"]:
             return table, 0
     counts = several(table)
@@ -503,6 +515,13 @@ def _set_apart(
         return table, 0
     crossed = per_unit(table).filter(lambda t: t.low != t.high)
     return table.anti_join(crossed, columns.unit), counts["crossed"]
+
+
+def _hashed(column: ir.Value) -> ir.Value:
+    """Return any hash; both engines have one of this name."""
+    from growth.engine.dialect import builtin
+
+    return builtin("hash", "int64")(column)
 
 
 def _numbers(
@@ -519,7 +538,7 @@ def _numbers(
     for metric in experiment.metrics:
         for name in metric.columns:
             column = _number(table[name])
-            if metric.zero_filled:
+            if metric.zero_filled and not metric.built:  # built: NULL is immature
                 column = column.fill_null(0)
             if metric.name in waits and end is not None:
                 day = table[experiment.columns.day]
@@ -642,9 +661,17 @@ def _cases(pairs: Sequence[tuple[ir.Value, ir.Value]]) -> ir.Value:
 
 def _variance(row: Mapping[str, Any], i: int) -> float | None:
     total, room = row.get(f"sum{i}"), row.get(f"room{i}")
-    if total is None or room is None or room < FULL_LEVERAGE:
+    if total is None or (room is not None and room < FULL_LEVERAGE):
         return None
     return float(total)
+
+
+def _may_be_full(m: Moments, covariates: Sequence[str], fit: ArmFit) -> bool:
+    """Whether some unit could have leverage 1, judged by the covariates' extremes."""
+    picked = m.pick(covariates)
+    reach = np.maximum(picked.maximum - fit.x_mean, fit.x_mean - picked.minimum)
+    bound = 1 / fit.n + float(reach @ np.abs(fit.inverse) @ reach)
+    return not bound < 1 - FULL_LEVERAGE
 
 
 def _residual(
