@@ -145,7 +145,7 @@ class EventLog:
             rows = session[part]
             at_page = columns["page_path"][part]
             page = at_page >= 0
-            given = {
+            given: dict[str, Any] = {
                 name: _pick(by_session[name], rows, page, name) for name in by_session
             }
             height = np.asarray(page_rpx)[at_page] / DESIGN_RPX

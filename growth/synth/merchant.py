@@ -41,6 +41,8 @@ from growth.synth.walking import PURCHASE, WELCOME
 from growth.synth.write import Folder
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     import pyarrow as pa
 
     from growth.synth.base import Floats, Ints
@@ -125,6 +127,7 @@ def sample(
     days: int = 60,
     end: date = date(2026, 3, 1),
     shard_users: int = SHARD_USERS,
+    progress: Callable[[int, int], None] | None = None,
 ) -> SampleReport:
     """Write a sample merchant whose every planted value is known.
 
@@ -143,6 +146,8 @@ def sample(
         when a month ends.
     shard_users : int, default 20_000
         Users held in memory at a time; a day's events get one file a shard.
+    progress : callable, optional
+        Called with the days of events written so far and to be written in all.
 
     Returns
     -------
@@ -177,11 +182,15 @@ def sample(
         curve=power_curve(days),
         model=BuyingModel(),
     )
+    total = -(-users // shard_users) * days
     sums = _Sums()
     daily = official.Daily(days, -begun.weekday() % 7)
     with Folder(Path(out)) as folder:
         for shard, low in enumerate(range(0, users, shard_users)):
-            _shard(folder, plan, shard, min(shard_users, users - low), sums, daily)
+            size = min(shard_users, users - low)
+            for day in _shard(folder, plan, shard, size, sums, daily):
+                if progress is not None:
+                    progress(shard * days + day + 1, total)
         whole = _whole(folder, plan, begun, daily)
         folder.close()
         for path, words in declarations(users, end).items():
@@ -211,8 +220,8 @@ def _shard(
     users: int,
     sums: _Sums,
     daily: official.Daily,
-) -> None:
-    """Make one shard of users and write its part of every table."""
+) -> Iterator[int]:
+    """Make one shard of users, write its part of every table; yield days written."""
     who = people(
         seed=plan.seed,
         shard=shard,
@@ -279,6 +288,7 @@ def _shard(
     begun = plan.end - timedelta(days=plan.days)
     for day, rows in log.days(visit.user, plan.start_ms, columns, PAGE_RPX):
         folder.part("events", f"ds={begun + timedelta(days=day)}", shard, rows)
+        yield day
 
 
 def _whole(

@@ -126,8 +126,8 @@ def people(
     bought += ((first_ms[buyers[who]] % DAY_MS) / DAY_MS + day).astype(int) * DAY_MS
     order_ms = np.minimum(bought, -DAY_MS) + _hour(rng, len(who))
     first_ms = first_ms // DAY_MS * DAY_MS + _hour(rng, users)
-    opening = np.r_[True, who[1:] != who[:-1]][: len(who)]
-    first_ms[buyers[who[opening]]] = order_ms[opening] - 60_000
+    first_ms[buyers] = np.iinfo(np.int64).max
+    np.minimum.at(first_ms, buyers[who], order_ms - 60_000)
 
     visit_rate = np.zeros(users)
     pays = ITEM_RATE[BUYER] * np.prod(PURCHASE.rates) * SESSIONS_A_DAY

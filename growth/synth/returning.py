@@ -47,6 +47,11 @@ def power_curve(
     -------
     ndarray of float64, shape (days,)
         1 at k = 0, then ``first * ((k + 1) / 2) ** -decay``.
+
+    Examples
+    --------
+    >>> power_curve(4).round(3).tolist()
+    [1.0, 0.3, 0.23, 0.191]
     """
     need("days", days, 1)
     need("first", first, 0, 1)

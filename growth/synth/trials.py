@@ -42,7 +42,11 @@ LOST_RATE: Final = 0.35  # of android users of the broken split's second arm
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """An experiment of the sample; `ends_before` counts days before the log's end."""
+    """An experiment of the sample.
+
+    `ends_before` counts days before the log's end; `home_only` experiments begin with
+    a view of the home page on a mobile device, others with any session.
+    """
 
     name: str
     arms: tuple[str, str]
@@ -90,7 +94,8 @@ def assign(trial: Trial, who: People, visit: Sessions, days: int) -> Tested:
     end = days - trial.ends_before
     inside = (visit.day >= end - DAYS) & (visit.day < end)
     if trial.home_only:
-        inside &= visit.home
+        phone = np.array([d.platform != "windows" for d in DEVICES])[who.device]
+        inside &= visit.home & phone[visit.user]
     if trial is BROKEN_SPLIT:
         android = np.array([d.platform == "android" for d in DEVICES])[who.device]
         luck = bucket(who.user_id, layer=LAYER, salt="lost")
@@ -138,7 +143,7 @@ def expected(tested: Tested, who: People, visit: Sessions, days: int) -> Floats:
     for number, lift in enumerate((0.0, ITEM_LIFT)):
         own = np.where(tested.inside[counted], lift, 0.0)
         item = np.where(visit.home[counted], item_chance(who, user, own), 1.0)
-        pays = item * np.prod(PURCHASE.rates)
+        pays: Floats = item * float(np.prod(PURCHASE.rates))
         sums[number] = (
             mature.sum(),
             _some(pays, user, who.n),

@@ -244,6 +244,47 @@ def test_purchase_walk_has_the_planted_rates_and_delays(middling):
         assert abs(away) < 4 * spread
 
 
+def test_nothing_happens_before_a_user_joined(middling):
+    joined = middling.read("members").set_index("user_id")["joined_ts"]
+    for table, column in [
+        ("events", "ts"),
+        ("orders", "pay_ts"),
+        ("points_ledger", "ts"),
+    ]:
+        first = middling.read(table).groupby("user_id")[column].min().dropna()
+        assert (first >= joined.reindex(first.index)).all(), table
+
+
+def test_buyers_before_the_log_buy_by_bg_nbd(middling):
+    from scipy.special import hyp2f1
+
+    start = pd.Timestamp(middling.truth["start"], tz="Asia/Shanghai")
+    orders = middling.read("orders")
+    past = orders[orders["pay_ts"] < start]
+    repeats = past.groupby("user_id").size() - 1
+    assert len(repeats) == middling.truth["people"]["buyer"]
+    told = middling.truth["buying"]
+    r, alpha, a, b = (told[name] for name in ("r", "alpha", "a", "b"))
+    joined = middling.read("members").set_index("user_id")["joined_ts"]
+    t = (start - joined[repeats.index]).dt.total_seconds().to_numpy() / 86_400
+    shape = hyp2f1(r, b, a + b - 1, t / (alpha + t))
+    want = (a + b - 1) / (a - 1) * (1 - (alpha / (alpha + t)) ** r * shape)
+    away = repeats.to_numpy() - want
+    assert abs(away.mean()) < 4 * away.std() / np.sqrt(len(away))
+
+
+def test_progress_counts_days_of_every_shard(tmp_path):
+    seen = []
+    synth.sample(
+        tmp_path / "out",
+        seed=1,
+        users=200,
+        shard_users=100,
+        progress=lambda done, total: seen.append((done, total)),
+    )
+    assert seen == [(day, 120) for day in range(1, 121)]
+
+
 def test_points_balance_and_the_ledger_identity(middling):
     rows = middling.read("points_ledger").sort_values(["user_id", "ts"])
     sums = rows.groupby("kind")["points"].sum()
