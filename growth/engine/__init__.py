@@ -4,10 +4,20 @@ Importing it loads no engine: each function imports what it needs.
 """
 
 from growth.engine.cells import MomentCell, moments
-from growth.engine.connections import backend_of, connect, mask, quote_identifier
+from growth.engine.connections import backend_of, connect, fetch, mask, quote_identifier
 from growth.engine.counts import UnitCounts, count_units
 from growth.engine.days import instant, local_date, local_day
-from growth.engine.dialect import epoch_us
+from growth.engine.dialect import (
+    bit_or,
+    epoch_us,
+    first_by,
+    ordered_collect,
+    quantile_disc,
+    shift,
+    stable_bucket,
+    stable_bucket_of,
+)
+from growth.engine.scans import aggregate, scan, stream_batches
 from growth.engine.tables import TableLike, as_table, need_columns, read_files
 from growth.engine.where import Where, parse_where
 
@@ -16,18 +26,29 @@ __all__ = [
     "TableLike",
     "UnitCounts",
     "Where",
+    "aggregate",
     "as_table",
     "backend_of",
+    "bit_or",
     "connect",
     "count_units",
     "epoch_us",
+    "fetch",
+    "first_by",
     "instant",
     "local_date",
     "local_day",
     "mask",
     "moments",
     "need_columns",
+    "ordered_collect",
     "parse_where",
+    "quantile_disc",
     "quote_identifier",
     "read_files",
+    "scan",
+    "shift",
+    "stable_bucket",
+    "stable_bucket_of",
+    "stream_batches",
 ]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from growth.engine.connections import backend_of, engine_call
+from growth.engine.connections import backend_of, engine_call, fetch
 from growth.engine.tables import TableLike, as_table, need_columns
 from growth.errors import DataError, ParameterError
 from growth.stats.moments import Moments
@@ -34,6 +34,7 @@ Key = tuple[object, ...]
 
 # columns whose NULLs are told apart in one statement: 2 to this many cells at worst
 PATTERN_COLUMNS = 10
+LARGEST = float(np.finfo(np.float64).max)
 
 
 class MomentCell(NamedTuple):
@@ -390,9 +391,12 @@ def _nan_columns(shape: _Shape, chunk: _Chunk) -> list[str]:
     if not columns:
         return []
     tests = {f"nan_{i}": c.isnan().sum() for i, c in enumerate(columns.values())}
-    tests |= {f"inf_{i}": c.isinf().sum() for i, c in enumerate(columns.values())}
-    with engine_call("looking for infinity"):
-        counts = shape.table.agg(**tests).to_pyarrow().to_pylist()[0]
+    # isinf of Ibis finds nothing on Spark
+    tests |= {
+        f"inf_{i}": (~c.isnan() & (c.abs() > LARGEST)).sum()
+        for i, c in enumerate(columns.values())
+    }
+    counts = fetch(shape.table.agg(**tests), "looking for infinity").to_pylist()[0]
     for i, name in enumerate(columns):
         if counts[f"inf_{i}"]:
             msg = f"column {name!r} is infinite in {counts[f'inf_{i}']} rows; a value"
@@ -520,8 +524,7 @@ def _elsewhere(
     by = ["g", *keys, "p"] if shape.split else [*keys, "p"]
     cells = table.group_by(by).agg(**asks)
     asked = list(shape.groupings) if shape.split else [shape.keys]
-    with engine_call("computing moments"):
-        found = cells.to_pyarrow()
+    found = fetch(cells, "computing moments")
     code = found["g"] if shape.split else [0] * found.num_rows
     found = found.append_column("code", [code] if shape.split is False else code)
     return _read(shape, chunk, nan, found, asked, {g: g for g in range(len(asked))})

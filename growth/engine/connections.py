@@ -24,13 +24,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
+    import pyarrow as pa
     from ibis.backends import BaseBackend
-    from ibis.expr.types import Expr
+    from ibis.expr.types import Expr, Table
 
 __all__ = [
     "backend_of",
     "connect",
     "engine_call",
+    "fetch",
     "is_spark",
     "mask",
     "quote_identifier",
@@ -258,6 +260,35 @@ def backend_of(expr: Expr) -> BaseBackend:
         msg = "the table is unbound: it names columns but no data; it must be bound;"
         raise ParameterError(f"{msg} take it from a connection.", code="unbound_table")
     return found[0] if found else ibis.get_backend(expr)
+
+
+def fetch(table: Table, verb: str = "reading") -> pa.Table:
+    """Compute a table and return it whole, as Arrow; it must be small.
+
+    Parameters
+    ----------
+    table : ibis.Table
+        What is computed.
+    verb : str, default "reading"
+        What is being done, for the message of a failure.
+
+    Returns
+    -------
+    pyarrow.Table
+        Typed by the engine. On Spark it does not pass through pandas, where Ibis
+        sends it and integers beside a NULL lose their last digits.
+
+    Raises
+    ------
+    ParameterError, DataError
+        As in `engine_call`.
+    """
+    with engine_call(verb):
+        backend = backend_of(table)
+        if backend.name != "pyspark":
+            return backend.to_pyarrow(table)
+        backend._run_pre_execute_hooks(table)  # noqa: SLF001
+        return backend._session.sql(backend.compile(table)).toArrow()  # noqa: SLF001
 
 
 def is_spark(expr: Expr) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from growth.engine.connections import engine_call
+from growth.engine.connections import fetch
 from growth.engine.tables import as_table, need_columns
 from growth.errors import DataError
 
@@ -56,8 +56,7 @@ def count_units(table: TableLike, *, unit_col: str, group_col: str) -> UnitCount
     cells = units.group_by("low", "high").agg(
         n=units.count(), named=units.unit.count(), whole=units.whole.all()
     )
-    with engine_call("counting units"):
-        found = cells.to_pyarrow().to_pylist()
+    found = fetch(cells, "counting units").to_pylist()
     for column, null in (
         (unit_col, any(row["named"] < row["n"] for row in found)),
         (group_col, any(not row["whole"] for row in found)),
@@ -68,8 +67,8 @@ def count_units(table: TableLike, *, unit_col: str, group_col: str) -> UnitCount
     arms = {row["low"] for row in found} | {row["high"] for row in found}
     several = [row for row in found if row["low"] != row["high"]]
     if several:  # a group may be nobody's first or last
-        with engine_call("counting units"):
-            arms.update(source.select("arm").distinct().to_pyarrow()["arm"].to_pylist())
+        every = fetch(source.select("arm").distinct(), "counting units")
+        arms.update(every["arm"].to_pylist())
     counted = {str(arm): 0 for arm in sorted(arms, key=str)}
     for row in found:
         if row["low"] == row["high"]:

@@ -6,19 +6,35 @@ reached as Ibis builtins; nothing here takes SQL text from a caller.
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, reduce
+from hashlib import sha256
+from operator import and_
 from typing import TYPE_CHECKING, Any
 
 from growth.engine.connections import is_spark
 from growth.errors import DataError, ParameterError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     import ibis.expr.types as ir
 
-__all__ = ["aggregate_builtin", "builtin", "epoch_us", "floor_divide"]
+__all__ = [
+    "aggregate_builtin",
+    "bit_or",
+    "builtin",
+    "epoch_us",
+    "first_by",
+    "floor_divide",
+    "ordered_collect",
+    "quantile_disc",
+    "shift",
+    "stable_bucket",
+    "stable_bucket_of",
+]
 
+HIGHEST_BIT = 62  # bit 63 is the sign
+HEX_DIGITS = 15  # 60 bits: a positive int64
 # multiples of the divisor added so that a quotient that truncates is never negative
 LIFT = 1_000_000
 
@@ -48,7 +64,9 @@ def _udf(family: Any, name: str, returns: str, arguments: int) -> Callable[..., 
 
     def two(x, y): ...  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
 
-    shape = {1: one, 2: two}[arguments]
+    def three(x, y, z): ...  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+
+    shape = (one, two, three)[arguments - 1]
     shape.__annotations__ = {"return": dt.dtype(returns)}
     made: Callable[..., Any] = family.builtin(shape, name=name)
     return made
@@ -130,3 +148,246 @@ def floor_divide(value: ir.IntegerValue, divisor: int) -> ir.IntegerValue:
         return ((value - rest) / whole).cast("int64")
     lifted = value + ibis.literal(divisor * LIFT, "int64")
     return builtin("divide", "int64", 2)(lifted, whole) - ibis.literal(LIFT, "int64")
+
+
+def shift(bit: int | ir.IntegerValue) -> ir.IntegerValue:
+    """Return an int64 with one bit set.
+
+    Parameters
+    ----------
+    bit : int or ibis integer
+        The bit, 0 to 62.
+
+    Returns
+    -------
+    ibis int64
+        NULL where a column is NULL or out of range.
+
+    Raises
+    ------
+    ParameterError
+        If a number is out of range (code ``bad_bit``).
+    """
+    import ibis
+
+    one = ibis.literal(1).cast("int64")  # typed alone it is shifted in 32 bits on Spark
+    if isinstance(bit, int):
+        if not 0 <= bit <= HIGHEST_BIT:
+            msg = f"bit is {bit}; it must be in 0..{HIGHEST_BIT}; use another word."
+            raise ParameterError(msg, code="bad_bit")
+        return one << ibis.literal(bit, "int32")
+    fits = bit.between(0, HIGHEST_BIT)
+    safe = fits.ifelse(bit, 0).cast("int32")
+    return fits.ifelse(one << safe, ibis.null().cast("int64"))
+
+
+def bit_or(column: ir.IntegerValue) -> ir.IntegerScalar:
+    """Return the bitwise OR of a group.
+
+    Parameters
+    ----------
+    column : ibis integer
+        Taken as int64; NULLs are skipped.
+
+    Returns
+    -------
+    ibis int64
+        NULL for a group without a value.
+    """
+    return aggregate_builtin("bit_or", "int64")(column.cast("int64"))
+
+
+def stable_bucket(unit: ir.Value, n: int, salt: str) -> ir.IntegerValue:
+    """Put each unit into one of `n` buckets, the same on every engine and always.
+
+    Parameters
+    ----------
+    unit : ibis text or integer
+        The id.
+    n : int
+        Buckets, 1 to 2**60.
+    salt : str
+        Another salt gives another, independent split.
+
+    Returns
+    -------
+    ibis int64
+        In 0..n-1; NULL where the id is.
+
+    Raises
+    ------
+    ParameterError
+        If `n` is out of range (code ``bad_buckets``).
+
+    Notes
+    -----
+    ``int(first 15 hex digits of sha256(salt + ":" + id), 16) mod n``; see
+    `stable_bucket_of` for the same in Python.
+    """
+    import ibis
+
+    _check_buckets(n)
+    text = ibis.literal(f"{salt}:") + unit.cast("string")
+    digits = text.hexdigest("sha256").left(HEX_DIGITS)
+    if is_spark(unit):
+        number = builtin("conv", "string", 3)(digits, 16, 10).cast("int64")
+    else:
+        number = (ibis.literal("0x") + digits).cast("int64")
+    return (number % ibis.literal(n, "int64")).cast("int64")
+
+
+def stable_bucket_of(unit: str | int, n: int, salt: str) -> int:
+    """Return the bucket of one unit, without an engine.
+
+    Parameters
+    ----------
+    unit : str or int
+        The id.
+    n, salt
+        As in `stable_bucket`.
+
+    Returns
+    -------
+    int
+        In 0..n-1.
+
+    Raises
+    ------
+    ParameterError
+        If `n` is out of range (code ``bad_buckets``).
+
+    Examples
+    --------
+    >>> stable_bucket_of("u1", 100, "aa")
+    70
+    """
+    _check_buckets(n)
+    digest = sha256(f"{salt}:{unit}".encode()).hexdigest()
+    return int(digest[:HEX_DIGITS], 16) % n
+
+
+def _check_buckets(n: int) -> None:
+    if not 1 <= n <= 2 ** (4 * HEX_DIGITS):
+        msg = f"n is {n}; it must be in 1..2**60; pass the number of buckets."
+        raise ParameterError(msg, code="bad_buckets")
+
+
+def ordered_collect(**fields: ir.Value) -> ir.ArrayValue:
+    """Collect a group's rows as structs, sorted by their fields left to right.
+
+    Parameters
+    ----------
+    **fields : ibis values
+        The fields, in the order they sort by. Within a field NULL comes first.
+
+    Returns
+    -------
+    ibis array of struct
+        Every row of the group, NULLs and ties and all.
+
+    Notes
+    -----
+    DuckDB sorts a NULL within a struct last and Spark first, so each field is
+    preceded, while sorting, by whether it is known.
+    """
+    import ibis
+
+    keyed = {}
+    for i, value in enumerate(fields.values()):
+        keyed[f"known_{i}"] = value.notnull().cast("int8")
+        keyed[f"field_{i}"] = value
+    rows = ibis.struct(keyed).collect().sort()
+    return rows.map(
+        lambda row: ibis.struct(
+            {name: row[f"field_{i}"] for i, name in enumerate(fields)}
+        )
+    )
+
+
+def first_by(value: ir.Value, *order: ir.Value) -> ir.Scalar:
+    """Return the value of a group's first row.
+
+    Parameters
+    ----------
+    value : ibis value
+        What is returned; it may be NULL.
+    *order : ibis values
+        What the rows are ordered by, left to right. A row with NULL among them is
+        left out. Rows that tie have the smallest value first, NULL before all, so
+        the answer never hangs on chance.
+
+    Returns
+    -------
+    ibis value
+        NULL where no row is left.
+    """
+    import ibis
+
+    whole = reduce(and_, (column.notnull() for column in order))
+    fields = {f"by_{i}": column for i, column in enumerate(order)}
+    fields |= {"known": value.notnull().cast("int8"), "value": value}
+    row = ibis.struct(fields)
+    smallest = aggregate_builtin("min", str(row.type()))
+    return smallest(row, where=whole)["value"]
+
+
+def quantile_disc(
+    table: ir.Table,
+    column: str,
+    ps: Mapping[str, float],
+    *,
+    by: Sequence[str] = (),
+) -> ir.Table:
+    """Return quantiles that are members of the data.
+
+    Parameters
+    ----------
+    table : ibis.Table
+        Any rows; NULL (and NaN) in the column are skipped.
+    column : str
+        The column.
+    ps : mapping of str to float
+        Shares in [0, 1], by the name of the column each becomes.
+    by : sequence of str, optional
+        Columns of the groups; all rows are one group if omitted.
+
+    Returns
+    -------
+    ibis.Table
+        `by` and one column a share, of the column's own type: the smallest value
+        whose cumulative share is `p` or more. A group without a value has no row.
+
+    Raises
+    ------
+    ParameterError
+        If a share is outside [0, 1] or none is given (code ``bad_share``).
+
+    Notes
+    -----
+    Counts per value and a running sum: the same on every engine, where their own
+    functions interpolate or are missing.
+    """
+    import ibis
+
+    if not ps or not all(0 <= p <= 1 for p in ps.values()):
+        msg = f"ps is {dict(ps)}; it must hold shares in [0, 1]; write p95 as 0.95."
+        raise ParameterError(msg, code="bad_share")
+    known = table.filter(table[column].notnull())
+    if known[column].type().is_floating():
+        known = known.filter(~known[column].isnan())
+    counts = known.group_by([*by, column]).agg(growth_n=known.count())
+    group = [counts[name] for name in by] or None
+    running = ibis.window(group_by=group, order_by=counts[column], rows=(None, 0))
+    whole = ibis.window(group_by=group)
+    shares = counts.mutate(
+        growth_share=counts.growth_n.sum().over(running).cast("float64")
+        / counts.growth_n.sum().over(whole)
+    )
+    asks = {
+        name: shares[column].min(where=shares.growth_share >= p)
+        for name, p in ps.items()
+    }
+    if by:
+        return shares.group_by(list(by)).agg(**asks)
+    found = shares.agg(**asks)
+    return found.filter(found[next(iter(ps))].notnull())

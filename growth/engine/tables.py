@@ -52,7 +52,9 @@ def as_table(data: object, *, connection: BaseBackend | None = None) -> ir.Table
         left out when there is only one.
     connection : Ibis backend, optional
         The connection that reads a path, so that tables of several paths can be
-        joined; one that may read only this path if omitted.
+        joined; one that may read only this path if omitted. Given a Spark
+        connection, frames and Arrow data are handed to it (Ibis itself turns
+        integers with NULLs into NULLs on that way).
 
     Returns
     -------
@@ -75,9 +77,13 @@ def as_table(data: object, *, connection: BaseBackend | None = None) -> ir.Table
         return _from_location(os.fspath(data), connection)
     if _is_a(data, "pyspark.sql", "DataFrame"):
         return _from_spark(data)
+    rows = _arrow(data)
+    if connection is not None and connection.name == "pyspark":
+        whole = rows if hasattr(rows, "column_names") else rows.to_table()
+        return _from_spark(connection._session.createDataFrame(whole))  # noqa: SLF001
     import ibis
 
-    return ibis.memtable(_arrow(data))
+    return ibis.memtable(rows)
 
 
 def need_columns(table: ir.Table, columns: Iterable[str], *, unlocks: str = "") -> None:

@@ -1,0 +1,188 @@
+from hashlib import sha256
+
+import ibis
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from growth.engine import (
+    bit_or,
+    first_by,
+    ordered_collect,
+    quantile_disc,
+    shift,
+    stable_bucket,
+    stable_bucket_of,
+)
+from growth.errors import ParameterError
+
+
+def memtable(**columns):
+    return ibis.memtable(pa.table(columns))
+
+
+def column_of(table, **expression):
+    return table.select(**expression).to_pyarrow()[next(iter(expression))]
+
+
+def test_a_bit_is_shifted_in_64_bits():
+    table = memtable(n=pa.array([0, 31, 32, 45, 62, 63, -1, None], pa.int64()))
+    found = column_of(table, x=shift(table.n))
+    assert found.to_pylist() == [1, 2**31, 2**32, 2**45, 2**62, None, None, None]
+    assert found.type == pa.int64()
+    for bit in (0, 31, 32, 45, 62):
+        assert column_of(table, x=shift(bit))[0].as_py() == 2**bit
+    for bit in (-1, 63):
+        with pytest.raises(ParameterError, match=rf"bit is {bit}; it must be in 0..62"):
+            shift(bit)
+
+
+def test_or_skips_null_and_is_null_without_a_value():
+    table = memtable(
+        g=["a", "a", "a", "b"], x=pa.array([1, None, 2**62, None], pa.int64())
+    )
+    found = table.group_by("g").agg(x=bit_or(table.x)).order_by("g").to_pyarrow()
+    assert found["x"].to_pylist() == [2**62 + 1, None]
+
+
+@pytest.mark.parametrize(
+    ("unit", "n", "salt"), [("u1", 100, "aa"), ("用户", 7, ""), (42, 2**60, "层")]
+)
+def test_a_bucket_is_the_same_in_python_in_sql_and_by_definition(unit, n, salt):
+    digest = sha256(f"{salt}:{unit}".encode()).hexdigest()
+    expected = int(digest[:15], 16) % n
+    assert stable_bucket_of(unit, n, salt) == expected
+    table = memtable(unit=[unit, None])
+    found = column_of(table, b=stable_bucket(table.unit, n, salt))
+    assert found.to_pylist() == [expected, None]
+    assert found.type == pa.int64()
+
+
+def test_buckets_are_even_and_salts_independent():
+    table = ibis.memtable(pa.table({"unit": range(20_000)}))
+    found = table.select(
+        a=stable_bucket(table.unit, 10, "one"), b=stable_bucket(table.unit, 10, "two")
+    ).to_pyarrow()
+    cells = np.zeros((10, 10))
+    np.add.at(cells, (found["a"].to_numpy(), found["b"].to_numpy()), 1)
+    chi2 = ((cells - 200) ** 2 / 200).sum()
+    assert 50 < chi2 < 160  # 99 degrees of freedom: p beyond 1e-4 on either side
+
+
+def test_buckets_have_a_range():
+    with pytest.raises(ParameterError, match=r"n is 0; it must be in 1\.\.2\*\*60"):
+        stable_bucket_of("u", 0, "s")
+
+
+def test_rows_are_collected_in_a_total_order_with_null_first():
+    table = memtable(
+        g=["a"] * 5 + ["b"],
+        t=pa.array([2, None, 1, 1, 1, 9], pa.int64()),
+        e=["x", "y", "z", None, "y", "only"],
+    )
+    found = (
+        table.group_by("g")
+        .agg(rows=ordered_collect(t=table.t, e=table.e))
+        .order_by("g")
+        .to_pyarrow()["rows"]
+        .to_pylist()
+    )
+    assert found == [
+        [
+            {"t": None, "e": "y"},
+            {"t": 1, "e": None},
+            {"t": 1, "e": "y"},
+            {"t": 1, "e": "z"},
+            {"t": 2, "e": "x"},
+        ],
+        [{"t": 9, "e": "only"}],
+    ]
+
+
+def test_the_first_row_hangs_on_no_chance():
+    table = memtable(
+        g=["a", "a", "a", "b", "b", "c", "d"],
+        t=pa.array([1, 1, 0, 5, 5, None, 3], pa.int64()),
+        id=pa.array([2, 1, None, 3, 3, 1, 1], pa.int64()),
+        v=["late", "first", "unordered", "y", "x", "never", None],
+    )
+    found = (
+        table.group_by("g").agg(v=first_by(table.v, table.t, table.id)).order_by("g")
+    )
+    assert found.to_pyarrow()["v"].to_pylist() == ["first", "x", None, None]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.none() | st.integers(-5, 5), min_size=1, max_size=30),
+    st.sampled_from([0, 0.05, 0.1, 0.3, 0.5, 0.9, 0.95, 1]),
+)
+def test_a_quantile_is_a_member_of_the_data(values, p):
+    table = memtable(x=pa.array(values, pa.int64()))
+    found = quantile_disc(table, "x", {"q": p}).to_pyarrow()
+    known = sorted(value for value in values if value is not None)
+    assert found.schema.field("q").type == pa.int64()
+    n = len(known)
+    expected = [next(x for i, x in enumerate(known, 1) if i / n >= p)] if n else []
+    assert found["q"].to_pylist() == expected
+
+
+def test_quantiles_by_group_skip_nan():
+    table = memtable(g=["a", "a", "a", "b", "c"], x=[1.0, 3.0, np.nan, 7.0, None])
+    found = quantile_disc(table, "x", {"low": 0.5, "high": 0.51}, by=["g"])
+    rows = sorted(found.to_pyarrow().to_pylist(), key=lambda row: row["g"])
+    assert rows == [
+        {"g": "a", "low": 1.0, "high": 3.0},
+        {"g": "b", "low": 7.0, "high": 7.0},
+    ]
+
+
+@pytest.mark.parametrize("ps", [{}, {"p95": 95}])
+def test_shares_are_within_0_and_1(ps):
+    with pytest.raises(ParameterError, match=r"ps is .*; it must hold shares in"):
+        quantile_disc(memtable(x=[1]), "x", ps)
+
+
+# Canaries: each fault of the engine that a function here goes round is still there.
+
+
+def test_canary_a_zoned_cast_gives_the_utc_day():
+    table = memtable(ts=pa.array([1_780_243_200_000_000], pa.timestamp("us")))
+    day = column_of(table, d=table.ts.cast("timestamp('Asia/Shanghai')").date())[0]
+    assert str(day) == "2026-05-31", "mended: it is 2026-06-01 in Shanghai"
+
+
+def test_canary_epoch_seconds_are_a_double_that_is_called_an_integer():
+    table = memtable(ts=pa.array([1_500_000], pa.timestamp("us")))
+    seconds = table.ts.epoch_seconds()
+    assert seconds.type().is_integer()
+    sql = ibis.to_sql(table.select(s=seconds.cast(seconds.type())))
+    assert "CAST(EPOCH" not in sql, "mended: the cast to its own type is kept"
+    found = ibis.duckdb.connect().con.execute("SELECT epoch('1970-01-01'::TIMESTAMP)")
+    assert isinstance(found.fetchone()[0], float), "mended: it is an integer"
+
+
+def test_canary_floor_division_leaves_the_integers():
+    day = 86_400_000_000
+    table = memtable(x=[day * 150_000 - 1])
+    assert column_of(table, q=table.x // day)[0].as_py() == 150_000, (
+        "mended: // of Ibis no longer goes through a double; floor_divide may use it"
+    )
+
+
+def test_canary_remainders_below_zero_are_truncated():
+    table = memtable(x=[-1])
+    assert column_of(table, r=table.x % 7)[0].as_py() == -1, "mended: % is as in Python"
+
+
+def test_canary_quantiles_of_ibis_interpolate():
+    table = memtable(x=[1, 2])
+    assert table.x.quantile(0.5).to_pyarrow().as_py() == 1.5, "mended"
+
+
+def test_canary_a_null_field_sorts_last_in_a_struct_on_duckdb():
+    table = memtable(x=pa.array([1, None], pa.int64()))
+    found = table.agg(r=ibis.struct({"x": table.x}).collect().sort()).to_pyarrow()
+    assert found["r"].to_pylist() == [[{"x": 1}, {"x": None}]], "mended: NULL first"

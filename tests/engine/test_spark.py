@@ -1,0 +1,298 @@
+"""The same questions on Spark: every answer must be DuckDB's."""
+
+import json
+import os
+import shutil
+import sys
+from datetime import UTC, date, datetime, timedelta
+from importlib.util import find_spec
+from pathlib import Path
+
+import ibis
+import numpy as np
+import pyarrow as pa
+import pytest
+from ibis import _
+
+from growth import engine
+from growth.engine.days import EPOCH, offsets
+from growth.engine.dialect import floor_divide
+from growth.errors import DataError
+
+pytestmark = [
+    pytest.mark.spark,
+    # PySpark 4.0 under pandas 3 and this Arrow
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def session():
+    if find_spec("pyspark") is None:
+        pytest.skip("PySpark is not installed (extra 'spark')")
+    if not (shutil.which("java") or os.environ.get("JAVA_HOME")):
+        pytest.skip("Spark needs Java, which is not here")
+    from pyspark.sql import SparkSession
+
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    made = (
+        SparkSession.builder.master("local[2]")
+        .appName("growth-tests")
+        .config("spark.ui.enabled", "false")
+        .config("spark.sql.shuffle.partitions", "2")
+        .config("spark.driver.bindAddress", "127.0.0.1")
+        .config("spark.driver.host", "127.0.0.1")
+        .config("spark.sql.session.timeZone", "UTC")
+        .getOrCreate()
+    )
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def spark(session):
+    return engine.connect(session)
+
+
+@pytest.fixture
+def both(spark):
+    """Return a function from Arrow rows to the same table on both engines."""
+
+    def make(**columns):
+        rows = pa.table(columns)
+        return engine.as_table(rows), engine.as_table(rows, connection=spark)
+
+    return make
+
+
+def told(table):
+    """Return rows, in an order of their own."""
+    return sorted(engine.fetch(table).to_pylist(), key=repr)
+
+
+def same(tables, ask):
+    duck, spark = (told(ask(table)) for table in tables)
+    assert spark == duck
+    return duck
+
+
+def test_the_session_is_in_utc(spark, session):
+    assert spark.name == "pyspark"
+    assert session.conf.get("spark.sql.session.timeZone") == "UTC"
+    assert os.environ["PYSPARK_PYTHON"] == sys.executable
+    assert engine.connect(spark) is spark
+
+
+def test_integers_with_null_reach_spark_whole(both):
+    rows = same(both(x=pa.array([1, None, 2**60], pa.int64())), lambda t: t)
+    assert {row["x"] for row in rows} == {1, None, 2**60}
+
+
+def test_canary_ibis_loses_integers_with_null_on_the_way_to_spark(spark):
+    lost = ibis.memtable(pa.table({"x": pa.array([1, None], pa.int64())}))
+    found = spark.to_pyarrow(lost)["x"].to_pylist()
+    assert found == [None, None], "mended: as_table need not go round Ibis"
+
+
+@pytest.mark.parametrize("zoned", [None, "UTC"])
+def test_instants_and_days_are_the_same(both, zoned):
+    starts, _held = offsets("America/New_York")
+    edges = [start + step for start in starts[::20] for step in (-1, 0)]
+    edges += [-1, 0, -62_000_000_000_000_001, 253_000_000_000_999_999, None]
+    tables = both(ts=pa.array(edges, pa.timestamp("us", zoned)))
+    rows = same(
+        tables,
+        lambda t: t.select(
+            us=engine.epoch_us(t.ts),
+            east=engine.local_day(t.ts, "Asia/Shanghai"),
+            west=engine.local_day(t.ts, "America/New_York"),
+            date=engine.local_date(t.ts, "Asia/Shanghai").cast("string"),
+        ),
+    )
+    assert {row["us"] for row in rows} == set(edges)
+
+
+def test_a_date_is_its_own_day(both):
+    days = [date(1969, 12, 31), date(2026, 3, 1), None]
+    rows = same(
+        both(d=pa.array(days, pa.date32())),
+        lambda t: t.select(day=engine.local_day(t.d), us=engine.epoch_us(t.d)),
+    )
+    assert {row["day"] for row in rows} == {-1, 20513, None}
+
+
+def test_integers_divide_and_shift_alike(both):
+    numbers = [-8, -7, -1, 0, 6, 7, 31, 32, 45, 62, 63, None]
+    tables = both(x=pa.array(numbers, pa.int64()))
+    same(tables, lambda t: t.select(q=floor_divide(t.x, 7), s=engine.shift(t.x)))
+    for bit in (0, 31, 32, 45, 62):
+        rows = same(tables, lambda t, bit=bit: t.select(s=engine.shift(bit)).limit(1))
+        assert rows == [{"s": 2**bit}]
+
+
+def test_bits_are_or_ed_alike(both):
+    tables = both(g=list("aab"), x=pa.array([1, 2**62, None], pa.int64()))
+    rows = same(tables, lambda t: t.group_by("g").agg(x=engine.bit_or(t.x)))
+    assert rows == [{"g": "a", "x": 2**62 + 1}, {"g": "b", "x": None}]
+
+
+def test_buckets_are_alike(both):
+    tables = both(u=["u1", "用户", "", None])
+    rows = same(
+        tables,
+        lambda t: t.select(
+            "u",
+            b=engine.stable_bucket(t.u, 1000, "层"),
+            w=engine.stable_bucket(t.u, 2**60, ""),
+        ),
+    )
+    assert all(
+        row["b"]
+        == (
+            row["u"]
+            if row["u"] is None
+            else engine.stable_bucket_of(row["u"], 1000, "层")
+        )
+        for row in rows
+    )
+
+
+def test_collected_rows_and_first_rows_are_alike(both):
+    tables = both(
+        g=list("aaaaabbc"),
+        t=pa.array([2, None, 1, 1, 1, 5, 5, None], pa.int64()),
+        e=["x", "y", "z", None, "y", "q", "p", "never"],
+    )
+    same(
+        tables,
+        lambda t: t.group_by("g").agg(rows=engine.ordered_collect(t=t.t, e=t.e)),
+    )
+    rows = same(tables, lambda t: t.group_by("g").agg(v=engine.first_by(t.e, t.t)))
+    assert [row["v"] for row in rows] == [None, "p", None]
+
+
+def test_quantiles_are_alike(both):
+    tables = both(g=list("aaabbc"), x=pa.array([3, 1, 2, 5, 7, None], pa.int64()))
+    ps = {"p0": 0.0, "p50": 0.5, "p90": 0.9}
+    same(tables, lambda t: engine.quantile_disc(t, "x", ps, by=["g"]))
+
+
+def test_filters_are_alike(both):
+    rows = {
+        "n": pa.array([1, 2, None, -1], pa.int64()),
+        "x": pa.array([0.5, float("nan"), None, -1.0]),
+        "s": ["a", None, "中", ""],
+        "f": [True, False, None, True],
+        "d": pa.array([date(2026, 3, 1), None, date(2026, 3, 2), date(2026, 2, 28)]),
+        "at": pa.array(
+            [EPOCH, None, datetime(2026, 3, 1, tzinfo=UTC), EPOCH - timedelta(days=1)],
+            pa.timestamp("us", "UTC"),
+        ),
+    }
+    records = pa.table(rows).to_pylist()
+    tables = [
+        t.mutate(i=i) for t, i in zip(both(i=range(4), **rows), (_.i, _.i), strict=True)
+    ]
+    for data in (
+        {"col": "n", "ge": 1},
+        {"not": {"col": "n", "in": [1, 5]}},
+        {"col": "x", "lt": 1},
+        {"col": "s", "eq": "中"},
+        {"col": "f", "is": False},
+        {"col": "d", "between": [date(2026, 3, 1), date(2026, 3, 2)]},
+        {"col": "at", "ge": EPOCH},
+        {"any": [{"col": "s", "known": False}, {"col": "n", "lt": 0}]},
+    ):
+        where = engine.parse_where(data)
+        found = same(tables, lambda t, w=where: t.select("i", ok=w.to_ibis(t)))
+        expected = [where.matches(record) for record in records]
+        assert [row["ok"] for row in sorted(found, key=lambda r: r["i"])] == expected
+
+
+def alike(tables, rel=1e-9, **kwargs):
+    duck, spark = (engine.moments(table, **kwargs) for table in tables)
+    assert [c[:3] for c in spark] == [c[:3] for c in duck]
+    for left, right in zip(spark, duck, strict=True):
+        assert left.nan == right.nan
+        for columns, expected in right.moments.items():
+            found = left.moments[columns]
+            assert found.n == expected.n
+            assert found.mean == pytest.approx(expected.mean, rel=rel, abs=1e-12)
+            assert found.comoment == pytest.approx(expected.comoment, rel=rel, abs=1e-9)
+            assert found.minimum.tolist() == expected.minimum.tolist()
+            assert found.maximum.tolist() == expected.maximum.tolist()
+            assert found.nonzero.tolist() == expected.nonzero.tolist()
+    return spark
+
+
+def test_moments_are_alike_nulls_and_nan_and_all(both):
+    tables = both(
+        arm=["A", "A", "B", "B", None, "A"],
+        seg=["x", None, "x", "y", "y", "x"],
+        a=pa.array([1.0, float("nan"), 3.0, None, 5.0, 2.0]),
+        fen=pa.array([2**53, 1, None, 4, 1, -(2**53)], pa.int64()),
+        ok=[True, False, None, True, True, False],
+    )
+    alike(
+        tables,
+        values=[("a",), ("fen",), ("a", "fen", "ok")],
+        by=[(), ("arm",), ("arm", "seg"), ("seg",)],
+    )
+    alike(tables, values=["fen"], by=[(), ("seg",)], unit_col="arm")
+
+
+def test_moments_keep_their_digits_on_spark(both):
+    golden = Path(__file__).parent.parent / "golden" / "abtest.json"
+    cases = json.loads(golden.read_text("utf-8"))["cases"]
+    case = next(c for c in cases if c["id"] == "numacc4")
+    values = [case["input"]["first"], *case["input"]["then_500_times"] * 500]
+    (cell,) = alike(both(x=values), rel=1e-8, values=["x"])
+    found = cell.moments["x",]
+    assert np.sqrt(found.cov[0, 0]) == pytest.approx(0.1, rel=1e-8)
+    noise = np.random.default_rng(7).normal(size=5000)
+    (plain,) = alike(both(x=noise), values=["x"])
+    (moved,) = alike(both(x=noise + 1e9), rel=1e-6, values=["x"])
+    assert moved.moments["x",].comoment == pytest.approx(
+        plain.moments["x",].comoment, rel=1e-5
+    )
+
+
+def test_infinity_is_refused_on_spark_too(both):
+    _duck, spark = both(x=[1.0, float("inf")])
+    with pytest.raises(DataError, match="'x' is infinite in 1 rows"):
+        engine.moments(spark, values=["x"])
+
+
+def test_units_are_counted_alike(both):
+    tables = both(u=[1, 1, 1, 2, 3, 3], arm=list("ABCAAA"))
+    duck, spark = (
+        engine.count_units(table, unit_col="u", group_col="arm") for table in tables
+    )
+    assert spark == duck == ({"A": 2, "B": 0, "C": 0}, 1)
+
+
+def test_a_stream_and_an_aggregate_give_every_row(both):
+    _duck, spark = both(a=range(1000), b=[None, 1] * 500)
+    batches = list(engine.scan(spark, columns=["b", "a"], batch_rows=300))
+    assert max(batch.num_rows for batch in batches) <= 300
+    whole = pa.Table.from_batches(batches)
+    assert sorted(whole["a"].to_pylist()) == list(range(1000))
+    assert whole["b"].null_count == 500
+    found = engine.aggregate(spark, by=["b"], measures={"n": _.count()})
+    assert found.to_pydict() == {"b": [1, None], "n": [500, 500]}
+
+
+def test_files_and_frames_are_read(spark, session, tmp_path):
+    import pyarrow.parquet as pq
+
+    folder = tmp_path / "events" / "ds=2026-03-01"
+    folder.mkdir(parents=True)
+    pq.write_table(pa.table({"user_id": ["u1", "u2"]}), folder / "part.parquet")
+    table = engine.as_table(tmp_path / "events", connection=spark)
+    assert set(table.columns) == {"user_id", "ds"}
+    assert table.count().execute() == 2
+    frame = session.createDataFrame(pa.table({"x": [1, 2, 3]}))
+    assert engine.as_table(frame).x.sum().execute() == 6
