@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -179,7 +180,16 @@ class Redactor:
     """Takes secrets out of texts and of every text file of a folder."""
 
     def __init__(self, secrets: tuple[str, ...]) -> None:
-        forms = {form for s in secrets for form in (s, json.dumps(s)[1:-1])}
+        forms = {
+            form
+            for secret in secrets
+            for form in (
+                secret,
+                json.dumps(secret)[1:-1],
+                json.dumps(secret, ensure_ascii=False)[1:-1],
+                escape(secret),
+            )
+        }
         self.forms = sorted(forms, key=len, reverse=True)
 
     def text(self, text: str) -> str:

@@ -581,7 +581,7 @@ class _Stopped(KeyboardInterrupt):
 def child() -> None:
     """Do the job on stdin, tell how it went on the pipe named last; see `run`."""
     settle_child()
-    pipe = os.fdopen(int(sys.argv[-1]), "w", encoding="utf-8", buffering=1)
+    pipe = int(sys.argv[-1])
 
     def stop(number: int, _frame: FrameType | None) -> None:
         for name in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
@@ -590,7 +590,7 @@ def child() -> None:
 
     def tell(**event: object) -> None:
         with contextlib.suppress(OSError):
-            pipe.write(json.dumps(event) + "\n")
+            os.write(pipe, json.dumps(event).encode() + b"\n")  # whole, or not at all
 
     for name in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(name, stop)

@@ -87,26 +87,26 @@ def act(what):
             env = ["env", "-i", "setsid", sys.executable, "-c", start]
             orphan = subprocess.Popen(env)  # own session, no environment
             Path(os.environ["GROWTH_RUN_DIR"], "orphan").write_text(str(orphan.pid))
-            print("now hanging", flush=True)
+            sys.stdout.write("now hanging")
             time.sleep(600)
         case "tell":
-            print("the secret is", os.environ["THE_KEY"])
+            sys.stdout.write(f"the secret is {os.environ['THE_KEY']}")
         case "forge":
             Path(os.environ["GROWTH_RUN_DIR"], "readout.json").write_text("{}")
         case "warp":
             os.environ["GROWTH_RUN_ID"] = "20260101T000000Z-000000"
 
 
+SECOND = """from growth.readout import publish
+from tests.readout.example import TinyParams, act, tiny
+p = TinyParams.from_notebook(globals())"""
+
+
 def write_tiny(path):
     """Write the notebook of `TinyParams`."""
     cells = [
         (declaration_of(TinyParams).cell_source(), ["parameters"]),
-        (
-            "from growth.readout import publish\n"
-            "from tests.readout.example import TinyParams, act, tiny\n"
-            "p = TinyParams.from_notebook(globals())",
-            [],
-        ),
+        (SECOND, []),
         ("act(p.what)", []),
         ('if p.what not in {"silent", "forge"}:\n    publish(tiny(p))', []),
     ]

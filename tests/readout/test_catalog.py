@@ -1,0 +1,107 @@
+from pathlib import Path
+
+import pytest
+
+from growth.errors import ParameterError
+from growth.readout import AbtestParams, catalog
+
+GIVEN = {"data": "d", "experiment_id": "layout", "as_of": "2026-01-31"}
+EXPERIMENT = """
+schema = 1
+id = "layout"
+unit = "user"
+control = "A"
+arms = { A = 1, B = 1 }
+mapping = "units.mapping.toml"
+[[metric]]
+name = "pay_rate"
+kind = "proportion"
+role = "goal"
+good = "up"
+unit = "share"
+"""
+
+
+def test_the_experiment_readouts_parameters_are_as_promised():
+    declared = catalog.get("abtest_readout")
+    assert declared.names == ("data", "experiment", "experiment_id", "as_of", "lang")
+    assert [f.name for f in declared.fields if f.required] == [
+        "data",
+        "experiment_id",
+        "as_of",
+    ]
+    assert catalog.names() == ("abtest_readout",)
+
+
+@pytest.mark.parametrize("name", ["abtest", "../x", "", "ABTEST_READOUT"])
+def test_an_unknown_readout_is_refused(name):
+    with pytest.raises(ParameterError, match="abtest_readout") as info:
+        catalog.get(name)
+    assert info.value.code == "unknown_readout"
+    if name == "abtest":
+        assert "Did you mean" in info.value.faults[0].hint
+
+
+def test_an_experiment_is_the_datasets_own_unless_given():
+    own = AbtestParams(**GIVEN)
+    assert own.experiment_path() == Path("d/experiments/layout.toml")
+    given = AbtestParams(**GIVEN, experiment="e/other.toml")
+    assert given.experiment_path() == Path("e/other.toml")
+    for hostile in ("../../etc", ".", "a/b"):
+        params = AbtestParams(**GIVEN | {"experiment_id": hostile})
+        with pytest.raises(ParameterError, match="no plain file name") as info:
+            params.experiment_path()
+        assert info.value.code == "experiment_needed"
+
+
+def test_a_run_reads_the_data_the_experiment_and_its_mapping(tmp_path):
+    (tmp_path / "experiments").mkdir()
+    file = tmp_path / "experiments" / "layout.toml"
+    file.write_text(EXPERIMENT)
+    params = AbtestParams(**GIVEN | {"data": str(tmp_path)})
+    assert dict(params.inputs()) == {
+        "data": str(tmp_path),
+        "experiment": str(file),
+        "mapping": str(tmp_path / "experiments" / "units.mapping.toml"),
+    }
+
+
+def test_a_wrong_experiment_is_refused_before_a_run(tmp_path):
+    file = tmp_path / "layout.toml"
+    file.write_text(EXPERIMENT)
+    given = GIVEN | {"experiment": str(file)}
+    AbtestParams(**given).check()
+    with pytest.raises(ParameterError, match="declares") as info:
+        AbtestParams(**given | {"experiment_id": "other"}).check()
+    assert info.value.code == "conflict"
+    file.write_text(EXPERIMENT.replace('role = "goal"', 'role = "gaol"'))
+    with pytest.raises(ParameterError, match="gaol"):
+        AbtestParams(**given).check()
+
+
+def test_a_relative_path_is_found_beside_the_notebooks_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(catalog, "_package", lambda: tmp_path / "growth")
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "data").mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")  # where JupyterLab runs a notebook
+    assert catalog.located("data/sample") == str(tmp_path / "data" / "sample")
+    assert catalog.located("nowhere/x") == "nowhere/x"
+    assert catalog.located("postgres://a/b") == "postgres://a/b"
+    assert catalog.located("/data/sample") == "/data/sample"
+    monkeypatch.chdir(tmp_path)
+    assert catalog.located("data/sample") == "data/sample"
+
+
+def test_a_notebook_lies_in_the_checkout_or_in_the_wheel(tmp_path, monkeypatch):
+    monkeypatch.setattr(catalog, "_package", lambda: tmp_path / "growth")
+    with pytest.raises(ParameterError, match="is missing") as info:
+        catalog.notebook("abtest_readout")
+    assert info.value.code == "notebook_missing"
+    wheel = tmp_path / "growth" / "_data" / "notebooks" / "abtest_readout.ipynb"
+    wheel.parent.mkdir(parents=True)
+    wheel.write_text("{}")
+    assert catalog.notebook("abtest_readout") == wheel
+    checkout = tmp_path / "notebooks" / "abtest_readout.ipynb"
+    checkout.parent.mkdir()
+    checkout.write_text("{}")
+    assert catalog.notebook("abtest_readout") == checkout

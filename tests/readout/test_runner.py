@@ -1,0 +1,291 @@
+"""The runner through real kernels, few of them: each start takes a second or two."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from datetime import date
+from functools import cache
+from pathlib import Path
+
+import psutil
+import pytest
+
+from growth.errors import ParameterError
+from growth.readout import Store, inputs, load, run, runner
+from growth.readout.store import Key, write_file
+from tests.readout.example import TinyParams, write_tiny
+
+DAY = "2026-01-31"
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """Return a folder with the tiny notebook in it, and be there."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GROWTH_READOUTS", raising=False)
+    monkeypatch.setenv("THE_KEY", 'hunter2"')
+    write_tiny(tmp_path / "tiny_readout.ipynb")
+    return tmp_path
+
+
+def tiny_run(place, what="succeed", *, who="one", as_of=DAY, **more):
+    options = {
+        name: more.pop(name)
+        for name in ("force", "wait", "deadline", "progress")
+        if name in more
+    }
+    return run(
+        "tiny_readout",
+        {"who": who, "as_of": as_of, "what": what} | more,
+        out=place / "out",
+        declaration=TinyParams,
+        notebook=place / "tiny_readout.ipynb",
+        **options,
+    )
+
+
+def manifest_of(outcome):
+    return json.loads((outcome.path / "manifest.json").read_text())
+
+
+def states(outcome):
+    return [cell["status"] for cell in manifest_of(outcome)["cells"]]
+
+
+def nothing_left(place):
+    """Nothing is staged, and no process of a run is alive."""
+    assert list((place / "out" / ".staging").iterdir()) == []
+    mine = [p for p in psutil.Process().children() if p.status() != "zombie"]
+    assert mine == []
+
+
+# ------------------------------------------------------------- without a kernel
+
+
+@pytest.fixture
+def no_kernel(monkeypatch):
+    def refuse(*_args, **_kwargs):
+        pytest.fail("a kernel was started")
+
+    monkeypatch.setattr(runner, "supervise", refuse)
+
+
+@pytest.mark.usefixtures("no_kernel")
+def test_what_is_wrong_is_refused_before_a_kernel_starts(place):
+    with pytest.raises(ParameterError, match="whoo") as info:
+        tiny_run(place, whoo="x")
+    assert info.value.code == "unknown_parameter"
+    with pytest.raises(ParameterError, match="nowhere") as info:
+        tiny_run(place, data="nowhere/*.csv")
+    assert info.value.code == "no_such_path"
+    with pytest.raises(ParameterError, match="Did you mean 'abtest_readout'") as info:
+        run("abtest", {})
+    assert info.value.code == "unknown_readout"
+    with pytest.raises(ParameterError, match="not of 'other'") as info:
+        run("other", {}, declaration=TinyParams)
+    assert info.value.code == "unknown_readout"
+    source = (place / "tiny_readout.ipynb").read_text()
+    (place / "tiny_readout.ipynb").write_text(source.replace("what: str", "wat: str"))
+    with pytest.raises(ParameterError, match="in this order") as info:
+        tiny_run(place)
+    assert info.value.code == "bad_declaration"
+    assert not (place / "out").exists()
+
+
+@pytest.mark.usefixtures("no_kernel")
+def test_a_run_that_is_running_elsewhere_is_refused(place):
+    store = Store(place / "out")
+    key = Key(readout="tiny_readout", subject="one", as_of=date.fromisoformat(DAY))
+    with store.lock(key):
+        outcome = tiny_run(place, wait="0.1s")
+    assert (outcome.status, outcome.exit_code) == ("refused", 7)
+    assert "another process" in outcome.reason
+    assert list(store.runs()) == []
+
+
+@pytest.mark.usefixtures("no_kernel")
+def test_a_store_that_cannot_be_written_is_said_to_be_one(place):
+    (place / "out").write_text("a file, not a folder")
+    outcome = tiny_run(place)
+    assert (outcome.status, outcome.exit_code) == ("store_error", 8)
+    assert "could not be kept" in outcome.reason
+
+
+def test_a_defect_of_ours_is_kept_with_its_traceback(place, monkeypatch):
+    def fail(*_args, **_kwargs):
+        raise KeyError("ours")
+
+    monkeypatch.setattr(runner, "supervise", fail)
+    outcome = tiny_run(place)
+    assert (outcome.status, outcome.exit_code) == ("internal_error", 1)
+    assert "KeyError: 'ours'" in (outcome.path / "traceback.txt").read_text()
+    monkeypatch.undo()
+    # the next run files it away
+    (staged,) = (place / "out" / ".staging").iterdir()
+    assert staged.name == outcome.run_id
+
+
+# ---------------------------------------------------------------- with a kernel
+
+
+def test_a_run_that_succeeds_is_kept_whole_and_not_repeated(place, monkeypatch):
+    # somebody may be editing the package while this runs
+    monkeypatch.setattr(inputs, "package_digest", cache(inputs.package_digest))
+    hostile = 'x"; import os; os.system("touch PWN"); y="""\\ {a} 实 <script>'
+    data = place / "orders.csv"
+    data.write_text("a,b\n1,2\n")
+    given = {"what": "tell", "who": hostile, "data": str(data), "secret": "THE_KEY"}
+    told = []
+    outcome = tiny_run(place, **given, progress=told.append)
+    assert (outcome.status, outcome.exit_code) == ("succeeded", 0)
+    assert outcome.reason == ""
+    document, manifest = load(outcome.path), manifest_of(outcome)
+    assert document.subject == hostile
+    assert document.run_id == outcome.run_id == manifest["run_id"]
+    assert document.estimates[0].value == 0.5
+    (source,) = document.provenance.data
+    assert source.name == "data"
+    assert [source.sha256] == [item["sha256"] for item in manifest["data"]]
+    assert states(outcome) == ["completed"] * 5
+    assert sorted(manifest["artifacts"]) == [
+        "executed.ipynb",
+        "log.txt",
+        "readout.html",
+        "readout.json",
+    ]
+    page = (outcome.path / "readout.html").read_text()
+    assert "&lt;script&gt;" in page
+    assert "<script" not in page
+    assert not (place / "PWN").exists()
+    held = [p.read_bytes() for p in (place / "out").rglob("*") if p.is_file()]
+    assert not any(b"hunter2" in content for content in held)
+    assert b"the secret is ***" in (outcome.path / "log.txt").read_bytes()
+    assert (told[-1].done, told[-1].total) == (5, 5)
+    assert 0 < told[-1].left < 60
+    latest = Store(place / "out").latest("tiny_readout", hostile)
+    assert latest["run_id"] == outcome.run_id
+    assert latest["folder"] == str(outcome.path)
+    nothing_left(place)
+
+    again = tiny_run(place, **given)
+    assert (again.status, again.exit_code) == ("skipped", 0)
+    assert again.path == outcome.path
+    assert len(list(Store(place / "out").runs())) == 1
+
+
+def test_a_page_that_fails_leaves_the_numbers_and_latest_an_earlier_day(
+    place, monkeypatch
+):
+    store = Store(place / "out")
+    later = Key(readout="tiny_readout", subject="one", as_of=date(2026, 2, 1))
+    staged = store.open_staging("20260201T000000Z-000001", {})
+    write_file(staged / "readout.json", "{}")
+    store.finish(later, staged.name, {"status": "succeeded"})
+    store.point(later, staged.name)
+
+    def fail(*_args, **_kwargs):
+        raise RuntimeError("no template")
+
+    monkeypatch.setattr("growth.readout.page.render", fail)
+    outcome = tiny_run(place)
+    assert outcome.status == "succeeded"
+    (notice,) = manifest_of(outcome)["notices"]
+    assert notice["code"] == "page_failed"
+    assert "no template" in (outcome.path / "readout.html").read_text()
+    assert store.latest("tiny_readout", "one")["as_of"] == "2026-02-01"
+
+
+def test_a_cell_that_raises_fails_the_run_and_a_lost_one_is_filed(place):
+    store = Store(place / "out")
+    lost = {"readout": "tiny_readout", "subject": "one", "as_of": DAY, "params": {}}
+    note = {"manifest": lost | {"run_id": "20260101T000000Z-000001", "run_key": "k"}}
+    staged = store.open_staging("20260101T000000Z-000001", note)
+    (staged / "log.txt").write_text("so far")
+
+    outcome = tiny_run(place, "raise")
+    assert (outcome.status, outcome.exit_code) == ("failed", 3)
+    assert outcome.reason == "a cell raised ZeroDivisionError: on purpose"
+    assert states(outcome) == [*["completed"] * 3, "failed", "not_run"]
+    assert "on purpose" in (outcome.path / "readout.html").read_text()
+    executed = json.loads((outcome.path / "executed.ipynb").read_text())
+    assert executed["metadata"]["papermill"]["exception"] is True
+    assert executed["cells"][0]["metadata"]["tags"] == ["run-status"]
+    assert store.latest("tiny_readout", "one") is None
+
+    (path, held), _ = store.runs()
+    assert path.name == "20260101T000000Z-000001"
+    assert (held["status"], held["exit_code"]) == ("lost", 137)
+    assert "so far" in (path / "executed.ipynb").read_text()
+    nothing_left(place)
+
+
+def test_leaving_by_sys_exit_is_a_failure(place):
+    outcome = tiny_run(place, "leave")
+    assert (outcome.status, outcome.exit_code) == ("failed", 3)
+    assert manifest_of(outcome)["reason_code"] == "system_exit"
+    assert states(outcome)[-1] == "not_run"
+
+
+def test_a_run_past_its_deadline_keeps_what_it_said_and_leaves_no_process(place):
+    outcome = tiny_run(place, "hang", deadline=5)
+    assert (outcome.status, outcome.exit_code) == ("timed_out", 4)
+    assert states(outcome) == [*["completed"] * 3, "timed_out", "not_run"]
+    assert "now hanging" in (outcome.path / "log.txt").read_text()
+    assert "now hanging" in (outcome.path / "executed.ipynb").read_text()
+    assert not psutil.pid_exists(int((outcome.path / "orphan").read_text()))
+    nothing_left(place)
+
+
+def test_a_kernel_that_dies_is_told_from_a_cell_that_fails(place):
+    outcome = tiny_run(place, "die")
+    assert (outcome.status, outcome.exit_code) == ("kernel_died", 5)
+    assert states(outcome) == [*["completed"] * 3, "kernel_died", "not_run"]
+
+
+def test_a_notebook_that_publishes_nothing_has_no_result(place):
+    outcome = tiny_run(place, "silent")
+    assert (outcome.status, outcome.exit_code) == ("invalid_result", 6)
+    assert outcome.reason == "nothing was published"
+    assert states(outcome) == ["completed"] * 5
+    assert Store(place / "out").latest("tiny_readout", "one") is None
+
+
+CANCELLED = """
+import sys
+from pathlib import Path
+from tests.readout.test_runner import tiny_run
+sys.exit(tiny_run(Path.cwd(), "hang").exit_code)
+"""
+
+
+def test_a_run_that_is_told_to_stop_saves_what_it_has(place):
+    root = str(Path(__file__).resolve().parents[2])
+    env = os.environ | {"PYTHONPATH": root}
+    with subprocess.Popen([sys.executable, "-c", CANCELLED], env=env) as runs:
+        until = time.monotonic() + 60
+        while not list(place.glob("out/.staging/*/orphan")):
+            assert time.monotonic() < until
+            assert runs.poll() is None
+            time.sleep(0.05)
+        runs.send_signal(signal.SIGTERM)
+        assert runs.wait() == 143
+    ((path, manifest),) = Store(place / "out").runs()
+    assert manifest["status"] == "cancelled"
+    assert manifest["reason"] == "stopped by SIGTERM"
+    assert "now hanging" in (path / "executed.ipynb").read_text()
+    assert not psutil.pid_exists(int((path / "orphan").read_text()))
+    nothing_left(place)
+
+
+def test_plain_papermill_runs_the_same_notebook(place):
+    root = str(Path(__file__).resolve().parents[2])
+    env = os.environ | {"PYTHONPATH": root, "IPYTHONDIR": str(place / "ipython")}
+    command = [sys.executable, "-m", "papermill", "tiny_readout.ipynb", "out.ipynb"]
+    given = ["-r", "who", "007", "-y", f"as_of: {DAY}", "--no-progress-bar"]
+    subprocess.run([*command, *given], env=env, check=True, capture_output=True)
+    executed = (place / "out.ipynb").read_text()
+    assert "growth-card" in executed
+    assert not (place / "readout.json").exists()
