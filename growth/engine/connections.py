@@ -36,6 +36,7 @@ __all__ = [
     "is_spark",
     "mask",
     "quote_identifier",
+    "table_names",
 ]
 
 DATABASE_SUFFIXES = (".duckdb", ".ddb")
@@ -289,6 +290,36 @@ def fetch(table: Table, verb: str = "reading") -> pa.Table:
             return backend.to_pyarrow(table)
         backend._run_pre_execute_hooks(table)  # noqa: SLF001
         return backend._session.sql(backend.compile(table)).toArrow()  # noqa: SLF001
+
+
+def table_names(connection: BaseBackend) -> list[str]:
+    """Return the names of the tables and views of a connection's current schema.
+
+    Parameters
+    ----------
+    connection : Ibis backend
+        An open connection.
+
+    Returns
+    -------
+    list of str
+        Sorted.
+
+    Raises
+    ------
+    DataError
+        If the engine cannot list them (code ``engine_failed``).
+    """
+    with engine_call("listing tables"):
+        if connection.name != "duckdb":
+            return sorted(connection.list_tables())
+        # Ibis lists them by a call of DuckDB's that is deprecated
+        sql = (
+            "SELECT DISTINCT table_name FROM information_schema.tables"
+            " WHERE table_catalog IN (current_catalog(), 'temp')"
+            " AND table_schema = current_schema() ORDER BY ALL"
+        )
+        return [name for (name,) in connection.con.execute(sql).fetchall()]
 
 
 def is_spark(expr: Expr) -> bool:

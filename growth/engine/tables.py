@@ -17,6 +17,7 @@ from growth.engine.connections import (
     escape_glob,
     is_database,
     mask,
+    table_names,
 )
 from growth.errors import ColumnNotFoundError, DataError, ParameterError, suggest
 
@@ -185,8 +186,7 @@ def _from_location(text: str, connection: BaseBackend | None) -> ir.Table:
     if scheme is None and not is_database(location):
         return read_files(connection or connect(text), text)
     backend = connection or connect(location)
-    with engine_call("listing tables", location):
-        names = backend.list_tables()
+    names = table_names(backend)
     if not name and len(names) == 1:
         name = names[0]
     if name not in names:
