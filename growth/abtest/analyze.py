@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from growth.abtest.experiment import Metric
     from growth.stats.means import Adjusted
+    from growth.stats.multiplicity import Method
 
 __all__ = [
     "Analysis",
@@ -39,8 +40,15 @@ __all__ = [
 ]
 
 By = tuple[tuple[str, str | None], ...]
+Draft = dict[str, Any]
 
 IMBALANCE_ALPHA: Final = 0.001  # null shares and covariates: checked often, so strict
+FAMILIES: Final[Mapping[str, Method]] = {
+    "goal": "holm",
+    "guardrail": "none",
+    "diagnostic": "bh",
+    "segment": "bh",
+}
 DELTA: Final = "delta"
 MISSING: Final = "__missing"  # a covariate's indicator column
 
@@ -432,7 +440,7 @@ def effects_of(
     """
     work = _Work(experiment, {})
     work.compare(arms, by)
-    return [effect for effect, _ in work.found]
+    return [Effect(**draft) for draft, _ in work.found]
 
 
 def moments_by_arm(
@@ -472,7 +480,7 @@ class _Work:
     ) -> None:
         self.experiment = experiment
         self.variances = variances
-        self.found: list[tuple[Effect, Contrast]] = []
+        self.found: list[tuple[Draft, Contrast]] = []
         self.notices: list[Notice] = []
 
     def compare(self, cells: Mapping[str, ArmCell], by: By) -> None:
@@ -490,11 +498,10 @@ class _Work:
                 contrast = _contrast(
                     metric, estimates[exp.control], estimates[arm], pair, method
                 )
-                self.found.append(
-                    (_effect(metric, exp, by, arm, contrast, method), contrast)
-                )
+                draft = _draft(metric, exp, by, arm, contrast, method)
+                self.found.append((draft, contrast))
                 if not by:
-                    self._remark(metric, arm, contrast, pair)
+                    self._remark(metric, draft, contrast, pair)
 
     def _estimates(
         self, metric: Metric, arms: Mapping[str, Moments], by: By
@@ -516,13 +523,12 @@ class _Work:
     def _remark(
         self,
         metric: Metric,
-        arm: str,
+        draft: Draft,
         contrast: Contrast,
         pair: tuple[Moments, Moments],
     ) -> None:
-        name = ("metric", metric.name)
-        who = (name, ("arm", arm))
-        if contrast.p_value is None:
+        who = (("metric", metric.name), ("arm", draft["arm"]))
+        if draft["p_value"] is None:
             least = min(m.n for m in pair)
             if least < 2:
                 args = (*who, ("units", least))
@@ -533,7 +539,7 @@ class _Work:
                 self.notices.append(Notice("not_computable", args=who))
             else:
                 self.notices.append(Notice("constant_metric", args=who))
-        elif contrast.lift_interval(self.experiment.alpha) is None:
+        elif draft["lift_low"] is None:
             self.notices.append(Notice("lift_unbounded", args=who))
         if metric.kind == "proportion" and proportions.low_counts(
             *(proportions.share(m, metric.columns[0]) for m in pair)
@@ -634,7 +640,9 @@ def _arm(value: object, experiment: Experiment) -> str:
 
 def _pick(cell: ArmCell, metric: Metric, experiment: Experiment) -> Moments:
     """Return the moments of the metric's columns, its covariates after them."""
-    wanted = (*metric.columns, *covariates_of(experiment, metric))
+    wanted = metric.columns + covariates_of(experiment, metric)
+    if not metric.covariates and wanted in cell.moments:
+        return cell.moments[wanted]
     holding = [key for key in cell.moments if set(wanted) <= set(key)]
     if not holding:
         known = sorted({column for key in cell.moments for column in key})
@@ -690,42 +698,51 @@ def _contrast(
     return proportions.compare(left, right, test=metric.test)
 
 
-def _effect(
+def _draft(
     metric: Metric,
     experiment: Experiment,
     by: By,
     arm: str,
     contrast: Contrast,
     method: str,
-) -> Effect:
+) -> Draft:
+    """Return an effect's fields, those of the adjustment still missing."""
     control, treatment = contrast.control, contrast.treatment
-    low, high = contrast.interval(experiment.alpha) or (None, None)
-    lift_low, lift_high = contrast.lift_interval(experiment.alpha) or (None, None)
+    low, high, lift_low, lift_high = _ends(contrast, experiment.alpha)
     df = treatment.df
-    return Effect(
-        metric=metric.name,
-        role=metric.role,
-        by=by,
-        arm=arm,
-        control=experiment.control,
-        good=metric.good,
-        unit=metric.written_as,
-        n_control=control.n,
-        n_treatment=treatment.n,
-        mean_control=control.value,
-        mean_treatment=treatment.value,
-        se_control=_root(control.variance),
-        se_treatment=_root(treatment.variance),
-        df_treatment=df if isfinite(df) and df > 0 else None,
-        estimate=contrast.estimate,
-        se=contrast.se,
-        ci_low=low,
-        ci_high=high,
-        lift=contrast.lift,
-        lift_low=lift_low,
-        lift_high=lift_high,
-        p_value=contrast.p_value,
-        method=method,
+    return {
+        "metric": metric.name,
+        "role": metric.role,
+        "by": by,
+        "arm": arm,
+        "control": experiment.control,
+        "good": metric.good,
+        "unit": metric.written_as,
+        "n_control": control.n,
+        "n_treatment": treatment.n,
+        "mean_control": control.value,
+        "mean_treatment": treatment.value,
+        "se_control": _root(control.variance),
+        "se_treatment": _root(treatment.variance),
+        "df_treatment": df if isfinite(df) and df > 0 else None,
+        "estimate": contrast.estimate,
+        "se": contrast.se,
+        "ci_low": low,
+        "ci_high": high,
+        "lift": contrast.lift,
+        "lift_low": lift_low,
+        "lift_high": lift_high,
+        "p_value": contrast.p_value,
+        "method": method,
+    }
+
+
+def _ends(contrast: Contrast, alpha: float) -> tuple[float | None, ...]:
+    """Return the ends of the interval, then those of the lift."""
+    blank = (None, None)
+    return (
+        *(contrast.interval(alpha) or blank),
+        *(contrast.lift_interval(alpha) or blank),
     )
 
 
@@ -734,41 +751,36 @@ def _root(variance: float | None) -> float | None:
 
 
 def _adjusted(
-    found: Sequence[tuple[Effect, Contrast]], experiment: Experiment
+    found: Sequence[tuple[Draft, Contrast]], experiment: Experiment
 ) -> tuple[Effect, ...]:
     """Adjust each family; what cannot be computed keeps its place as p = 1."""
-    effects = [effect for effect, _ in found]
+    alpha = experiment.alpha
     families: dict[str, list[int]] = defaultdict(list)
-    for i, effect in enumerate(effects):
-        families["segment" if effect.by else effect.role].append(i)
-    methods = {"goal": "holm", "guardrail": "none", "diagnostic": "bh", "segment": "bh"}
+    for i, (draft, _) in enumerate(found):
+        families["segment" if draft["by"] else draft["role"]].append(i)
     for family, places in families.items():
-        p = [effects[i].p_value for i in places]
+        drafts = [found[i][0] for i in places]
         apart = family == "goal" and experiment.scope == "metric"
         adjustment = adjust(
-            [1.0 if value is None else value for value in p],
-            methods[family],  # type: ignore[arg-type]
-            experiment.alpha,
-            families=[effects[i].metric if apart else None for i in places],
+            [1.0 if d["p_value"] is None else d["p_value"] for d in drafts],
+            FAMILIES[family],
+            alpha,
+            families=[d["metric"] if apart else None for d in drafts],
         )
-        for place, p_adj, level in zip(
-            places, adjustment.p_adj, adjustment.level_alpha, strict=True
+        for i, draft, p_adj, level in zip(
+            places, drafts, adjustment.p_adj, adjustment.level_alpha, strict=True
         ):
-            effect, contrast = found[place]
-            if effect.p_value is None or level is None:
+            if draft["p_value"] is None or level is None:
                 continue
-            low, high = contrast.interval(level) or (None, None)
-            lift_low, lift_high = contrast.lift_interval(level) or (None, None)
-            effects[place] = replace(
-                effect,
-                p_adj=p_adj,
-                level=1 - level,
-                ci_adj_low=low,
-                ci_adj_high=high,
-                lift_adj_low=lift_low,
-                lift_adj_high=lift_high,
+            draft["p_adj"], draft["level"] = p_adj, 1 - level
+            ends = (
+                [draft[name] for name in ("ci_low", "ci_high", "lift_low", "lift_high")]
+                if level == alpha
+                else _ends(found[i][1], level)
             )
-    return tuple(effects)
+            draft["ci_adj_low"], draft["ci_adj_high"] = ends[:2]
+            draft["lift_adj_low"], draft["lift_adj_high"] = ends[2:]
+    return tuple(Effect(**draft) for draft, _ in found)
 
 
 _COLUMNS: Final = (
