@@ -1,6 +1,6 @@
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from growth.engine import count_units
@@ -36,6 +36,7 @@ def test_no_rows_are_no_units():
     assert counted([]) == ({}, 0)
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 6), st.sampled_from("ABC")), max_size=40))
 def test_counting_agrees_with_sets_and_ignores_order_and_repeats(rows):
     arms = {}
