@@ -105,8 +105,8 @@ def test_dev_is_everything_but_spark():
 
 def test_the_wheel_holds_what_an_installed_package_looks_for():
     wheel = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
-    held = wheel["force-include"]
-    assert held == {
+    assert wheel["only-include"] == ["growth", "notebooks", "data/reference"]
+    assert wheel["sources"] == {
         "data/reference": "growth/_data/reference",
         "notebooks": "growth/_data/notebooks",
     }
