@@ -49,17 +49,24 @@ def effect_interval(
     Returns
     -------
     Interval
-        An absolute margin is put on the relative axis by the control's mean.
+        Where the margin is absolute, the absolute interval decides: it and the
+        margin are put on the relative axis by the size of the control's mean.
     """
     metric = analysis.experiment.metric(effect.metric)
     margin = metric.margin if metric.role == "guardrail" else None
     if margin is not None and metric.margin_kind == "absolute":
-        margin = margin / abs(effect.mean_control) if effect.mean_control else None
+        scale = abs(effect.mean_control or 0.0)
+        ends = (effect.estimate, effect.ci_adj_low, effect.ci_adj_high, margin)
+        value, lo, hi, margin = (
+            None if end is None or not scale else end / scale for end in ends
+        )
+    else:
+        value, lo, hi = effect.lift, effect.lift_adj_low, effect.lift_adj_high
     return Interval(
         label=name or metric.words(lang),
-        value=effect.lift,
-        lo=effect.lift_adj_low,
-        hi=effect.lift_adj_high,
+        value=value,
+        lo=lo,
+        hi=hi,
         margin=margin,
         good=metric.good,
     )
@@ -151,6 +158,7 @@ def split_chart(check: SplitCheck, *, lang: Lang | None = None) -> alt.LayerChar
             "units": arm.units,
             "planned": arm.expected_units,
             "said": count(arm.units),
+            "edge": max(arm.units, arm.expected_units),
         }
         for arm in check.arms
     ]

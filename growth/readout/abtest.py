@@ -1,13 +1,16 @@
-"""The experiment readout's own pieces: summary, drawn tables, what was checked.
+"""The experiment readout's own pieces: the units, and what is shown of the results.
 
-Each is a function of results and returns a `Block`; nothing is computed here that
-a result does not hold.
+`open_units` finds the units, wherever they are; the rest are functions of results
+that return a `Block` or charts. Nothing is computed here that a result lacks.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from growth.charts import abtest as pictures
 from growth.charts.abtest import effect_interval
 from growth.charts.figures import amount, count, difference, p_value, percent
 from growth.charts.intervals import Interval
@@ -28,13 +31,37 @@ from growth.result import Notice, show
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import date, datetime
 
-    from growth.abtest import Analysis, Decision, SplitCheck
-    from growth.abtest.analyze import Effect
+    import altair as alt
+    import ibis.expr.types as ir
+
+    from growth.abtest import (
+        Analysis,
+        Decision,
+        Effect,
+        Experiment,
+        SplitCheck,
+        Trend,
+        UnitTable,
+    )
+    from growth.dataset import LoadReport
     from growth.labels import Lang
     from growth.result import Result
 
-__all__ = ["checks", "effects_table", "figures", "segments_table", "summary"]
+__all__ = [
+    "Opened",
+    "checks",
+    "drawings",
+    "effects_table",
+    "figures",
+    "found",
+    "open_units",
+    "over_days",
+    "segments_table",
+    "summary",
+    "trend_note",
+]
 
 TONES: Final[dict[str, Tone]] = {
     "ship": "g",
@@ -50,6 +77,171 @@ TOLD: Final = {
     "covariate_imbalance", "crossovers", "days_unknown", "immature",
     "null_imbalance", "units_in_closed_arm",
 }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """The units of an experiment, and what is known of the rows they come from.
+
+    Parameters
+    ----------
+    units : UnitTable or ibis.Table
+        One row a unit: built from a dataset, or ready.
+    load_report : LoadReport, optional
+        Rows taken in and turned away, where a mapping was applied.
+    """
+
+    units: UnitTable | ir.Table
+    load_report: LoadReport | None = None
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """Rows read of the parameter ``data``, where that was counted."""
+        return {} if self.load_report is None else {"data": self.load_report.rows_in}
+
+
+def open_units(data: str, experiment: Experiment, *, as_of: date | datetime) -> Opened:
+    """Open the units of an experiment: from a dataset, or a ready unit table.
+
+    Parameters
+    ----------
+    data : str
+        A dataset (folder, DuckDB file, URL), or a table of one row a unit (a file,
+        glob, ``file.duckdb::table`` or URL).
+    experiment : Experiment
+        The declaration. Its ``mapping``, if it names one, says how `data` is read.
+    as_of : date or aware datetime
+        The last day counted.
+
+    Returns
+    -------
+    Opened
+        The unit table built from ``assignments``, or ``events``, of a dataset;
+        else the table as it is.
+
+    Raises
+    ------
+    DataError
+        If nothing in `data` can be the units, or too few of its rows are good.
+    ParameterError
+        If there is nothing at `data`, or the mapping or the declaration does not
+        fit it.
+    """
+    from growth import abtest, dataset, engine
+    from growth.dataset.core import files_of
+
+    mapping = experiment.mapping_path
+    is_folder = Path(data).is_dir() and files_of(Path(data))
+    if mapping is None and not is_folder and not _is_database(data):
+        return Opened(units=engine.as_table(data))
+    opened = dataset.open(data, mapping=mapping, as_of=as_of)
+    if opened.has("units"):
+        return Opened(units=opened.units, load_report=opened.load_report)
+    units = abtest.unit_table(opened, experiment, as_of=as_of).cache()
+    return Opened(units=units, load_report=opened.load_report)
+
+
+def over_days(
+    units: UnitTable | ir.Table, experiment: Experiment, *, as_of: date | datetime
+) -> Trend | None:
+    """Return the effect by day of first exposure; None if the units have no days.
+
+    Parameters
+    ----------
+    units : UnitTable or ibis.Table
+        One row a unit.
+    experiment : Experiment
+        The declaration.
+    as_of : date or aware datetime
+        The last day counted.
+
+    Returns
+    -------
+    Trend or None
+        As `abtest.trend`.
+    """
+    from growth import abtest
+
+    table = units.table if isinstance(units, abtest.UnitTable) else units
+    if experiment.columns.day not in table.columns:
+        return None
+    return abtest.trend(units, experiment, as_of=as_of)
+
+
+def found(opened: Opened, **results: Result | None) -> dict[str, Result]:
+    """Return what a document holds: the results there are, by name.
+
+    Parameters
+    ----------
+    opened : Opened
+        Its load report is one of them, where there is one.
+    **results : Result or None
+        None is left out.
+
+    Returns
+    -------
+    dict of str to Result
+        In the order given.
+    """
+    held = {**results, "load": opened.load_report}
+    return {name: result for name, result in held.items() if result is not None}
+
+
+def drawings(
+    analysis: Analysis,
+    split: SplitCheck,
+    trend: Trend | None,
+    *,
+    lang: Lang | None = None,
+) -> dict[str, alt.LayerChart]:
+    """Return the run's charts by the name of their files.
+
+    Parameters
+    ----------
+    analysis, split : Analysis, SplitCheck
+        The results of `abtest.analyze` and `abtest.check_split`.
+    trend : Trend or None
+        The result of `over_days`.
+    lang : {"en", "zh"}, optional
+        The language; the current one if omitted.
+
+    Returns
+    -------
+    dict of str to altair.LayerChart
+        ``forest``, ``split``; ``trend`` where there are days; ``segments`` where
+        something was broken down.
+    """
+    goal = analysis.experiment.metric(_goal(analysis))
+    charts = {
+        "forest": pictures.forest_chart(analysis, lang=lang),
+        "split": pictures.split_chart(split, lang=lang),
+    }
+    if trend is not None:
+        charts["trend"] = pictures.trend_chart(
+            trend, goal.name, name=goal.words(lang), lang=lang
+        )
+    if analysis.segments():
+        charts["segments"] = pictures.segments_chart(analysis, lang=lang)
+    return charts
+
+
+def trend_note(trend: Trend | None, *, lang: Lang | None = None) -> Block:
+    """Say how the chart of the trend may be read, or why there is none.
+
+    Parameters
+    ----------
+    trend : Trend or None
+        The result of `over_days`.
+    lang : {"en", "zh"}, optional
+        The language; the current one if omitted.
+
+    Returns
+    -------
+    Block
+        One line of words.
+    """
+    key = "abtest.trend.no_days" if trend is None else "abtest.trend.how_to_read"
+    return Block.of("p", label(key, lang), kind="note")
 
 
 def summary(
@@ -73,14 +265,15 @@ def summary(
     Block
         The experiment's title and question, the decision with its reasons in
         words, and up to four numbers: units, the first goals with their
-        intervals, the split check.
+        intervals (not where the split says they must not be read), the split.
     """
     exp = analysis.experiment
     question = _words(exp.question, lang)
     arms = " · ".join(f"{count(units)} {arm}" for arm, units in analysis.arms)
     tiles = [Tile(label("readout.tile.units", lang), count(analysis.units), arms)]
+    readable = decision.outcome != "invalid"
     for effect in analysis.totals():
-        if effect.role == "goal" and len(tiles) < TILES - 1:
+        if readable and effect.role == "goal" and len(tiles) < TILES - 1:
             tiles.append(_tile(effect, analysis, lang))
     whole = sum(exp.arms.values())
     shares = [weight / whole for weight in exp.arms.values() if weight]
@@ -131,18 +324,17 @@ def effects_table(analysis: Analysis, *, lang: Lang | None = None) -> Block:
                 amount(effect.mean_treatment, effect.unit),
             ),
             after=(_reading(effect, analysis, lang), p_value(effect.p_adj)),
-            said=_said(effect, lang),
+            said=_said(effect, analysis, lang),
         )
         for effect in effects
     ]
+    level = _level(1 - exp.alpha)
+    margins = any(metric.role == "guardrail" for metric in exp.metrics)
+    key = "abtest.table.effects_margin" if margins else "abtest.table.effects"
+    caption = label(key, lang, control=exp.control, level=level)
     return interval_table(
         rows,
-        caption=label(
-            "abtest.table.effects",
-            lang,
-            control=exp.control,
-            level=percent(1 - exp.alpha, digits=0),
-        ),
+        caption=caption,
         first=label("column.metric", lang),
         before=(
             label("column.role", lang),
@@ -199,7 +391,7 @@ def segments_table(
                 note=effect.arm if several else "",
                 before=(count(effect.n_control + effect.n_treatment),),
                 after=(p_value(effect.p_adj),),
-                said=_said(effect, lang),
+                said=_said(effect, analysis, lang),
             )
             for effect in effects
         ]
@@ -261,7 +453,7 @@ def figures(analysis: Analysis, *, lang: Lang | None = None) -> Block:
         caption=label(
             "abtest.table.figures",
             lang,
-            level=percent(1 - analysis.experiment.alpha, digits=0),
+            level=_level(1 - analysis.experiment.alpha),
         ),
         fold=label("abtest.table.fold", lang),
     )
@@ -271,7 +463,8 @@ def checks(
     split: SplitCheck,
     analysis: Analysis,
     decision: Decision,
-    *others: Result,
+    opened: Opened | None = None,
+    *,
     lang: Lang | None = None,
 ) -> Block:
     """List what was checked before the numbers may be believed, and what was found.
@@ -280,8 +473,8 @@ def checks(
     ----------
     split, analysis, decision
         The results of `abtest.check_split`, `abtest.analyze`, `abtest.decide`.
-    *others : Result
-        More results whose remarks belong here.
+    opened : Opened, optional
+        The rows the units come from: those turned away are told by reason.
     lang : {"en", "zh"}, optional
         The language; the current one if omitted.
 
@@ -291,6 +484,7 @@ def checks(
         One line a check, failures and warnings first; remarks that no check
         speaks of follow in their own words.
     """
+    report = opened.load_report if opened else None
     lines = [
         _split_line(split, lang),
         _crossover_line(split, analysis, lang),
@@ -298,7 +492,9 @@ def checks(
         *_unit_lines(analysis, lang),
     ]
     seen: set[Notice] = set()
-    for result in (split, analysis, decision, *others):
+    if report is not None:
+        lines.append(_load_line(report, lang))
+    for result in filter(None, (split, analysis, decision, report)):
         for notice in result.notices:
             if notice.code in TOLD or notice in seen:
                 continue
@@ -377,10 +573,10 @@ def _calendar_lines(
     if exp.plan.units:
         reached = decision.information >= 1
         words = label(
-            "abtest.check.of",
+            "abtest.check.size",
             lang,
             units=count(analysis.mature_units),
-            total=count(exp.plan.units),
+            planned=count(exp.plan.units),
             share=percent(decision.information, digits=0),
         )
         kind = "size_reached" if reached else "size_short"
@@ -392,15 +588,20 @@ def _calendar_lines(
 def _unit_lines(analysis: Analysis, lang: Lang | None) -> list[Check]:
     exp = analysis.experiment
     lines = []
-    waiting = [
-        label("abtest.check.waiting", lang, metric=exp.metric(name).words(lang),
-              units=count(units))
-        for name, units in analysis.immature
-    ]  # fmt: skip
-    if waiting:
-        lines.append(
-            Check("info", label("abtest.check.immature", lang), "; ".join(waiting))
+    if analysis.immature:
+        waiting: dict[int, list[str]] = {}
+        for name, units in analysis.immature:
+            waiting.setdefault(units, []).append(exp.metric(name).words(lang))
+        told = "; ".join(
+            label(
+                "abtest.check.waiting",
+                lang,
+                units=count(units),
+                metric=", ".join(names),
+            )
+            for units, names in waiting.items()
         )
+        lines.append(Check("info", label("abtest.check.immature", lang), told))
     elif any(metric.window_days for metric in exp.metrics):
         lines.append(Check("ok", label("abtest.check.mature", lang)))
     for code, asked in (
@@ -414,6 +615,28 @@ def _unit_lines(analysis: Analysis, lang: Lang | None) -> list[Check]:
         if asked and not found:
             lines.append(Check("ok", label(f"abtest.check.no_{code}", lang)))
     return lines
+
+
+def _load_line(report: LoadReport, lang: Lang | None) -> Check:
+    """Say how many rows were turned away and why; rows in add up to rows told."""
+    away = sum(report.rejected.values())
+    words = label(
+        "abtest.check.rows",
+        lang,
+        units=count(report.accepted),
+        total=count(report.rows_in),
+    )
+    if not away:
+        return Check("ok", label("abtest.check.rows_all", lang), words)
+    why = " · ".join(
+        f"{_worded(f'dataset.reason.{reason}', lang, reason)} {count(rows)}"
+        for reason, rows in report.rejected.items()
+    )
+    return Check("warn", label("abtest.check.rows_away", lang), f"{words}; {why}")
+
+
+def _worded(key: str, lang: Lang | None, otherwise: str) -> str:
+    return label(key, lang) if has(key) else otherwise
 
 
 # Words
@@ -450,12 +673,17 @@ def _tile(effect: Effect, analysis: Analysis, lang: Lang | None) -> Tile:
     if len(analysis.experiment.treatments) > 1:
         name = f"{name} · {effect.arm}"
     if drawn.value is None:
-        said, ends = _said(effect, lang) or (show(None), "")
+        said, ends = _said(effect, analysis, lang) or (show(None), "")
     else:
         said, ends = drawn.said(), drawn.ends(lang)
-    level = percent(effect.level or 1 - analysis.experiment.alpha, digits=1)
+    level = _level(effect.level or 1 - analysis.experiment.alpha)
     under = label("readout.tile.interval", lang, level=level, ends=ends) if ends else ""
     return Tile(name, said, under)
+
+
+def _level(level: float) -> str:
+    """Write a coverage: ``95%``, ``97.5%``, ``98.33%``."""
+    return f"{level * 100:.4g}%"
 
 
 def _reading(effect: Effect, analysis: Analysis, lang: Lang | None) -> str:
@@ -475,9 +703,14 @@ def _reading(effect: Effect, analysis: Analysis, lang: Lang | None) -> str:
     return label(f"reading.{drawn.reading}", lang)
 
 
-def _said(effect: Effect, lang: Lang | None) -> tuple[str, str] | None:
-    """Where there is no relative change, say the absolute one."""
-    if effect.lift_adj_low is not None or effect.estimate is None:
+def _said(
+    effect: Effect, analysis: Analysis, lang: Lang | None
+) -> tuple[str, str] | None:
+    """Say the absolute change where it decides, or where there is no relative one."""
+    metric = analysis.experiment.metric(effect.metric)
+    absolute = metric.margin_kind == "absolute" and metric.role == "guardrail"
+    relative = effect.lift_adj_low is not None and not absolute
+    if relative or effect.estimate is None:
         return None
     ends = _ends(effect.ci_adj_low, effect.ci_adj_high, effect.unit, lang)
     return difference(effect.estimate, effect.unit, lang=lang), ends
@@ -511,6 +744,13 @@ def _segment(effect: Effect) -> str:
 
 def _column(name: str, lang: Lang | None) -> str:
     return label(f"column.{name}", lang) if has(f"column.{name}") else name
+
+
+def _is_database(data: str) -> bool:
+    """Return whether a location holds tables by name rather than one table."""
+    if "::" in data:
+        return False
+    return "://" in data or Path(data).suffix.lower() in {".duckdb", ".db", ".ddb"}
 
 
 def _goal(analysis: Analysis) -> str:

@@ -44,6 +44,7 @@ Tone = Literal["g", "a", "w", "b"]
 
 DRAWN: Final = 300  # px of the drawn column, within its viewBox
 PAD: Final = 8
+EDGE: Final = 14  # px from an end of the axis where a tick's words turn inwards
 TONE: Final = {"good": "g", "bad": "b", "ink": ""}
 
 
@@ -380,10 +381,14 @@ def _point(row: Interval, x: str) -> str:
 
 
 def _ticks(axis: Axis) -> str:
-    marks = "".join(
-        f'<line class="tk" x1="{(x := axis.at(tick, DRAWN)):g}" x2="{x:g}" y2="4"/>'
-        f'<text x="{x:g}" y="17" text-anchor="middle">'
-        f"{percent(tick, signed=True, digits=axis.digits)}</text>"
-        for tick in axis.ticks
-    )
-    return f'<svg viewBox="{-PAD} 0 {DRAWN + 2 * PAD} 22">{marks}</svg>'
+    marks = []
+    for tick in axis.ticks:
+        x = axis.at(tick, DRAWN)
+        anchor = "start" if x < EDGE else "end" if x > DRAWN - EDGE else "middle"
+        words = percent(tick, signed=True, digits=axis.digits)
+        marks.append(
+            f'<line class="tk" x1="{x:g}" x2="{x:g}" y2="4"/>'
+            f'<text x="{x:g}" y="17" text-anchor="{anchor}">{words}</text>'
+        )
+    frame = f'<svg viewBox="{-PAD} 0 {DRAWN + 2 * PAD} 22">'
+    return frame + "".join(marks) + "</svg>"

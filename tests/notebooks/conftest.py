@@ -1,0 +1,54 @@
+"""One small sample, and the readout of its experiment in both languages."""
+
+import json
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from growth import readout, synth
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sample") / "merchant"
+    synth.sample(folder, seed=5, users=3000)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory):
+    """Return a function that runs the readout and reads back what it left."""
+    out = tmp_path_factory.mktemp("readouts")
+    done = {}
+
+    def make(data, experiment_id="home_layout", *, lang="en", **params):
+        given = {"data": str(data), "experiment_id": experiment_id, "lang": lang}
+        given |= {"as_of": "2026-03-01"} | params
+        key = json.dumps(given, sort_keys=True)
+        if key not in done:
+            done[key] = readout.run("abtest_readout", given, out=out / str(len(done)))
+        outcome = done[key]
+        assert outcome.status == "succeeded", outcome.reason
+
+        def read(name):
+            return (outcome.path / name).read_text("utf-8")
+
+        return SimpleNamespace(
+            path=outcome.path,
+            document=json.loads(read("readout.json")),
+            manifest=json.loads(read("manifest.json")),
+            page=read("readout.html"),
+        )
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def _importable(monkeypatch):
+    """A kernel is a process of its own: it must find this package, installed or not."""
+    held = os.environ.get("PYTHONPATH", "")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(ROOT), held])))

@@ -1,0 +1,160 @@
+"""The experiment readout, run for real: by the runner, and by plain papermill."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from growth.readout import load
+from growth.readout.catalog import get, notebook
+
+HERE = Path(__file__).parent
+NOTEBOOK = notebook("abtest_readout")
+
+
+def estimates(document, **by):
+    return {item["key"]: item for item in document["estimates"] if item["by"] == by}
+
+
+def test_the_notebook_keeps_the_rules_of_the_house():
+    assert get("abtest_readout").check_notebook(NOTEBOOK) == ()
+    cells = nbformat.read(NOTEBOOK, as_version=4).cells
+    assert len({cell.id for cell in cells}) == len(cells)
+    for cell in cells:
+        if cell.cell_type == "code":
+            assert len(cell.source.splitlines()) <= 10
+    tags = [cell.metadata.get("tags", []) for cell in cells]
+    assert tags.count(["en"]) == tags.count(["zh"]) >= 4
+
+
+def test_the_runner_leaves_document_manifest_and_page_that_agree(sample, run):
+    made = run(sample)
+    document, manifest = made.document, made.manifest
+    assert load(made.path).run_id == document["run_id"] == manifest["run_id"]
+    assert document["subject"] == "home_layout"
+    assert document["as_of"] == "2026-03-01"
+    assert manifest["status"] == "succeeded"
+    for name, sha in manifest["artifacts"].items():
+        assert hashlib.sha256((made.path / name).read_bytes()).hexdigest() == sha
+    keys = [chart["key"] for chart in document["charts"]]
+    assert keys == ["forest", "split", "trend", "segments"]
+    for chart in document["charts"]:
+        assert chart["alt"]
+        assert "<script" not in (made.path / chart["svg"]).read_text("utf-8")
+    tables = {table["key"] for table in document["tables"]}
+    assert {"analysis", "split", "trend"} <= tables
+    text = json.dumps(document)
+    assert "NaN" not in text
+    assert "user_id" not in text
+
+
+def test_what_was_planted_is_found(sample, run):
+    document = run(sample).document
+    truth = json.loads((sample / "truth.json").read_text("utf-8"))
+    lift = estimates(document, arm="waterfall")["revenue.lift"]
+    assert lift["lo"] < lift["value"] < lift["hi"]
+    assert document["decision"]["verdict"].startswith("abtest.decision.")
+    assert "home_layout" in json.dumps(truth)
+    shares = [e["value"] for e in document["estimates"] if e["key"] == "split.share"]
+    assert sum(shares) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("lang", "here", "not_here"),
+    [("en", "What changed", "哪些指标变了"), ("zh", "哪些指标变了", "What changed")],
+)
+def test_the_page_is_small_safe_and_in_one_language(sample, run, lang, here, not_here):
+    page = run(sample, lang=lang).page
+    assert len(page.encode()) < 60_000
+    assert here in page
+    assert not_here not in page
+    assert "<script" not in page
+    assert "Content-Security-Policy" in page
+    assert "<math" in page
+    for part in ('class="decision', 'class="tiles"', 'class="draws"', 'class="checks"'):
+        assert part in page
+    assert page.count('role="img"') > 2
+    assert "bad_latex" not in page
+    assert "removed" not in page
+
+
+def test_a_ready_table_through_its_mapping_gives_the_published_figures(run, real_data):
+    made = run(
+        real_data("cookie_cats.csv"),
+        "cookie_cats",
+        experiment=str(HERE / "experiments" / "cookie_cats.toml"),
+    )
+    control = estimates(made.document, arm="gate_30")
+    found = estimates(made.document, arm="gate_40")
+    assert control["retention_1.mean"]["value"] == pytest.approx(0.4482, abs=5e-5)
+    assert found["retention_1.mean"]["value"] == pytest.approx(0.4423, abs=5e-5)
+    assert control["retention_7.mean"]["value"] == pytest.approx(0.1902, abs=5e-5)
+    assert found["retention_7.mean"]["value"] == pytest.approx(0.1820, abs=5e-5)
+    assert found["retention_1.difference"]["p_value"] == pytest.approx(0.0744, abs=5e-5)
+    seven = found["retention_7.difference"]
+    assert seven["p_value"] == pytest.approx(0.0016, abs=5e-5)
+    assert seven["value"] == pytest.approx(-0.0082, abs=5e-5)
+    assert (seven["lo"], seven["hi"]) == pytest.approx((-0.0133, -0.0031), abs=5e-5)
+    split = estimates(made.document)["split.p_value"]
+    assert split["p_value"] == pytest.approx(0.0086, abs=5e-5)
+    assert made.document["decision"]["verdict"] == "abtest.decision.invalid"
+    assert "Do not read these results" in made.page
+    assert "Split not as planned" in made.page
+
+
+def test_rows_that_contradict_themselves_are_set_apart_and_told(run, real_data):
+    made = run(
+        real_data("udacity_ab_data.csv.zip"),
+        "udacity",
+        experiment=str(HERE / "experiments" / "udacity.toml"),
+    )
+    control = estimates(made.document, arm="control")
+    found = estimates(made.document, arm="treatment")
+    assert control["converted.mean"]["value"] == pytest.approx(0.120386, abs=5e-7)
+    assert found["converted.mean"]["value"] == pytest.approx(0.118808, abs=5e-7)
+    assert found["converted.difference"]["p_value"] == pytest.approx(0.190, abs=5e-4)
+    assert "contradict themselves 3,893 · repeated 1" in made.page
+    assert "290,584 of 294,478 rows used" in made.page
+
+
+def test_plain_papermill_runs_the_same_notebook(sample, tmp_path):
+    import papermill
+
+    out = tmp_path / "out.ipynb"
+    papermill.execute_notebook(
+        NOTEBOOK,
+        out,
+        parameters={
+            "data": str(sample),
+            "experiment_id": "broken_split",
+            "as_of": "2026-03-01",
+            "lang": "zh",
+        },
+        progress_bar=False,
+        cwd=str(tmp_path),
+    )
+    cells = nbformat.read(out, as_version=4).cells
+    outputs = [o for cell in cells for o in cell.get("outputs", ())]
+    assert not [o for o in outputs if o.output_type == "error"]
+    shown = [o.data for o in outputs if "data" in o]
+    assert any("image/svg+xml" in data for data in shown)
+    html = "".join(data.get("text/html", "") for data in shown)
+    assert 'class="decision' in html
+    assert "下单率" in html
+    assert not list(tmp_path.glob("*.json"))
+
+
+def test_plain_papermill_refuses_an_unknown_parameter(sample, tmp_path):
+    import papermill
+    from papermill.exceptions import PapermillExecutionError
+
+    with pytest.raises(PapermillExecutionError, match="as_off"):
+        papermill.execute_notebook(
+            NOTEBOOK,
+            tmp_path / "out.ipynb",
+            parameters={"data": str(sample), "as_off": "2026-03-01"},
+            progress_bar=False,
+            cwd=str(tmp_path),
+        )
