@@ -248,7 +248,24 @@ def escape_glob(path: str) -> str:
 
 
 def backend_of(expr: Expr) -> BaseBackend:
-    """Return the connection an expression runs on; DuckDB for data in memory."""
+    """Return the connection an expression runs on.
+
+    Parameters
+    ----------
+    expr : ibis expression
+        A table or a value.
+
+    Returns
+    -------
+    ibis back end
+        DuckDB for data in memory.
+
+    Raises
+    ------
+    ParameterError
+        If it draws on several connections (code ``several_connections``) or on
+        none (``unbound_table``).
+    """
     import ibis
 
     found, has_unbound = expr._find_backends()  # noqa: SLF001
