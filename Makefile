@@ -71,7 +71,6 @@ wheel: env  ## Build the wheel into dist/
 	@$(BIN)/python -m hatchling build -t wheel
 
 lock: .cache/uv/bin/uv  ## Resolve the dependencies again and pin them
-	@rm -f requirements.lock requirements-spark.lock
 	@$(UV_COMPILE) --extra dev --output-file requirements.lock pyproject.toml
 	@$(UV_COMPILE) --extra spark --group spark-build --constraint requirements.lock \
 		--output-file requirements-spark.lock pyproject.toml
@@ -79,7 +78,7 @@ lock: .cache/uv/bin/uv  ## Resolve the dependencies again and pin them
 # universal: one lock for Linux, macOS and Windows, Python 3.11 to 3.13
 UV_COMPILE = .cache/uv/bin/uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-emit-find-links \
-	--custom-compile-command "make lock"
+	--upgrade --custom-compile-command "make lock"
 
 .cache/uv/bin/uv:
 	@$(PYTHON) -m venv .cache/uv
