@@ -45,8 +45,11 @@ __all__ = [
     "schema",
 ]
 
+Kind = Literal["str", "int", "float", "bool"]
+
 SCHEMA_VERSION: Final = "1.0"
 FILE: Final = "readout.json"
+DIGITS: Final = 10
 # columns that would carry a person into a document others read
 _PERSONAL: Final = frozenset({
     "anonymous_id", "device_id", "email", "member_id", "mobile", "nickname",
@@ -84,7 +87,7 @@ class Column:
     """One column of a table."""
 
     key: str
-    type: Literal["str", "int", "float", "bool"]
+    type: Kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,11 +102,11 @@ class Table:
     def of(cls, key: str, rows: Sequence[Mapping[str, object]]) -> Self:
         """Return tidy rows as a table; a column's type is what its values are."""
         names = dict.fromkeys(name for row in rows for name in row)
-        cells = [[plain(row.get(name)) for name in names] for row in rows]
-        kinds = [_kind(column) for column in zip(*cells, strict=True)]
+        cells = [[_steady(plain(row.get(name))) for name in names] for row in rows]
+        kinds: list[Kind] = [_kind(column) for column in zip(*cells, strict=True)]
         return cls(
             key=key,
-            columns=tuple(map(Column, names, kinds)),
+            columns=tuple(Column(n, k) for n, k in zip(names, kinds, strict=True)),
             rows=tuple(
                 tuple(_cell(v, k) for v, k in zip(row, kinds, strict=True))
                 for row in cells
@@ -274,7 +277,12 @@ class Readout:
                 dict.fromkeys(_plain_estimate(e) for r in told for e in r.estimates())
             ),
             notices=tuple(
-                dict.fromkeys([*(n for r in told for n in r.notices), *notices])
+                dict.fromkeys(
+                    Notice(
+                        n.code, n.severity, tuple((k, _scalar(v)) for k, v in n.args)
+                    )
+                    for n in (*(n for r in told for n in r.notices), *notices)
+                )
             ),
             tables=tuple(
                 Table.of(name, lines)
@@ -324,7 +332,7 @@ class Readout:
         -------
         str
             Sorted keys, two spaces, no NaN; equal for equal inputs but for the
-            run's id.
+            run's id (`from_results` keeps ten digits of a number for that).
 
         Raises
         ------
@@ -354,7 +362,6 @@ class Readout:
             major version (``document_too_new``).
         """
         _refuse(document, "the document")
-        known = {item.name for item in fields(Estimate)}
         decision, origin = document["decision"], document["provenance"]
         return cls(
             schema_version=document["schema_version"],
@@ -368,13 +375,7 @@ class Readout:
                 reasons=tuple(_reason(item) for item in decision["reasons"]),
                 rule=decision["rule"],
             ),
-            estimates=tuple(
-                Estimate(
-                    **{k: v for k, v in item.items() if k in known}
-                    | {"by": tuple(item["by"].items())}
-                )
-                for item in document["estimates"]
-            ),
+            estimates=tuple(_estimate(item) for item in document["estimates"]),
             notices=tuple(
                 Notice(item["code"], item["severity"], tuple(item["args"].items()))
                 for item in document["notices"]
@@ -681,11 +682,18 @@ def _as_dict(record: Any) -> dict[str, Any]:  # noqa: ANN401
     return {item.name: getattr(record, item.name) for item in fields(record)}
 
 
+def _estimate(item: Mapping[str, Any]) -> Estimate:
+    """Return an estimate of a checked document; what a later minor adds is left."""
+    values: dict[str, Any] = {f.name: item[f.name] for f in fields(Estimate)}
+    values["by"] = tuple(item["by"].items())
+    return Estimate(**values)
+
+
 def _plain_estimate(estimate: Estimate) -> Estimate:
     """Return an estimate with Python's numbers for NumPy's."""
     values = {item.name: getattr(estimate, item.name) for item in fields(estimate)}
     by = tuple((str(name), str(value)) for name, value in estimate.by)
-    rest = {name: plain(value) for name, value in values.items() if name != "by"}
+    rest = {n: _steady(plain(value)) for n, value in values.items() if n != "by"}
     return Estimate(by=by, **rest)  # type: ignore[arg-type]
 
 
@@ -717,14 +725,23 @@ def _reason(item: object) -> Reason:
     return Reason(code, pairs)
 
 
+def _steady(value: object) -> object:
+    """Keep a number's first ten digits.
+
+    An engine adds up in no promised order, so the last of its digits come and go
+    from run to run, while equal inputs must give equal bytes.
+    """
+    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
+
+
 def _scalar(value: object) -> Cell:
-    found = plain(value)
+    found = _steady(plain(value))
     if isinstance(found, Cell):
         return found
     return json.dumps(found, ensure_ascii=False)
 
 
-def _kind(column: Sequence[object]) -> Literal["str", "int", "float", "bool"]:
+def _kind(column: Sequence[object]) -> Kind:
     kinds = {type(value) for value in column} - {type(None)}
     if kinds == {bool}:
         return "bool"

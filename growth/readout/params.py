@@ -18,7 +18,7 @@ from __future__ import annotations
 import json
 import re
 import typing
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from datetime import date
 from functools import wraps
 from pathlib import Path as FilePath
@@ -456,11 +456,9 @@ def _field(
         env=EnvName in marks,
     )
     wanted = sample.value if isinstance(sample, Sample) else None
-    ready = {
-        "default": None if default is MISSING else _own(field, default, faults),
-        "sample": None if wanted is None else _own(field, wanted, faults),
-    }
-    return Field(**{f.name: getattr(field, f.name) for f in fields(field)} | ready)
+    own = None if default is MISSING else _own(field, default, faults)
+    shown = None if wanted is None else _own(field, wanted, faults)
+    return replace(field, default=own, sample=shown)
 
 
 _KINDS: Final[dict[object, Kind]] = {

@@ -61,6 +61,7 @@ EXECUTED: Final = "executed.ipynb"
 PAGE: Final = "readout.html"
 LOG: Final = "log.txt"
 TAIL: Final = 64 * 1024  # of a log, for a page or a banner
+MAX_LINE: Final = 500  # of the log
 _SOCKET_PATH: Final = 60  # of about 104 a system allows; the kernel adds its id
 _CHILD: Final = "from growth.readout.runner import child; child()"
 
@@ -674,7 +675,12 @@ def _log_to_stdout(secrets: list[str | None]) -> None:
 
     class Plain(logging.Formatter):
         def format(self, record: logging.LogRecord) -> str:
-            return redact.text(super().format(record)).rstrip("\n")
+            lines = redact.text(super().format(record)).rstrip("\n").split("\n")
+            # a display is logged as its repr, on one line; the notebook has it all
+            return "\n".join(
+                line if len(line) <= MAX_LINE else f"{line[:MAX_LINE]}…"
+                for line in lines
+            )
 
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(Plain("%(asctime)s %(message)s"))

@@ -242,6 +242,20 @@ def test_numpy_and_nan_cannot_be_written():
     assert type(made.estimates[0].value) is float
 
 
+def test_what_an_engine_adds_up_in_another_order_gives_the_same_bytes():
+    third = 0.1 + 0.2 + 0.3
+    other = 0.3 + 0.2 + 0.1
+    assert third != other
+    one, two = (
+        Readout.from_results(PARAMS, decision=found, results={"t": found}).to_json()
+        for found in (Answer(value=third), Answer(value=other))
+    )
+    assert one == two
+    assert Readout.from_results(
+        PARAMS, decision=Answer(value=1.23456789012e-77)
+    ).estimates[0].value == pytest.approx(1.234567890e-77, rel=1e-12, abs=0)
+
+
 def test_people_do_not_get_into_a_document():
     table = Table.of("users", [{"user_id": "u1", "n": 1}])
     with pytest.raises(ParameterError, match="that names people"):
