@@ -5,13 +5,15 @@ mapping and accounts for every row; `check` says what a load would say;
 `pseudonym` turns a raw id into one that may be stored.
 """
 
-from growth.dataset.check import CheckReport, check
+from growth.dataset.checking import CheckReport, check
 from growth.dataset.core import Dataset
 from growth.dataset.core import open_dataset as open  # noqa: A004
-from growth.dataset.load import load
+from growth.dataset.loading import load
+from growth.dataset.lookups import entry_group, reference
+from growth.dataset.manual import dictionary
 from growth.dataset.mapping import TableMapping, load_mapping
+from growth.dataset.positions import with_positions
 from growth.dataset.pseudonyms import pseudonym
-from growth.dataset.reference import entry_group, reference
 from growth.dataset.report import LoadReport, TableCount
 from growth.dataset.schema import (
     EVENTS,
@@ -35,10 +37,12 @@ __all__ = [
     "arrow_schema",
     "arrow_type",
     "check",
+    "dictionary",
     "entry_group",
     "load",
     "load_mapping",
     "open",
     "pseudonym",
     "reference",
+    "with_positions",
 ]

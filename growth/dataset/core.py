@@ -8,8 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from growth.dataset.schema import SCHEMA
-from growth.engine import connect, read_files
-from growth.engine.connections import DATABASE_SUFFIXES, engine_call, escape_glob, mask
+from growth.engine import connect, first_by, read_files
+from growth.engine.connections import (
+    DATABASE_SUFFIXES,
+    engine_call,
+    escape_glob,
+    mask,
+    table_names,
+)
 from growth.errors import ColumnNotFoundError, DataError, ParameterError, suggest
 
 if TYPE_CHECKING:
@@ -20,7 +26,7 @@ if TYPE_CHECKING:
     import ibis.expr.datatypes as dt
     import ibis.expr.types as ir
 
-    from growth.dataset.load import LoadReport
+    from growth.dataset.loading import LoadReport
 
 __all__ = ["Dataset", "files_of", "open_dataset"]
 
@@ -261,7 +267,7 @@ def open_dataset(
         If too many foreign rows are bad.
     """
     if mapping is not None:
-        from growth.dataset.load import open_mapped
+        from growth.dataset.loading import open_mapped
 
         return open_mapped(location, mapping, as_of=as_of, cache=cache)
     text = os.fspath(location)
@@ -317,8 +323,7 @@ def files_of(folder: Path) -> dict[str, tuple[Path, ...]]:
 
 
 def _listed(connection: Any) -> tuple[str, ...]:  # noqa: ANN401
-    with engine_call("listing tables"):
-        names = set(connection.list_tables())
+    names = set(table_names(connection))
     return tuple(name for name in SCHEMA if name in names)
 
 
@@ -377,22 +382,20 @@ def _first_exposures(events: ir.Table) -> ir.Table:
         events.exp_id.notnull(),
         events.variant.notnull(),
     )
-    order = [name for name in ("ts", "event_id", "variant") if name in events.columns]
-    here = {"group_by": ["user_id", "exp_id"]}
-    ranked = met.mutate(
-        place=ibis.row_number().over(**here, order_by=order),
-        conflict=(met.variant.min().over(**here) != met.variant.max().over(**here)),
-    )
+    order = [met.ts]
+    if "event_id" in events.columns:
+        order.append(met.event_id.fill_null(""))
     text = ibis.literal(None, "string")
-    layer = ranked.exp_layer if "exp_layer" in events.columns else text
-    source = ranked.exp_source if "exp_source" in events.columns else text
-    return ranked.filter(ranked.place == 0).select(
-        unit_id="user_id",
-        exp_id="exp_id",
-        variant="variant",
-        ts="ts",
+    first = {
+        name: first_by(met[column], *order) if column in events.columns else text
+        for name, column in (("layer", "exp_layer"), ("source", "exp_source"))
+    }
+    found = met.group_by(unit_id=met.user_id, exp_id=met.exp_id).agg(
+        variant=first_by(met.variant, *order),
+        ts=met.ts.min(),
         unit_type=ibis.literal("user"),
-        layer=layer,
-        source=source,
-        conflict="conflict",
+        **first,
+        conflict=met.variant.min() != met.variant.max(),
     )
+    names = ("unit_id", "exp_id", "variant", "ts", "unit_type", "layer", "source")
+    return found.select(*names, "conflict")

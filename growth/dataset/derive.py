@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from growth.dataset.coded import of_arrow
-from growth.dataset.reference import entry_group
+from growth.dataset.lookups import entry_group
 from growth.dataset.transforms import sha256_of
 from growth.dataset.validate import local_dates, missing
 

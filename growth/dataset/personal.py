@@ -90,4 +90,5 @@ def mask_value(value: object, *, personal: bool = False) -> str:
     text = str(value)
     if text and (personal or looks_like_id(text) or _EMAIL.search(text)):
         return f"masked, {len(text)} characters"
-    return text[:SEEN_CHARS]
+    # bytes that are no text are shown as escapes
+    return text[:SEEN_CHARS].encode("utf-8", "backslashreplace").decode()[:SEEN_CHARS]

@@ -752,12 +752,11 @@ _OFFICIAL = TableSchema(
     sort=("api", "ds", "metric", "key"),
     unlocks="reconciling with WeChat's own figures; it has no users",
     columns=(
-        _text("app_id", "which mini program", required=True),
-        _text("api", "which report", required=True),
+        _text("app_id", "which mini program"),
+        _text("api", "which report"),
         _text(
             "period",
             "what a row covers",
-            required=True,
             closed=("day", "week", "month", "range"),
         ),
         _col("ds", "date", "first day covered", required=True),

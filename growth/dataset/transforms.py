@@ -16,7 +16,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
-from growth.dataset.reference import scenes
+from growth.dataset.lookups import scenes
 from growth.engine.days import zone
 
 if TYPE_CHECKING:

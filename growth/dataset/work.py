@@ -19,7 +19,7 @@ from growth.dataset.personal import looks_like_id, looks_personal, mask_value
 from growth.dataset.pseudonyms import key_fingerprint
 from growth.dataset.readers import CHUNK_ROWS, RecordChunk, chunks, content_hash
 from growth.dataset.report import MAX_ID_RATE, MAX_REJECT_RATE, LoadReport, TableCount
-from growth.dataset.schema import SCHEMA
+from growth.dataset.schema import SCHEMA, arrow_schema
 from growth.dataset.transforms import instant_ms, plain_text
 from growth.dataset.validate import (
     REASONS,
@@ -206,6 +206,8 @@ class Sink:
         """Return the accepted rows, columns in the schema's order, sorted."""
         import pyarrow as pa
 
+        if not self._tables:
+            return arrow_schema(self.schema.name).empty_table()
         try:
             whole = pa.concat_tables(self._tables, promote_options="permissive")
         except (pa.ArrowInvalid, pa.ArrowTypeError) as error:

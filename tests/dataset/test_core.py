@@ -118,8 +118,6 @@ def test_naive_times_are_read_as_utc(tmp_path):
     assert events.ts.to_pyarrow()[0].as_py() == NOON
 
 
-# Ibis 12 still calls what DuckDB 1.5 has renamed
-@pytest.mark.filterwarnings("ignore:fetch_arrow_table:DeprecationWarning")
 def test_a_duckdb_file_is_a_location(tmp_path, folder):
     path = tmp_path / "shop.duckdb"
     con = ibis.duckdb.connect(path)

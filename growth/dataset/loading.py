@@ -125,11 +125,14 @@ def open_mapped(
     """
     read = load_mapping(mapping)
     parts = parts_of(location, read.format)
-    root = _cache_root(cache)
     source = Path(location)
-    if source.is_dir() and root.resolve().is_relative_to(source.resolve()):
-        msg = f"cache is {root}, inside the source folder {source}; it must be outside;"
-        raise ParameterError(f"{msg} choose another folder.", code="cache_in_source")
+    if cache is not None and source.is_dir():
+        inside = Path(cache).resolve().is_relative_to(source.resolve())
+        if inside:
+            msg = f"cache is {cache}, inside the source folder {source}; it must be "
+            msg += "outside; choose another folder."
+            raise ParameterError(msg, code="cache_in_source")
+    root = _cache_root(cache)
     key = load_id_of(read, content_hash(parts), as_of, long=True)
     folder = root / key
     if not (folder / REPORT_FILE).is_file():

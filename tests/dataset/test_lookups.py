@@ -1,7 +1,7 @@
 import pytest
 
 from growth.dataset import entry_group, reference
-from growth.dataset.reference import scenes
+from growth.dataset.lookups import scenes
 from growth.errors import ParameterError
 
 

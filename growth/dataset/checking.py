@@ -20,7 +20,7 @@ from growth.dataset.validate import (
     check_types,
 )
 from growth.dataset.work import LATE, Sink, run
-from growth.engine.days import instant
+from growth.engine import instant, scan
 from growth.errors import DataError
 from growth.result import Notice, Result
 
@@ -186,7 +186,7 @@ def _walk(
         for column, target in other.references
         if target == schema.name
     }
-    for batch in table.select(names).to_pyarrow_batches(chunk_size=BATCH_ROWS):
+    for batch in scan(table, columns=names, batch_rows=BATCH_ROWS):
         columns = {
             name: _canonical(batch.column(name), schema.by_name[name].kind)
             for name in names
