@@ -186,3 +186,25 @@ def test_canary_a_null_field_sorts_last_in_a_struct_on_duckdb():
     table = memtable(x=pa.array([1, None], pa.int64()))
     found = table.agg(r=ibis.struct({"x": table.x}).collect().sort()).to_pyarrow()
     assert found["r"].to_pylist() == [[{"x": 1}, {"x": None}]], "mended: NULL first"
+
+
+def test_canary_a_window_with_an_order_and_no_frame_is_the_whole_partition():
+    table = memtable(x=[1, 2, 3])
+    whole = table.x.sum().over(order_by=table.x)
+    assert column_of(table, s=whole).to_pylist() == [6, 6, 6], "mended: it is running"
+    running = table.x.sum().over(ibis.window(order_by=table.x, rows=(None, 0)))
+    assert sorted(column_of(table, s=running).to_pylist()) == [1, 3, 6]
+
+
+def test_canary_a_difference_in_seconds_counts_boundaries():
+    us = pa.timestamp("us")
+    table = memtable(a=pa.array([1_000_000], us), b=pa.array([999_999], us))
+    found = column_of(table, d=table.a.delta(table.b, unit="second"))
+    assert found[0].as_py() == 1, "mended: a microsecond is 0 elapsed seconds"
+
+
+def test_canary_the_pins_hold_for_creating_tables_and_streams():
+    connection = ibis.duckdb.connect()
+    made = connection.create_table("t", pa.table({"x": [1]}))  # sqlglot < 30.18
+    assert made.count().to_pyarrow().as_py() == 1
+    assert hasattr(connection.con, "fetch_record_batch")  # duckdb < 2
