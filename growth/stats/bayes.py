@@ -6,10 +6,11 @@ from math import exp, inf, isfinite, log, pi, sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy.special import betainc, betaincinv, betaln, expit, ndtr
+from scipy.special import betainc, betaincc, betaincinv, betaln, expit, ndtr
 
 from growth.errors import DataError, ParameterError
 from growth.stats.contrast import Contrast, Interval, critical_value
+from growth.stats.quadrature import gauss_legendre
 
 if TYPE_CHECKING:
     from growth.stats.proportions import Share
@@ -192,15 +193,31 @@ def chance_to_win(
         prior[0] + treatment.successes,
         prior[1] + treatment.n - treatment.successes,
     )
-    low, high = _log_odds(a1, b1), -_log_odds(b1, a1)
-    unit, weight = np.polynomial.legendre.leggauss(400)
-    at = low + (high - low) * (unit + 1) / 2
-    density = a1 * -np.logaddexp(0, -at) + b1 * -np.logaddexp(0, at) - betaln(a1, b1)
-    mass = np.exp(density) * weight * ((high - low) / 2)
-    return float(min(mass @ betainc(a0, b0, expit(at)), 1.0))
+    ends = [(_log_odds(a, b), -_log_odds(b, a)) for a, b in ((a0, b0), (a1, b1))]
+    widths = [high - low for low, high in ends]
+    if widths[1] <= widths[0]:  # over the narrower posterior the other one is smooth
+        return _mass_below((a1, b1), ends[1], (a0, b0))
+    return _mass_below((b0, a0), (-ends[0][1], -ends[0][0]), (b1, a1))
+
+
+def _mass_below(
+    outer: tuple[float, float], ends: Interval, inner: tuple[float, float]
+) -> float:
+    """Return the chance that a Beta `inner` is below a Beta `outer`."""
+    (a, b), (low, high) = outer, ends
+    unit, weight = gauss_legendre(min(max(240, int(8 * (high - low))), 4000))
+    at = low + (high - low) * unit
+    density = a * -np.logaddexp(0, -at) + b * -np.logaddexp(0, at) - betaln(a, b)
+    mass = np.exp(density) * weight * (high - low)
+    below = np.where(  # near 1 by what is left: 1 - 1e-20 is 1 in doubles
+        at < 0,
+        betainc(*inner, expit(at)),
+        betaincc(inner[1], inner[0], expit(-at)),
+    )
+    return float(min(mass @ below, 1.0))
 
 
 def _log_odds(a: float, b: float) -> float:
     """Return log-odds below which a Beta(a, b) has nothing left."""
-    p = float(betaincinv(a, b, 1e-17))
+    p = float(betaincinv(a, b, 1e-14))
     return log(p) - log(1 - p) if p > 0 else -740.0

@@ -9,7 +9,6 @@ is smooth, so some tens of nodes give more digits than anybody needs.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from math import ceil, e, exp, inf, isfinite, log, log1p, pi, sqrt
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
@@ -18,6 +17,7 @@ from scipy.special import ndtr
 
 from growth.errors import ParameterError, suggest
 from growth.stats.contrast import Contrast, Interval, critical_value
+from growth.stats.quadrature import gauss_legendre
 from growth.stats.roots import bracketed_root
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ Shape = Literal["obf", "pocock"]
 
 FAR = 12.0  # normal deviates beyond which nothing is left
 NODES_PER_DEVIATE = 5.0  # per standard deviation of the step between looks
-FEWEST_NODES = 40
+FEWEST_NODES = 48
 CLOSEST = 1e-4  # share of the information by which looks must differ
 
 
@@ -543,19 +543,15 @@ class _Walk:
         if floor >= ceiling:
             return _Walk(t, np.zeros(1), np.zeros(1), self.drift)
         deviates = (ceiling - floor) / width
-        unit, weight = _legendre(max(FEWEST_NODES, ceil(NODES_PER_DEVIATE * deviates)))
+        unit, weight = gauss_legendre(
+            max(FEWEST_NODES, ceil(NODES_PER_DEVIATE * deviates))
+        )
         nodes = floor + (ceiling - floor) * unit
         centre = self.nodes + self.drift * (t - self.time)
         away = (nodes[:, None] - centre) / width
         density = np.exp(-0.5 * away * away) @ self.mass / (width * sqrt(2 * pi))
         mass = density * weight * (ceiling - floor)
         return _Walk(t, nodes, mass, self.drift)
-
-
-@lru_cache(maxsize=64)
-def _legendre(count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    nodes, weights = np.polynomial.legendre.leggauss(count)
-    return (nodes + 1) / 2, weights / 2
 
 
 def _looks(information: Sequence[float]) -> tuple[float, ...]:

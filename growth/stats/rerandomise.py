@@ -98,7 +98,8 @@ def features(x: ArrayLike, denominator: ArrayLike | None = None) -> NDArray[np.f
             raise DataError(f"{msg} another.", code="bad_denominator")
         values = (values - values.sum() / below.sum() * below) / below.mean()
     if np.isnan(values).any():
-        msg = f"{np.isnan(values).sum()} values are NaN; none may be; drop those units."
+        msg = f"{np.isnan(values).sum()} values are NaN; all must be numbers; drop the"
+        msg = f"{msg} others."
         raise DataError(msg, code="null_value")
     values = values - values.mean()
     return np.column_stack([np.ones(len(values)), values, values * values])

@@ -266,3 +266,33 @@ def test_a_direction_is_up_or_down():
 def test_fieller_is_unbounded_where_the_control_may_be_zero():
     assert fieller(1.0, 2.0, 0.25, 0.1, critical=2.0) is None
     assert fieller(1.0, 2.0, 0.2499, 0.1, critical=2.0) is not None
+
+
+@pytest.mark.parametrize(
+    ("share", "n", "truth"), [(0.03, 5000, 0.0), (0.03, 5000, 0.2), (0.03, 400, 0.5)]
+)
+def test_the_lift_interval_covers_as_often_as_it_says(share, n, truth):
+    rng = np.random.default_rng(12)
+    x0, x1 = (rng.binomial(n, p, 3000) for p in (share, share * (1 + truth)))
+    covered = unbounded = 0
+    for a, b in zip(x0.tolist(), x1.tolist(), strict=True):
+        p0, p1 = a / n, b / n
+        v0, v1 = p0 * (1 - p0) / n, p1 * (1 - p1) / n
+        ends = fieller(p0, p1, v0, v1, critical=1.959963984540054)
+        unbounded += ends is None
+        covered += ends is None or ends[0] <= truth <= ends[1]
+    assert covered / 3000 >= 0.94
+    assert unbounded / 3000 < 0.1
+
+
+def test_an_a_a_test_cries_wolf_as_often_as_it_says():
+    rng = np.random.default_rng(13)
+    wolf = 0
+    for _ in range(3000):
+        a, b = (mean_of(rng.lognormal(size=200)) for _ in range(2))
+        wolf += Contrast(a, b).p_value < 0.05
+    assert 0.035 < wolf / 3000 < 0.065
+
+
+def mean_of(x):
+    return arm(float(x.mean()), float(x.var(ddof=1)) / len(x), len(x))

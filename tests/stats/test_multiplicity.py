@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from statsmodels.stats.multitest import multipletests
 
@@ -54,14 +54,15 @@ probabilities = st.floats(0, 1) | st.sampled_from([0.0, 0.01, 0.02, 0.025, 0.05,
 
 
 @pytest.mark.parametrize("method", METHODS[1:])
-@given(p=st.lists(probabilities, min_size=1, max_size=9))
-@settings(max_examples=25)  # theirs collects garbage at each call
-def test_statsmodels_agrees(method, p):
-    rejected, want, _, _ = multipletests(p, 0.05, THEIRS[method])
-    got = adjust(p, method)
-    assert got.p_adj == pytest.approx(want.tolist(), rel=1e-9, abs=0)
-    assume(all(abs(q / 0.05 - 1) > 1e-9 for q in got.p_adj))
-    assert list(got.rejected) == rejected.tolist()
+def test_statsmodels_agrees(method):
+    rng = np.random.default_rng(0)
+    for m in (1, 2, 5, 9, 30):  # few: theirs collects garbage at each call
+        p = rng.random(m) ** 3
+        p[m // 3] = p[-1]  # a tie
+        rejected, want, _, _ = multipletests(p, 0.05, THEIRS[method])
+        got = adjust(p.tolist(), method)
+        assert got.p_adj == pytest.approx(want.tolist(), rel=1e-9, abs=0)
+        assert list(got.rejected) == rejected.tolist()
 
 
 @pytest.mark.parametrize("method", METHODS)
