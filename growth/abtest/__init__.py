@@ -26,8 +26,9 @@ from growth.abtest.experiment import (
     load_experiment,
 )
 from growth.abtest.split import Arm, SplitCheck, check_split_from_counts
-from growth.abtest.tables import UnitTable, analyze, check_split, trend, unit_table
+from growth.abtest.tables import analyze, check_split, trend
 from growth.abtest.trend import Trend, trend_from_moments
+from growth.abtest.units import UnitTable, unit_table
 
 __all__ = [
     "Analysis",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import date  # noqa: TC003  (a result's types can be read at run time)
 from math import isfinite
@@ -18,7 +19,7 @@ from growth.stats.moments import Moments, merge
 from growth.stats.multiplicity import adjust
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from growth.abtest.experiment import Metric
     from growth.stats.means import Adjusted
@@ -604,11 +605,11 @@ def sort_cells(
         If an arm is NULL (code ``null_value``) or not declared (``unknown_arm``).
     """
     variant = experiment.columns.variant
-    listed = (
-        [ArmCell((variant,), (arm,), m.n, {m.columns: m}) for arm, m in cells.items()]
-        if hasattr(cells, "items")
-        else list(cells)
-    )
+    if isinstance(cells, Mapping):
+        cells = [
+            ArmCell((variant,), (arm,), m.n, {m.columns: m}) for arm, m in cells.items()
+        ]
+    listed = list(cells)
     groups: dict[Any, dict[str, ArmCell]] = defaultdict(dict)
     for cell in listed:
         arm = _arm(cell.key[0], experiment)

@@ -81,6 +81,19 @@ def _is_where(value: object) -> bool:
     )
 
 
+def _is_share(value: object) -> bool:
+    return _is_number(value) and 0 <= value <= 1  # type: ignore[operator]
+
+
+def _is_range(value: object) -> bool:
+    return (
+        isinstance(value, list | tuple)
+        and len(value) == 2
+        and all(map(_is_share, value))
+        and value[0] < value[1]
+    )
+
+
 def _is_words(value: object) -> bool:
     return (
         isinstance(value, Mapping)
@@ -199,6 +212,10 @@ _EXPERIMENT: Final = {
         lambda v: _is_where(v) and bool(v), "one [[metric]] or more", required=True
     ),
     "covariate": _TABLES,
+    "layer": _TEXT,
+    "salt": _TEXT,
+    "coverage": _Rule(_is_share, "a number from 0 to 1", "out_of_range"),
+    "range": _Rule(_is_range, "two numbers, 0 <= low < high <= 1", "out_of_range"),
 }
 _METRIC: Final = {
     "name": _NAME_RULE,
@@ -421,7 +438,13 @@ def _check_metric(
         if role == "guardrail" or (role == "goal" and no_harm):
             expected = "a number above 0, the loss one can bear"
             faults.append(
-                Fault("margin_missing", f"{path}margin", "missing", expected, why[role])
+                Fault(
+                    "margin_missing",
+                    f"{path}margin",
+                    "missing",
+                    expected,
+                    why[str(role)],
+                )
             )
         if "margin_kind" in item:
             name, seen = f"{path}margin_kind", "given without a margin"

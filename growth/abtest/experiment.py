@@ -274,6 +274,16 @@ class Experiment:
         Names in a ready unit table.
     covariates : tuple of Covariate
         What is built for the metrics' covariates.
+    layer : str
+        Experiments of one layer can be kept apart by `range`; those of different
+        layers are independent.
+    salt : str, optional
+        What makes the arms independent of another experiment's; the id if omitted.
+    coverage : float
+        Share of the units in `range` that take part, in [0, 1]; raising it moves
+        nobody to another arm.
+    range : tuple of (float, float)
+        Part of the layer it holds, half-open, within [0, 1].
     folder : Path, optional
         Where the file was; no part of the declaration.
 
@@ -305,6 +315,10 @@ class Experiment:
     plan: Plan = field(default_factory=Plan)
     columns: Columns = field(default_factory=Columns)
     covariates: tuple[Covariate, ...] = ()
+    layer: str = "default"
+    salt: str | None = None
+    coverage: float = 1.0
+    range: tuple[float, float] = (0.0, 1.0)
     folder: Path | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -352,6 +366,8 @@ class Experiment:
             for item in given.get("by", ())
         )
         given["plan"] = Plan(**given.get("plan", {}))
+        if "range" in given:
+            given["range"] = tuple(given["range"])
         given["columns"] = Columns(**given.get("columns", {}))
         return cls(**given, folder=folder)
 

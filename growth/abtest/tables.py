@@ -1,10 +1,10 @@
-"""The same questions, asked of tables. The only file of the room that reads data."""
+"""The same questions, asked of tables; `units` builds one, this file reads it."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -22,76 +22,33 @@ from growth.abtest.analyze import (
     moments_by_arm,
     sort_cells,
 )
-from growth.abtest.declaration import TIME_COLUMNS
 from growth.abtest.split import SplitCheck, check_split_from_counts
-from growth.abtest.trend import Trend, read_day, trend_from_moments
-from growth.errors import ColumnNotFoundError, DataError, ParameterError, suggest
+from growth.abtest.trend import Trend, trend_from_moments
+from growth.abtest.units import (
+    Expr,
+    Rows,
+    UnitTable,
+    as_day,
+    covariate_names,
+    measured,
+    windows_of,
+)
+from growth.errors import DataError, ParameterError, suggest
 from growth.result import Notice
 from growth.stats.means import FULL_LEVERAGE, ratio_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    import ibis.expr.types as ir
-
-    from growth.abtest.experiment import Experiment, Metric, Source
-    from growth.dataset import Dataset
+    from growth.abtest.experiment import Experiment, Metric
     from growth.engine import TableLike
     from growth.stats.means import ArmFit, Line
     from growth.stats.moments import Moments
 
-__all__ = ["UnitTable", "analyze", "check_split", "trend", "unit_table"]
+__all__ = ["analyze", "check_split", "trend"]
 
-DAY_US: Final = 86_400_000_000
 EXACT_ROWS: Final = 1_000_000  # above this, repeated units are looked for in a sample
 SAMPLE: Final = 64  # of one unit in so many, all its rows
-LOOK_BACK_DAYS: Final = 30  # how old a breakdown value may be at exposure
-MAX_NULL_RATE: Final = 0.01  # exposures without unit or variant
-UNIT_COLUMNS: Final = {"user": "user_id", "device": "device_id"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnitTable:
-    """One row a unit, and what was set apart while it was built.
-
-    Parameters
-    ----------
-    table : ibis.Table
-        Lazy. Unit, variant, ``exposure_ts``, the day of exposure, then a column
-        per metric (two for a ratio), covariate and breakdown.
-    experiment : Experiment
-        The declaration it was built for.
-    as_of : datetime
-        The instant up to which rows exist; aware, UTC.
-    units : int
-        Its rows.
-    crossovers : int
-        Units seen in several arms; not in the table.
-    immature : mapping of str to int
-        Per windowed metric, units whose window is not over: NULL there.
-    first_day, last_day : date, optional
-        First and last local day of exposure; None without units.
-    notices : tuple of Notice
-        What was noticed.
-    """
-
-    table: ir.Table
-    experiment: Experiment
-    as_of: datetime
-    units: int
-    crossovers: int = 0
-    immature: Mapping[str, int] = field(default_factory=dict)
-    first_day: date | None = None
-    last_day: date | None = None
-    notices: tuple[Notice, ...] = ()
-
-    def cache(self) -> UnitTable:
-        """Return the same with its rows computed once and kept by the engine.
-
-        Worth it before several questions are asked of a table that was built from
-        events; the rows are dropped with the last reference to them.
-        """
-        return replace(self, table=self.table.cache())
 
 
 def check_split(
@@ -270,7 +227,7 @@ def trend(
 class _Ready(NamedTuple):
     """A table whose columns can be aggregated as they are."""
 
-    table: ir.Table
+    table: Rows
     has_day: bool
     holey: tuple[str, ...]
     end: date | None
@@ -297,9 +254,9 @@ def _prepare(
     source = built.table if built else engine.as_table(units)
     columns = experiment.columns
     names = list(dict.fromkeys(name for group in breakdowns for name in group))
-    measured = _measured(experiment)
-    engine.need_columns(source, (columns.unit, columns.variant, *measured, *names))
-    _check_types(source, measured)
+    numbers = measured(experiment)
+    engine.need_columns(source, (columns.unit, columns.variant, *numbers, *names))
+    _check_types(source, numbers)
     has_day = columns.day in source.columns
     moment = built.as_of if built else None
     if as_of is not None:
@@ -307,7 +264,7 @@ def _prepare(
     end = _local_date(moment, experiment.tz) if moment else None
     day = _day_of(source, experiment) if has_day else None
     inside = None if built or day is None else _inside(day, experiment, end)
-    waits = {} if built or day is None or end is None else _windows(experiment)
+    waits = {} if built or day is None or end is None else windows_of(experiment)
     if day is None or end is None:
         ripe = {}
     else:
@@ -322,7 +279,9 @@ def _prepare(
     if not built and not unique:
         with engine_call("looking for repeated units"):
             table, crossovers = _set_apart(table, experiment, facts["units"])
-    holey = tuple(name for name in _covariates(experiment) if facts.get(f"null_{name}"))
+    holey = tuple(
+        name for name in covariate_names(experiment) if facts.get(f"null_{name}")
+    )
     keep = {columns.variant: table[columns.variant].cast("string")}
     if has_day:
         keep[columns.day] = _day_of(table, experiment)
@@ -338,31 +297,15 @@ def _prepare(
         has_day=has_day,
         holey=holey,
         end=end,
-        first_day=_as_day(facts.get("first_day"), columns.day),
-        last_day=_as_day(facts.get("last_day"), columns.day),
+        first_day=as_day(facts.get("first_day"), columns.day),
+        last_day=as_day(facts.get("last_day"), columns.day),
         crossovers=crossovers,
         immature=dict(built.immature) if built else immature,
         notices=tuple(said),
     )
 
 
-def _measured(experiment: Experiment) -> list[str]:
-    columns = [name for metric in experiment.metrics for name in metric.columns]
-    return list(dict.fromkeys([*columns, *_covariates(experiment)]))
-
-
-def _covariates(experiment: Experiment) -> list[str]:
-    names = (
-        n for metric in experiment.metrics for n in covariates_of(experiment, metric)
-    )
-    return list(dict.fromkeys(names))
-
-
-def _windows(experiment: Experiment) -> dict[str, int]:
-    return {m.name: m.window_days for m in experiment.metrics if m.window_days}
-
-
-def _check_types(table: ir.Table, names: Iterable[str]) -> None:
+def _check_types(table: Rows, names: Iterable[str]) -> None:
     for name in names:
         kind = table[name].type()
         if not (kind.is_numeric() or kind.is_boolean()):
@@ -371,7 +314,7 @@ def _check_types(table: ir.Table, names: Iterable[str]) -> None:
             raise DataError(msg, code="column_type")
 
 
-def _day_of(table: ir.Table, experiment: Experiment) -> ir.Value:
+def _day_of(table: Rows, experiment: Experiment) -> Expr:
     """Return the local day of exposure as a date."""
     from growth import engine
 
@@ -388,19 +331,19 @@ def _day_of(table: ir.Table, experiment: Experiment) -> ir.Value:
     raise DataError(msg, code="column_type")
 
 
-def _date(day: date) -> ir.Value:
+def _date(day: date) -> Expr:
     import ibis
 
     return ibis.date(day.isoformat())
 
 
-def _days(days: int) -> ir.Value:
+def _days(days: int) -> Expr:
     import ibis
 
     return ibis.interval(days=days)
 
 
-def _inside(day: ir.Value, experiment: Experiment, end: date | None) -> ir.Value | None:
+def _inside(day: Expr, experiment: Experiment, end: date | None) -> Expr | None:
     """Return which rows lie in the experiment's dates and before `end`."""
     rules = []
     if experiment.start:
@@ -418,11 +361,11 @@ def _inside(day: ir.Value, experiment: Experiment, end: date | None) -> ir.Value
 
 
 def _facts(
-    table: ir.Table,
+    table: Rows,
     experiment: Experiment,
-    day: ir.Value | None,
-    inside: ir.Value | None,
-    ripe: Mapping[int, ir.Value],
+    day: Expr | None,
+    inside: Expr | None,
+    ripe: Mapping[int, Expr],
 ) -> dict[str, Any]:
     """Count what decides how the table is read, in one statement."""
     columns = experiment.columns
@@ -442,7 +385,7 @@ def _facts(
         dated = _inside(day, experiment, None)
         if dated is not None:
             asked["outside"] = (~dated).cast("int64").sum()
-    for name in _covariates(experiment):
+    for name in covariate_names(experiment):
         asked[f"null_{name}"] = table.count() - table[name].count()
         if table[name].type().is_floating():
             asked[f"null_{name}"] += table[name].isnan().cast("int64").sum()
@@ -453,7 +396,7 @@ def _facts(
     return {name: value or 0 for name, value in found.items()}
 
 
-def _absent(column: ir.Value) -> ir.Value:
+def _absent(column: Expr) -> Expr:
     """Return where a value is NULL or NaN."""
     if column.type().is_floating():
         return column.isnull() | column.isnan()
@@ -483,19 +426,17 @@ def _refuse_unusable(facts: Mapping[str, Any], experiment: Experiment) -> None:
         raise DataError(msg, code="no_units")
 
 
-def _set_apart(
-    table: ir.Table, experiment: Experiment, rows: int
-) -> tuple[ir.Table, int]:
+def _set_apart(table: Rows, experiment: Experiment, rows: int) -> tuple[Rows, int]:
     """Leave out units seen in several arms; refuse a unit twice in one arm."""
     columns = experiment.columns
 
-    def per_unit(rows_of: ir.Table) -> ir.Table:
+    def per_unit(rows_of: Rows) -> Rows:
         arm = rows_of[columns.variant]
         return rows_of.group_by(columns.unit).aggregate(
             seen=rows_of.count(), low=arm.min(), high=arm.max()
         )
 
-    def several(rows_of: ir.Table) -> dict[str, Any]:
+    def several(rows_of: Rows) -> dict[str, Any]:
         found = per_unit(rows_of).filter(lambda t: t.seen > 1)
         crossed = (found.low != found.high).cast("int64")
         counts = found.aggregate(units=found.count(), crossed=crossed.sum())
@@ -517,7 +458,7 @@ def _set_apart(
     return table.anti_join(crossed, columns.unit), counts["crossed"]
 
 
-def _hashed(column: ir.Value) -> ir.Value:
+def _hashed(column: Expr) -> Expr:
     """Return any hash; both engines have one of this name."""
     from growth.engine.dialect import builtin
 
@@ -525,16 +466,16 @@ def _hashed(column: ir.Value) -> ir.Value:
 
 
 def _numbers(
-    table: ir.Table,
+    table: Rows,
     experiment: Experiment,
     holey: Sequence[str],
     waits: Mapping[str, int],
     end: date | None,
-) -> dict[str, ir.Value]:
+) -> dict[str, Expr]:
     """Return metric and covariate columns as they enter the statistics."""
     import ibis
 
-    found: dict[str, ir.Value] = {}
+    found: dict[str, Expr] = {}
     for metric in experiment.metrics:
         for name in metric.columns:
             column = _number(table[name])
@@ -550,7 +491,7 @@ def _numbers(
                 msg += " (missing, window_days); it must mean one thing; give the"
                 raise ParameterError(f"{msg} table two columns.", code="column_twice")
             found[name] = column
-    for name in _covariates(experiment):
+    for name in covariate_names(experiment):
         column = _number(table[name])
         if name in holey:
             gone = _absent(column)
@@ -560,7 +501,7 @@ def _numbers(
     return found
 
 
-def _number(column: ir.Value) -> ir.Value:
+def _number(column: Expr) -> Expr:
     return column.cast("int8") if column.type().is_boolean() else column
 
 
@@ -568,10 +509,6 @@ def _local_date(moment: datetime, tz: str) -> date:
     from zoneinfo import ZoneInfo
 
     return moment.astimezone(ZoneInfo(tz)).date()
-
-
-def _as_day(value: object, column: str) -> date | None:
-    return read_day(value, column) if value else None
 
 
 def _days_run(ready: _Ready, experiment: Experiment) -> int | None:
@@ -619,7 +556,7 @@ def _hc2(
         return {}
     arms = sort_cells(cells, experiment)[(), ()]
     variant = ready.table[experiment.columns.variant]
-    asked: dict[str, ir.Value] = {}
+    asked: dict[str, Expr] = {}
     fitted: dict[str, Iterable[str]] = {}
     for i, metric in enumerate(adjusted):
         moments = moments_by_arm(arms, metric, experiment)
@@ -653,7 +590,7 @@ def _hc2(
     }
 
 
-def _cases(pairs: Sequence[tuple[ir.Value, ir.Value]]) -> ir.Value:
+def _cases(pairs: Sequence[tuple[Expr, Expr]]) -> Expr:
     import ibis
 
     return ibis.cases(*pairs)
@@ -675,12 +612,12 @@ def _may_be_full(m: Moments, covariates: Sequence[str], fit: ArmFit) -> bool:
 
 
 def _residual(
-    table: ir.Table,
+    table: Rows,
     metric: Metric,
     covariates: Sequence[str],
     fit: ArmFit,
     line: Line | None,
-) -> tuple[ir.Value, ir.Value]:
+) -> tuple[Expr, Expr]:
     """Return a unit's part of the HC2 sum, and one minus its leverage."""
     import ibis
 
@@ -694,8 +631,8 @@ def _residual(
         table[name].cast("float64") - float(mean)
         for name, mean in zip(covariates, fit.x_mean, strict=True)
     ]
-    w: ir.Value = ibis.literal(1 / fit.n)
-    h: ir.Value = ibis.literal(1 / fit.n)
+    w: Expr = ibis.literal(1 / fit.n)
+    h: Expr = ibis.literal(1 / fit.n)
     for i, zi in enumerate(z):
         e = e - zi * float(fit.slopes[i])
         w = w - zi * float(fit.pull[i])
@@ -707,447 +644,8 @@ def _residual(
     return w * w * e * e / room, room
 
 
-def _cleaned(column: ir.Value) -> ir.Value:
+def _cleaned(column: Expr) -> Expr:
     import ibis
 
     number = column.cast("float64")
     return number.isnan().ifelse(ibis.null("float64"), number)
-
-
-# -- building a unit table -----------------------------------------------------------
-
-
-def unit_table(
-    dataset: Dataset,
-    experiment: Experiment,
-    *,
-    as_of: date | datetime,
-    by: Sequence[str | Sequence[str]] | None = None,
-) -> UnitTable:
-    """Build one row a unit from assignments, events, orders and other tables.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        Canonical tables.
-    experiment : Experiment
-        A declaration whose metrics say what they are built from.
-    as_of : date or aware datetime
-        Last day counted, or the instant up to which rows exist.
-    by : sequence, optional
-        Breakdown columns, as in `analyze`; the experiment's if omitted. Each is
-        the last value known at exposure, from the events of the 30 days before
-        it, else from the member's last snapshot of an earlier day.
-
-    Returns
-    -------
-    UnitTable
-        Its table is lazy; the counts beside it are not.
-
-    Raises
-    ------
-    ParameterError
-        If `as_of` is unusable (code ``bad_as_of``), a metric names no table
-        (``metric_not_built``), or the unit is a cluster (``not_available_yet``).
-    DataError
-        If nobody was exposed (code ``no_units``), more than 1 % of the exposures
-        lack unit or variant (``null_value``), or a variant is not declared
-        (``unknown_arm``).
-    ColumnNotFoundError
-        If a table lacks a column that is needed.
-
-    Notes
-    -----
-    A unit counts from its first exposure, if that lies within ``[start, end)``; a
-    metric counts rows in ``[exposure, min(exposure + window, as_of))``, a
-    covariate those in ``[exposure - days, exposure)``. A unit without rows has 0
-    (or NULL if `missing` is unknown), one whose window is not over has NULL.
-    """
-    from growth import engine
-    from growth.engine.connections import engine_call
-
-    moment = engine.instant(as_of, tz=experiment.tz)
-    _refuse_unbuilt(experiment)
-    exposed = _exposures(dataset, experiment)
-    now_us = _microseconds(moment)
-    start_us = _midnight(experiment.start, experiment.tz)
-    end_us = _midnight(experiment.end, experiment.tz)
-    limit_us = now_us if end_us is None else min(now_us, end_us)
-    rows = exposed.filter(exposed.at < limit_us)
-    whole = rows.filter(rows.unit.notnull() & rows.variant.notnull())
-    first = whole.group_by("unit").aggregate(
-        at=whole.at.min(),
-        ts=whole.ts.min(),
-        low=whole.variant.min(),
-        high=whole.variant.max(),
-        conflict=whole.conflict.max(),
-    )
-    crossed = (first.low != first.high) | first.conflict
-    late = _false() if start_us is None else first.at < start_us
-    kept = first.filter(~crossed & ~late)
-    windows = _windows(experiment)
-    with engine_call("reading exposures"):
-        facts = _exposure_facts(rows, first, crossed, late, windows, now_us, experiment)
-    if not facts["rows"]:
-        _refuse_nobody(dataset, experiment)
-    notices = _exposure_notices(facts, experiment)
-    base = kept.select(
-        unit=kept.unit, variant=kept.low, exposure_ts=kept.ts, exposed_us=kept.at
-    )
-    table = _join_values(dataset, experiment, base, now_us, start_us)
-    asked = experiment.by if by is None else by
-    names = list(dict.fromkeys(n for group in by_columns(asked) for n in group))
-    table = _join_breakdowns(dataset, experiment, table, base, names, start_us)
-    columns = experiment.columns
-    shown = {
-        columns.unit: table.unit,
-        columns.variant: table.variant,
-        "exposure_ts": table.exposure_ts,
-        columns.day: engine.local_date(table.exposure_ts, experiment.tz),
-        **{name: table[f"value_{name}"] for name in _measured(experiment)},
-        **{name: table[f"by_{name}"] for name in names},
-    }
-    return UnitTable(
-        table=table.select(**shown),
-        experiment=experiment,
-        as_of=moment,
-        units=int(facts["units"]),
-        crossovers=int(facts["crossed"]),
-        immature={
-            name: int(facts[f"waits_{days}"])
-            for name, days in windows.items()
-            if facts[f"waits_{days}"]
-        },
-        first_day=_as_day(facts["first_day"], columns.day),
-        last_day=_as_day(facts["last_day"], columns.day),
-        notices=tuple(notices),
-    )
-
-
-def _false() -> ir.Value:
-    """Return the literal false."""
-    import ibis
-
-    return ibis.literal(False)  # noqa: FBT003
-
-
-def _refuse_unbuilt(experiment: Experiment) -> None:
-    if experiment.unit not in UNIT_COLUMNS:
-        msg = f"unit is {experiment.unit!r}; unit_table builds {sorted(UNIT_COLUMNS)};"
-        msg += " bring a ready table with one row a cluster."
-        raise ParameterError(msg, code="not_available_yet")
-    for metric in experiment.metrics:
-        if not metric.built:
-            msg = f"metric {metric.name!r} reads column {list(metric.columns)}; to be"
-            msg += " built it must name a table, e.g. value = { table = 'orders', agg"
-            raise ParameterError(f"{msg} = 'any' }}.", code="metric_not_built")
-
-
-def _microseconds(moment: datetime) -> int:
-    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
-
-
-def _midnight(day: date | None, tz: str) -> int | None:
-    """Return the instant at which a local day begins."""
-    from growth import engine
-
-    if day is None:
-        return None
-    return _microseconds(engine.instant(day - timedelta(days=1), tz=tz))
-
-
-def _exposures(dataset: Dataset, experiment: Experiment) -> ir.Table:
-    """Return unit, variant, instant and conflict of each exposure."""
-    from growth import engine
-
-    if "assignments" in dataset.tables:
-        rows = dataset.table("assignments")
-        rows = rows.filter(rows.exp_id == experiment.id)
-        if "unit_type" in rows.columns:
-            kind = rows.unit_type
-            rows = rows.filter(kind.isnull() | (kind == experiment.unit))
-        unit = rows.unit_id
-        conflict = None
-        if "conflict" in rows.columns:
-            conflict = rows.conflict.fill_null(_false())
-    else:
-        column = UNIT_COLUMNS[experiment.unit]
-        rows = dataset.require("events", "exp_id", "variant", column)
-        rows = rows.filter(rows.event == "exp_exposure", rows.exp_id == experiment.id)
-        unit, conflict = rows[column], None
-    return rows.select(
-        unit=unit,
-        variant=rows.variant.cast("string"),
-        ts=rows.ts,
-        at=engine.epoch_us(rows.ts),
-        conflict=_false() if conflict is None else conflict,
-    )
-
-
-def _exposure_facts(
-    rows: ir.Table,
-    first: ir.Table,
-    crossed: ir.Value,
-    late: ir.Value,
-    windows: Mapping[str, int],
-    now_us: int,
-    experiment: Experiment,
-) -> dict[str, Any]:
-    from growth import engine
-
-    kept = ~crossed & ~late
-    day = engine.local_date(first.ts, experiment.tz)
-    asked = {
-        "units": kept.cast("int64").sum(),
-        "crossed": crossed.cast("int64").sum(),
-        "late": (~crossed & late).cast("int64").sum(),
-        "first_day": day.min(where=kept),
-        "last_day": day.max(where=kept),
-        "arms": first.low.collect(distinct=True),
-        "more": first.high.collect(distinct=True),
-    }
-    for days in set(windows.values()):
-        waiting = kept & (first.at + days * DAY_US > now_us)
-        asked[f"waits_{days}"] = waiting.cast("int64").sum()
-    lacking = rows.unit.isnull() | rows.variant.isnull()
-    (found,) = first.aggregate(**asked).to_pyarrow().to_pylist()
-    counts = rows.aggregate(rows=rows.count(), lacking=lacking.cast("int64").sum())
-    (counted,) = counts.to_pyarrow().to_pylist()
-    return {name: value or 0 for name, value in {**found, **counted}.items()}
-
-
-def _refuse_nobody(dataset: Dataset, experiment: Experiment) -> None:
-    """Say that nobody was exposed, and to which experiments somebody was."""
-    if "assignments" in dataset.tables:
-        rows = dataset.table("assignments")
-    else:
-        rows = dataset.table("events").filter(lambda t: t.event == "exp_exposure")
-    found = rows.select("exp_id").distinct().limit(50).to_pyarrow()["exp_id"]
-    known = sorted(str(name) for name in found.to_pylist() if name is not None)
-    msg = f"nobody was exposed to experiment {experiment.id!r} in its dates; the data"
-    msg += f" have exposures to {known}; check id, start, end and as_of."
-    raise DataError(msg + suggest(experiment.id, known), code="no_units")
-
-
-def _exposure_notices(facts: Mapping[str, Any], experiment: Experiment) -> list[Notice]:
-    notices = []
-    lacking, rows = int(facts["lacking"]), int(facts["rows"])
-    if lacking > MAX_NULL_RATE * rows:
-        msg = f"{lacking} of {rows} exposures lack unit or variant; at most 1% may;"
-        raise DataError(f"{msg} correct how exposures are logged.", code="null_value")
-    for arm in sorted({*(facts["arms"] or ()), *(facts["more"] or ())}):
-        if arm not in experiment.arms:
-            msg = f"exposures name the arm {arm!r}; the experiment declares"
-            msg += f" {list(experiment.arms)}; correct the data or declare it"
-            hint = suggest(arm, experiment.arms)
-            raise DataError(f"{msg} (weight 0 if closed).{hint}", code="unknown_arm")
-    if not facts["units"]:
-        msg = "no unit is left after units in several arms and units exposed before"
-        msg += " the start were set apart; some must be; check start and exposures."
-        raise DataError(msg, code="no_units")
-    if lacking:
-        args = (("rows", lacking),)
-        notices.append(Notice("null_exposures", args=args))
-    if late := int(facts["late"]):
-        args = (("units", late),)
-        notices.append(Notice("exposed_before_start", args=args))
-    return notices
-
-
-class _Part(NamedTuple):
-    """One column to build: rows of a source in a span around the exposure."""
-
-    name: str
-    source: Source
-    after_us: int  # from exposure + this
-    until_us: int | None  # to exposure + this; None: to as_of
-    window_us: int | None  # immature until exposure + this
-    zero: bool
-
-
-def _parts(experiment: Experiment) -> dict[str, list[_Part]]:
-    """Return the columns to build, by the table they come from."""
-    found: dict[str, list[_Part]] = defaultdict(list)
-    for metric in experiment.metrics:
-        window = metric.window_days * DAY_US if metric.window_days else None
-        for name, source in zip(metric.columns, metric.sources, strict=True):
-            if source is not None and source.table:
-                part = _Part(name, source, 0, window, window, metric.zero_filled)
-                found[source.table].append(part)
-    used = set(_covariates(experiment))
-    for covariate in experiment.covariates:
-        if covariate.name in used and covariate.value.table:
-            span = -covariate.days * DAY_US
-            part = _Part(covariate.name, covariate.value, span, 0, None, zero=True)
-            found[covariate.value.table].append(part)
-    return found
-
-
-def _join_values(
-    dataset: Dataset,
-    experiment: Experiment,
-    base: ir.Table,
-    now_us: int,
-    start_us: int | None,
-) -> ir.Table:
-    """Add a column ``value_<name>`` per metric part and covariate."""
-    import ibis
-
-    table = base
-    for name, parts in _parts(experiment).items():
-        values = _aggregate(dataset, experiment, name, parts, base, now_us, start_us)
-        joined = table.left_join(values, "unit").drop("unit_right")
-        shown = {}
-        for i, part in enumerate(parts):
-            value = joined[f"part{i}"]
-            if part.zero:
-                value = value.fill_null(0)
-            if part.window_us is not None:
-                ripe = joined.exposed_us + part.window_us <= now_us
-                value = ripe.ifelse(value, ibis.null(value.type()))
-            shown[f"value_{part.name}"] = value
-        joined = joined.mutate(**shown)
-        table = joined.drop(*(f"part{i}" for i in range(len(parts))))
-    return table
-
-
-def _aggregate(
-    dataset: Dataset,
-    experiment: Experiment,
-    name: str,
-    parts: Sequence[_Part],
-    base: ir.Table,
-    now_us: int,
-    start_us: int | None,
-) -> ir.Table:
-    """Aggregate one canonical table to a row a unit that has rows there."""
-    import ibis
-
-    from growth import engine
-
-    key = UNIT_COLUMNS[experiment.unit]
-    wanted = [part.source.column for part in parts if part.source.column]
-    rows = dataset.require(name, key, TIME_COLUMNS[name], *wanted)
-    at = engine.epoch_us(rows[TIME_COLUMNS[name]])
-    hits = [_hit(rows, part.source) for part in parts]
-    spans = [part.after_us for part in parts]
-    cut = at < now_us
-    if start_us is not None:
-        cut = cut & (at >= start_us + min(spans))
-    picked = rows.select(
-        unit=rows[key],
-        at=at,
-        cut=cut,
-        **{f"hit{i}": hit for i, hit in enumerate(hits)},
-        **{
-            f"own{i}": rows[part.source.column]
-            for i, part in enumerate(parts)
-            if part.source.column
-        },
-    )
-    some = picked.filter(picked.cut).drop("cut")
-    joined = some.inner_join(base.select("unit", "exposed_us"), "unit")
-    asked = {}
-    for i, part in enumerate(parts):
-        inside = joined[f"hit{i}"] & (joined.at >= joined.exposed_us + part.after_us)
-        if part.until_us is not None:
-            inside = inside & (joined.at < joined.exposed_us + part.until_us)
-        match part.source.agg:
-            case "any":
-                value = inside.cast("int64").max()
-            case "count":
-                value = inside.cast("int64").sum()
-            case "distinct":
-                value = joined[f"own{i}"].nunique(where=inside)
-            case _:
-                value = joined[f"own{i}"].sum(where=inside)
-        if not part.zero:
-            known = inside.cast("int64").max() > 0
-            value = known.ifelse(value, ibis.null(value.type()))
-        asked[f"part{i}"] = value
-    return joined.group_by("unit").aggregate(**asked)
-
-
-def _hit(rows: ir.Table, source: Source) -> ir.Value:
-    """Return which rows a source counts; unknown is no."""
-    import ibis
-
-    from growth import engine
-
-    hit: ir.Value = ibis.literal(True)  # noqa: FBT003
-    if source.event is not None:
-        hit = rows.event == source.event
-    if source.where:
-        hit = hit & engine.parse_where(list(source.where)).to_ibis(rows)
-    return hit.fill_null(False)  # noqa: FBT003
-
-
-def _join_breakdowns(
-    dataset: Dataset,
-    experiment: Experiment,
-    table: ir.Table,
-    base: ir.Table,
-    names: Sequence[str],
-    start_us: int | None,
-) -> ir.Table:
-    """Add a column ``by_<name>`` per breakdown, as it was known at exposure."""
-    key = UNIT_COLUMNS[experiment.unit]
-    events = dataset.table("events") if dataset.has("events") else None
-    from_events = [n for n in names if events is not None and n in events.columns]
-    if from_events and events is not None:
-        from growth import engine
-
-        rows = events.select(
-            unit=events[key],
-            at=engine.epoch_us(events.ts),
-            **{f"by_{name}": events[name] for name in from_events},
-        )
-        if start_us is not None:
-            rows = rows.filter(rows.at >= start_us - LOOK_BACK_DAYS * DAY_US)
-        near = rows.inner_join(base.select("unit", "exposed_us"), "unit")
-        near = near.filter(
-            near.at <= near.exposed_us,
-            near.at >= near.exposed_us - LOOK_BACK_DAYS * DAY_US,
-        )
-        known = near.group_by("unit").aggregate(
-            **{
-                f"by_{name}": near[f"by_{name}"].argmax(
-                    near.at, where=near[f"by_{name}"].notnull()
-                )
-                for name in from_events
-            }
-        )
-        table = table.left_join(known, "unit").drop("unit_right")
-    rest = [name for name in names if name not in from_events]
-    if not rest:
-        return table
-    return _join_members(dataset, experiment, table, base, rest)
-
-
-def _join_members(
-    dataset: Dataset,
-    experiment: Experiment,
-    table: ir.Table,
-    base: ir.Table,
-    names: Sequence[str],
-) -> ir.Table:
-    from growth import engine
-
-    if experiment.unit != "user" or not dataset.has("members"):
-        known = dataset.table("events").columns if dataset.has("events") else ()
-        raise ColumnNotFoundError(names[0], known, unlocks="that breakdown")
-    members = dataset.require("members", *names)
-    rows = members.select(
-        unit=members.user_id,
-        day=members.as_of_ds,
-        **{f"by_{name}": members[name] for name in names},
-    )
-    exposed = base.select(
-        unit=base.unit, exposed_ds=engine.local_date(base.exposure_ts, experiment.tz)
-    )
-    near = rows.inner_join(exposed, "unit")
-    near = near.filter(near.day < near.exposed_ds)
-    known = near.group_by("unit").aggregate(
-        **{f"by_{name}": near[f"by_{name}"].argmax(near.day) for name in names}
-    )
-    return table.left_join(known, "unit").drop("unit_right")
