@@ -70,7 +70,7 @@ class Dataset:
         self._files = dict(files or {})
         self._folder = folder or Path(location)
         self._sources = sources
-        self._connection = connection
+        self._connection: Any = connection
         self._stored = tuple(self._files) if connection is None else _listed(connection)
         self._opened: dict[str, ir.Table] = {}
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from growth.dataset.arrow import compute
 from growth.dataset.coded import of_arrow
 from growth.dataset.lookups import entry_group
 from growth.dataset.transforms import sha256_of
@@ -85,8 +86,8 @@ def _events(columns: Columns, record: Callable[[int], str]) -> None:
 
 def _orders(columns: Columns) -> dict[str, NDArray[np.bool_]]:
     import pyarrow as pa
-    import pyarrow.compute as pc
 
+    pc = compute()
     paid = columns["paid_fen"]
     rows = len(paid)
     notes = {}
@@ -119,8 +120,8 @@ def _orders(columns: Columns) -> dict[str, NDArray[np.bool_]]:
 
 def _payments(columns: Columns) -> None:
     import pyarrow as pa
-    import pyarrow.compute as pc
 
+    pc = compute()
     rows = len(columns["kind"])
     if "amount_fen" not in columns:
         nothing = pa.nulls(rows, pa.int64())

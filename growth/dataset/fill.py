@@ -209,7 +209,7 @@ class Filler:
             if not absent:
                 try:
                     value = raw if maker is None else maker(raw)
-                    if value.__class__ is Noted:
+                    if isinstance(value, Noted):
                         value, note = value
                     if not direct:
                         value, note = self._meaning(spec, value, note)

@@ -14,6 +14,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from growth.dataset.arrow import compute
 from growth.dataset.coded import Coded, of_arrow, of_values
 from growth.dataset.transforms import plain_text
 from growth.errors import (
@@ -182,8 +183,8 @@ class ArrowChunk(Chunk):
         self._table = table
 
     def _column(self, path: str) -> Coded:
-        import pyarrow.compute as pc
 
+        pc = compute()
         name, *inner = [path] if path in self._table.column_names else path.split(".")
         if name not in self._table.column_names:
             return of_values([None] * self.rows, self.rows)

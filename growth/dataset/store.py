@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from growth.dataset.arrow import compute
 from growth.dataset.report import MAX_DUPLICATE_RATE, MAX_ID_RATE, MAX_ORPHAN_RATE
 from growth.dataset.schema import SCHEMA
 from growth.dataset.validate import FAILURES
@@ -84,9 +85,9 @@ def _unwritable(folder: Path, error: OSError) -> StoreError:
 
 def _write(schema: TableSchema, table: pa.Table, folder: Path) -> None:
     import pyarrow as pa
-    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
+    pc = compute()
     if not schema.parts or "ds" not in table.column_names:
         pq.write_table(table, folder / f"{schema.name}.parquet", compression="zstd")
         return
@@ -124,9 +125,9 @@ def _swap_in(aside: Path, folder: Path, tables: Sequence[str]) -> None:
 def _with_others(done: Loaded, path: Path) -> pa.Table:
     """Return the rejects, with those of other tables that stand there already."""
     import pyarrow as pa
-    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
+    pc = compute()
     if not path.is_file():
         return done.rejects
     before = pq.read_table(path, schema=rejects_schema())

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from growth.dataset.arrow import compute
 from growth.dataset.personal import looks_like_id
 from growth.dataset.schema import EVENTS
 from growth.dataset.transforms import instant_ms
@@ -317,8 +318,8 @@ def id_share(array: pa.Array, accepted: Mask) -> tuple[int, int]:
 
 def _counts(array: pa.Array, accepted: Mask) -> dict[str, int]:
     import pyarrow as pa
-    import pyarrow.compute as pc
 
+    pc = compute()
     counted = pc.value_counts(array.filter(pa.array(accepted)))
     pairs = counted.to_pylist()
     return {p["values"]: p["counts"] for p in pairs if p["values"] is not None}
@@ -333,8 +334,8 @@ def _check_column(
     column: Column, array: pa.Array, marks: Marks, latest_ms: int | None
 ) -> None:
     import pyarrow as pa
-    import pyarrow.compute as pc
 
+    pc = compute()
     name = column.name
     if column.kind == "instant":
         ms, null = millis(array)
@@ -366,8 +367,8 @@ def _floats(columns: Columns, name: str, rows: int) -> NDArray[np.float64]:
 def _is(columns: Columns, name: str, *values: str) -> Mask:
     """Return which rows hold one of `values`; none where the column is absent."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
+    pc = compute()
     if name not in columns:
         rows = len(next(iter(columns.values())))
         return np.zeros(rows, dtype=bool)
@@ -375,8 +376,8 @@ def _is(columns: Columns, name: str, *values: str) -> Mask:
 
 
 def _event_rules(columns: Columns, marks: Marks) -> None:
-    import pyarrow.compute as pc
 
+    pc = compute()
     if "consent" in columns:
         marks.add(_true(pc.invert(columns["consent"])), "no_consent", "consent")
     if "event" in columns:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from growth.dataset.arrow import compute
 from growth.dataset.coded import pair
 from growth.dataset.derive import derive
 from growth.dataset.fill import Filler, filtered
@@ -525,8 +526,8 @@ def _unlike_lines(
 def _whole_numbers(table: pa.Table, schema: TableSchema) -> pa.Table:
     """Return free number columns as integers, where every value is one."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
+    pc = compute()
     if not schema.free:
         return table
     for place, field_ in enumerate(table.schema):
