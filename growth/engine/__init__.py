@@ -16,6 +16,7 @@ from growth.engine.dialect import (
     shift,
     stable_bucket,
     stable_bucket_of,
+    stable_label,
 )
 from growth.engine.scans import aggregate, scan, stream_batches
 from growth.engine.tables import TableLike, as_table, need_columns, read_files
@@ -50,5 +51,6 @@ __all__ = [
     "shift",
     "stable_bucket",
     "stable_bucket_of",
+    "stable_label",
     "stream_batches",
 ]

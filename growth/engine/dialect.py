@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import cache, reduce
 from hashlib import sha256
+from math import ceil
 from operator import and_
 from typing import TYPE_CHECKING, Any
 
@@ -31,10 +32,12 @@ __all__ = [
     "shift",
     "stable_bucket",
     "stable_bucket_of",
+    "stable_label",
 ]
 
 HIGHEST_BIT = 62  # bit 63 is the sign
 HEX_DIGITS = 15  # 60 bits: a positive int64
+PLACE_DIGITS = 13  # 52 bits: exact in a double, as places in [0, 1) are
 # multiples of the divisor added so that a quotient that truncates is never negative
 LIFT = 1_000_000
 
@@ -228,12 +231,57 @@ def stable_bucket(unit: ir.Value, n: int, salt: str) -> ir.IntegerValue:
 
     _check_buckets(n)
     text = ibis.literal(f"{salt}:") + unit.cast("string")
-    digits = text.hexdigest("sha256").left(HEX_DIGITS)
-    if is_spark(unit):
-        number = builtin("conv", "string", 3)(digits, 16, 10).cast("int64")
-    else:
-        number = (ibis.literal("0x") + digits).cast("int64")
+    number = _hex_number(text.hexdigest("sha256").left(HEX_DIGITS))
     return (number % ibis.literal(n, "int64")).cast("int64")
+
+
+def _hex_number(digits: ir.StringValue) -> ir.IntegerValue:
+    import ibis
+
+    if is_spark(digits):
+        return builtin("conv", "string", 3)(digits, 16, 10).cast("int64")
+    return (ibis.literal("0x") + digits).cast("int64")
+
+
+def stable_label(
+    unit: ir.Value,
+    ranges: Mapping[str, tuple[float, float]],
+    *,
+    layer: str,
+    salt: str,
+) -> ir.StringValue:
+    """Return whose range of [0, 1) holds each unit, as assignment in services does.
+
+    Parameters
+    ----------
+    unit : ibis text or integer
+        The id, without U+001F.
+    ranges : mapping of str to (float, float)
+        Half-open ranges by label, 1 or more; the first that fits counts.
+    layer, salt : str
+        As in `growth.stats.hashing.place`, which gives the same place in Python.
+
+    Returns
+    -------
+    ibis string
+        NULL where no range holds the unit, and where the id is NULL or empty.
+
+    Notes
+    -----
+    The first 13 hex digits of ``sha256(layer + U+001F + salt + U+001F + unit)`` are
+    compared as integers: no decimal literal stands between the engines.
+    """
+    import ibis
+
+    name = unit.cast("string").nullif("")
+    text = ibis.literal(f"{layer}\x1f{salt}\x1f") + name
+    at = _hex_number(text.hexdigest("sha256").left(PLACE_DIGITS))
+    whole = 2 ** (4 * PLACE_DIGITS)
+    cases = [
+        ((at >= ceil(low * whole)) & (at < ceil(high * whole)), ibis.literal(label))
+        for label, (low, high) in ranges.items()
+    ]
+    return ibis.cases(*cases)
 
 
 def stable_bucket_of(unit: str | int, n: int, salt: str) -> int:

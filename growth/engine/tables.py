@@ -206,19 +206,19 @@ def _from_spark(frame: Any) -> ir.Table:  # noqa: ANN401
     return connect(frame.sparkSession).table(name)
 
 
-def _arrow(data: object) -> Any:  # noqa: ANN401
+def _arrow(data: Any) -> Any:  # noqa: ANN401
     """Return an Arrow table, or the dataset as it is."""
     import pyarrow as pa
 
     if _is_a(data, "pandas", "DataFrame"):
-        return _from_pandas(data)  # type: ignore[arg-type]
+        return _from_pandas(data)
     if _is_a(data, "polars", "LazyFrame"):
-        data = data.collect()  # type: ignore[attr-defined]
+        data = data.collect()
     if _is_a(data, "polars", "DataFrame"):
         # readable by engines that do not know Arrow's string views
-        data = data.to_arrow(compat_level=_oldest())  # type: ignore[attr-defined]
+        data = data.to_arrow(compat_level=_oldest())
     elif _is_a(data, "pyarrow", "Dataset"):
-        _refuse_twice(data.schema.names, "the dataset")  # type: ignore[attr-defined]
+        _refuse_twice(data.schema.names, "the dataset")
         return data
     elif not isinstance(data, pa.Table):
         if not hasattr(data, "__arrow_c_stream__") and not isinstance(
@@ -228,11 +228,9 @@ def _arrow(data: object) -> Any:  # noqa: ANN401
             msg = f"{msg} must be an Ibis table, a pandas or Polars frame, Arrow data,"
             msg = f"{msg} a path or a URL; convert it to one of these."
             raise ParameterError(msg, code="table_kind")
-        if isinstance(data, pa.RecordBatchReader):
-            data = data.read_all()
-        else:
-            data = pa.table(data)
-    _refuse_twice(data.column_names, "the table")  # type: ignore[attr-defined]
+        one = isinstance(data, pa.RecordBatch)
+        data = pa.Table.from_batches([data]) if one else pa.table(data)
+    _refuse_twice(data.column_names, "the table")
     return data
 
 
