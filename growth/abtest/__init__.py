@@ -9,6 +9,7 @@ Declare an experiment once (`load_experiment`), then ask::
 """
 
 from growth.abtest.analyze import Analysis, ArmCell, Effect, analyze_from_moments
+from growth.abtest.assignment import assign, assign_many, overlapping
 from growth.abtest.decide import (
     Decision,
     GoalInterval,
@@ -49,11 +50,14 @@ __all__ = [
     "UnitTable",
     "analyze",
     "analyze_from_moments",
+    "assign",
+    "assign_many",
     "check_split",
     "check_split_from_counts",
     "decide",
     "decide_from_intervals",
     "load_experiment",
+    "overlapping",
     "trend",
     "trend_from_moments",
     "unit_table",

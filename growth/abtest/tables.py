@@ -554,7 +554,9 @@ def _hc2(
     adjusted = [m for m in experiment.metrics if covariates_of(experiment, m)]
     if experiment.se != "hc2" or experiment.adjust == "cuped" or not adjusted:
         return {}
-    arms = sort_cells(cells, experiment)[(), ()]
+    arms = sort_cells(cells, experiment).get(((), ()))
+    if arms is None:  # nobody in an open arm: said by the analysis
+        return {}
     variant = ready.table[experiment.columns.variant]
     asked: dict[str, Expr] = {}
     fitted: dict[str, Iterable[str]] = {}

@@ -257,6 +257,26 @@ def test_each_fault_is_found(changes, code, name):
         assert fault.expected
 
 
+@pytest.mark.parametrize(
+    ("where", "seen"),
+    [
+        ([{"col": "status"}], "where"),
+        ([{"col": "status", "is_": True}], "is_"),
+        ([{"status": "paid"}], "status"),
+        ("status = paid", "where"),
+    ],
+)
+def test_a_filter_is_checked_with_the_rest(where, seen):
+    value = {"table": "orders", "agg": "any", "where": where}
+    bad = {**PLAIN, "alpha": 2, **metric(kind="proportion", value=value)}
+    with pytest.raises(ParameterError, match="must be") as info:
+        Experiment.from_dict(bad)
+    names = [fault.name for fault in info.value.faults]
+    assert "alpha" in names
+    assert any(name.startswith("metric[m].value.where") for name in names)
+    assert seen in str(info.value)
+
+
 @pytest.mark.parametrize("key", ["schema", "id", "control", "arms", "metric"])
 def test_what_is_required_is_asked_for(key):
     data = {name: value for name, value in PLAIN.items() if name != key}
@@ -365,7 +385,7 @@ def declarations(draw):
 def test_toml_and_json_round_trip(tmp_path_factory, data):
     exp = Experiment.from_dict(data)
     text = "\n".join(f"{key} = {toml(value)}" for key, value in exp.to_dict().items())
-    path = tmp_path_factory.mktemp("e") / "x.toml"
+    path = tmp_path_factory.getbasetemp() / "round_trip.toml"
     path.write_text(text, "utf-8")
     assert load_experiment(path) == exp
     assert Experiment.from_dict(json.loads(json.dumps(exp.to_dict()))) == exp

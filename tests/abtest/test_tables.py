@@ -440,6 +440,14 @@ def test_one_unit_an_arm_or_a_constant_prints_no_nan(kind):
         assert decision.outcome == "iterate"
 
 
+@pytest.mark.parametrize("covariates", [[], ["x"]])
+def test_a_table_of_a_closed_arm_alone_has_no_units(covariates):
+    exp = experiment(metric(covariates=covariates), arms={"A": 1, "B": 1, "C": 0})
+    with pytest.raises(DataError, match="no units in an open arm") as info:
+        analyze(people(n=40).assign(variant="C"), exp)
+    assert info.value.code == "no_units"
+
+
 def test_a_text_arm_that_is_a_number_is_matched_as_text():
     frame = people(n=60).assign(variant=lambda f: f.variant.map({"A": 0, "B": 1}))
     exp = experiment(arms={"0": 1, "1": 1}, control="0")
