@@ -52,11 +52,11 @@ def place(unit: str, *, salt: str, layer: str = "default") -> float:
     >>> place("u1", salt="exp-42")
     0.6878139833827364
     """
-    if any(SEPARATOR in part for part in (unit, salt, layer)):
+    text = f"{layer}{SEPARATOR}{salt}{SEPARATOR}{unit}"
+    if text.count(SEPARATOR) != 2:
         msg = "unit, salt or layer contains U+001F; none may, it keeps them apart;"
         raise DataError(f"{msg} clean the ids.", code="separator_in_id")
-    text = SEPARATOR.join((layer, salt, unit)).encode()
-    return int(sha256(text).hexdigest()[:HEX_DIGITS], 16) / 2**52
+    return int(sha256(text.encode()).hexdigest()[:HEX_DIGITS], 16) / 2**52
 
 
 def fnv1a_32(text: str) -> int:

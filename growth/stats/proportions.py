@@ -8,7 +8,7 @@ is not called here: its constrained fit is not the maximum likelihood.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import copysign, exp, inf, isfinite, log, sqrt
+from math import acos, copysign, cos, exp, inf, isfinite, log, pi, sqrt
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from growth.errors import DataError, ParameterError
@@ -673,8 +673,29 @@ def constrained_difference(
         return low, low + shift
     if free_high and slope(high) >= 0:
         return high, high + shift
-    p = bracketed_root(slope if free_low or free_high else cubic, low, high)
+    p = _cubic_root(control, treatment, shift)
+    if free_low or free_high or not _settled(cubic, p, low, high):
+        p = bracketed_root(slope if free_low or free_high else cubic, low, high)
     return p, min(max(p + shift, 0.0), 1.0)
+
+
+def _cubic_root(control: Share, treatment: Share, shift: float) -> float:
+    """Return the zero of the cubic by trigonometry (Farrington and Manning)."""
+    (x0, n0), (x1, n1) = control, treatment
+    n, x = n0 + n1, x0 + x1
+    c2 = ((n1 + 2 * n0) * shift - n - x) / (3 * n)
+    c1 = ((n0 * shift - n - 2 * x0) * shift + x) / n
+    c0 = x0 * shift * (1 - shift) / n
+    q = c2 * c2 * c2 - c1 * c2 / 2 + c0 / 2
+    r = copysign(sqrt(max(c2 * c2 - c1 / 3, 0.0)), q)
+    turn = acos(min(max(q / (r * r * r), -1.0), 1.0)) if r else 0.0
+    return 2 * r * cos((pi + turn) / 3) - c2
+
+
+def _settled(f: Callable[[float], float], p: float, low: float, high: float) -> bool:
+    """Whether `p` is a zero of `f` to 1e-10 of its distance from the ends."""
+    near = 1e-10 * min(p - low, high - p)
+    return near > 0 and f(p - near) >= 0 >= f(p + near)
 
 
 def _slope(control: Share, treatment: Share, p: float, shift: float) -> float:
