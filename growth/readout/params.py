@@ -128,7 +128,7 @@ class Declaration:
         parsed: dict[str, Value] = {}
         for name, value in values.items():
             if name not in known:
-                faults.append(self.unknown(name, value))
+                faults.append(self.unknown(name))
                 continue
             result = known[name].parse(value, sources[name])
             if isinstance(result, Fault):
@@ -142,7 +142,7 @@ class Declaration:
             if item.required:
                 faults.append(Fault(
                     "missing_parameter", item.name, "missing", item.expected,
-                    f"Give it: {item.name} is {item.help}.",
+                    f"Give it ({item.help}).",
                 ))  # fmt: skip
             elif item.env:
                 again = item.parse(item.default, "python")
@@ -151,13 +151,14 @@ class Declaration:
             raise ParameterError.of(self.name, faults)
         return {f.name: parsed.get(f.name, f.default) for f in self.fields}
 
-    def unknown(self, name: object, value: object) -> Fault:
+    def unknown(self, name: object) -> Fault:
         """Return the fault of a name that is not declared."""
         word = name if isinstance(name, str) else ""
         code = "unknown_parameter" if _NAME.fullmatch(word) else "bad_name"
         hint = suggest(word, self.names).strip() if word else ""
-        want = f"one of the parameters {', '.join(self.names)}"
-        return Fault(code, word or "(empty)", f"given as {seen_as(value)}", want, hint)
+        seen = f"no parameter of {self.name}"
+        want = f"one of {', '.join(self.names)}"
+        return Fault(code, word or "(empty)", seen, want, hint or "Drop or correct it.")
 
     def from_command_line(
         self, pairs: Sequence[str] = (), *, file: str | FilePath | None = None

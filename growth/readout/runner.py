@@ -177,8 +177,13 @@ def run(
     try:
         return job.perform(force=force, wait=patience)
     except Busy as error:
+        status: Status = "store_error" if job.staged else "refused"
         return RunOutcome(
-            status="refused", exit_code=EXIT_CODES["refused"], reason=str(error)
+            status=status,
+            exit_code=EXIT_CODES[status],
+            path=job.staged,
+            reason=str(error),
+            run_id=job.run_id,
         )
     except OSError as error:
         return RunOutcome(
@@ -264,7 +269,7 @@ class _Job:
                 try:
                     self.bury()
                     return self.execute(run_key, signals)
-                except OSError:
+                except (OSError, Busy):
                     raise
                 except Exception as error:  # noqa: BLE001  (a defect of ours: told)
                     return self.broken(error)

@@ -300,7 +300,7 @@ class Store:
         """
         folder = self.root / key.readout / encode(key.subject)
         lock = self.root.joinpath(".locks", *key.parts[:2], "latest")
-        with self._locked(lock, wait=10.0):
+        with self._locked(lock, wait=60.0):  # held for milliseconds by each
             held = self.latest(key.readout, key.subject)
             if held and held["as_of"] > key.as_of.isoformat():
                 return False

@@ -35,7 +35,7 @@ class ExampleParams:
             yield Fault("conflict", "start", f"{self.start}", "no later than as_of")
 
 
-@readout("tiny_readout", subject="who", deadline="60s")
+@readout("tiny_readout", subject="who", deadline="5m")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TinyParams:
     """Just enough to run."""
