@@ -176,6 +176,12 @@ class Dataset:
             return self._sources
         return tuple(sorted(path for paths in self._files.values() for path in paths))
 
+    @property
+    def rejects_file(self) -> Path | None:
+        """The rows a load turned away, with their reasons; None: nothing was loaded."""
+        path = self._folder / "rejects.parquet"
+        return path if path.is_file() else None
+
     def __getattr__(self, name: str) -> ir.Table:
         if name in SCHEMA:
             return self.table(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -20,6 +21,8 @@ from growth.dataset.transforms import (
     plain_text,
     sha256_of,
 )
+from growth.dataset.validate import SHANGHAI
+from growth.engine.days import zone
 from growth.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -117,6 +120,13 @@ class Filler:
         self.specs = specs
         self.kind = column.kind if column else _free_kind(name, specs, mapping)
         self._makers = [_maker(spec, mapping) for spec in specs]
+        if self.kind == "date":
+            self._makers = [
+                _then_day(maker, mapping.tz or SHANGHAI)
+                if maker is not None and spec.transform in TIMES
+                else maker
+                for spec, maker in zip(specs, self._makers, strict=True)
+            ]
 
     def fill(self, chunk: Chunk, scope: Coded | None = None) -> Filled:
         """Return the column of a chunk.
@@ -355,6 +365,12 @@ def _maker(spec: Spec, mapping: TableMapping) -> Callable[[Any], object] | None:
     return make(name, tz=mapping.tz, pattern=spec.pattern, query=mapping.query_allow)
 
 
+def _then_day(maker: Callable[[Any], Any], tz: str) -> Callable[[Any], object]:
+    """Return what makes the local date of an instant."""
+    where = zone(tz)
+    return lambda raw: datetime.fromtimestamp(maker(raw) // 1000, where).date()
+
+
 def _free_kind(name: str, specs: tuple[Spec, ...], mapping: TableMapping) -> str:
     """Return the kind of a free column, from what its specs can give."""
     kinds = {_spec_kind(name, spec, mapping) for spec in specs}
@@ -371,7 +387,8 @@ def _spec_kind(name: str, spec: Spec, mapping: TableMapping) -> str:
     else:
         kinds = dict.fromkeys(MONEY, "int64") | dict.fromkeys(TIMES, "instant")
         kinds |= {"number": "number", "s_to_ms": "int64", "scene": "int16"}
-        default = "text" if spec.transform or mapping.format != "parquet" else "any"
+        is_text = bool(spec.transform) or mapping.format in ("csv", "wechat_bill")
+        default = "text" if is_text else "any"
         if name.endswith("_fen"):
             return "int64"
         return kinds.get(spec.transform, default)

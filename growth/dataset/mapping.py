@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from growth.dataset.personal import looks_personal
 from growth.dataset.pseudonyms import KINDS
 from growth.dataset.schema import SCHEMA
-from growth.dataset.transforms import MONEY, TIMES, TRANSFORMS
+from growth.dataset.transforms import MONEY, TIMES, TRANSFORMS, plain_text
 from growth.engine.days import zone
 from growth.engine.where import parse_where
 from growth.errors import Fault, MappingError, ParameterError, suggest
@@ -434,7 +434,7 @@ class _Reader:
             casts = {str(data["path"]): str}
             self.unknown(name, data, ("path", "equals", "in", "else", "inconsistent"))
             wanted = [data["equals"]] if "equals" in data else data.get("in", [])
-            texts = [str(item) for item in wanted]
+            texts = [plain_text(item) for item in wanted]
             clause = {"col": data["path"], "in": texts}
         elif "where" in data:
             self.unknown(name, data, ("where", "else", "inconsistent"))
@@ -551,8 +551,8 @@ class _Reader:
             when=self.when(name, value),
             const=self.scalar(name, value, "const"),
             empty=self.scalar(name, value, "empty"),
-            null_values=tuple(str(item) for item in nulls),
-            require=None if require is None else str(require),
+            null_values=tuple(plain_text(item) for item in nulls),
+            require=None if require is None else plain_text(require),
         )
 
     def inner_text(self, name: str, value: dict[str, Any], key: str) -> str:

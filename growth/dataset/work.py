@@ -14,7 +14,7 @@ import numpy as np
 from growth.dataset.arrow import compute
 from growth.dataset.coded import pair
 from growth.dataset.derive import derive
-from growth.dataset.fill import Filler, filtered
+from growth.dataset.fill import Filled, Filler, filtered
 from growth.dataset.mapping import Spec
 from growth.dataset.personal import looks_like_id, looks_personal, mask_value
 from growth.dataset.pseudonyms import key_fingerprint
@@ -297,7 +297,7 @@ class _Work:
                 marks.add(mask, reason, filler.name)
             for code, mask in filled.noted().items():
                 notes[code] = notes[code] | mask if code in notes else mask
-            columns[filler.name] = array = filled.arrow()
+            columns[filler.name] = array = _arrow(filler.name, filled)
             column = schema.by_name.get(filler.name)
             if column is not None and column.required and not column.nullable:
                 marks.add(
@@ -427,6 +427,17 @@ class _Work:
         import pyarrow as pa
 
         return pa.Table.from_pylist(self._rejects, schema=rejects_schema())
+
+
+def _arrow(name: str, filled: Filled) -> pa.Array:
+    import pyarrow as pa
+
+    try:
+        return filled.arrow()
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        msg = f"column {name!r} mixes types ({error}); it must hold one; name a "
+        msg += "transform (number, text) for it in the mapping."
+        raise PayloadError(msg, code="mixed_types") from error
 
 
 def _mark_unread(chunk: Chunk, marks: Marks) -> None:

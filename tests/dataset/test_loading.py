@@ -326,6 +326,7 @@ def test_open_with_a_mapping_loads_once_into_the_cache(tmp_path, write, monkeypa
     assert first.load_report.accepted == 1
     assert first.source_files() == (source, mapping)
     assert first.location == str(source)
+    assert pq.read_table(first.rejects_file).num_rows == 0
 
     def again(*_args, **_kwargs):
         pytest.fail("the same content was loaded twice")
@@ -420,6 +421,37 @@ def test_an_unmapped_value_of_a_free_column_is_rejected(tmp_path, write):
     )
     report = dataset.load(source, mapping, tmp_path / "out")
     assert report.rejected == {"unknown_enum": 1}
+
+
+def test_dates_are_read_in_their_own_zone(tmp_path, write):
+    source = write("d,c,s\n03/02/2026,wechat,12.00\n03/31/2026,wechat,1\n", "a.csv")
+    mapping = write(
+        '[table]\nname = "channel_spend"\ntz = "Asia/Shanghai"\n[columns]\n'
+        'ds = { from = "d", transform = "local", format = "%m/%d/%Y" }\n'
+        'channel = "c"\nspend_fen = { from = "s", transform = "yuan" }\n',
+        "m.toml",
+    )
+    dataset.load(source, mapping, tmp_path / "out")
+    rows = growth.open(tmp_path / "out").channel_spend.to_pyarrow().to_pylist()
+    assert [row["ds"] for row in rows] == [date(2026, 3, 2), date(2026, 3, 31)]
+
+
+def test_json_units_keep_their_types_and_mixed_ones_are_told(tmp_path, write):
+    mapping = write(
+        '[table]\nname = "units"\nformat = "jsonl"\n[columns]\n'
+        'unit_id = { from = "id", transform = "text" }\nvariant = "arm"\nm = "m"\n',
+        "m.toml",
+    )
+    good = write('{"id": 1, "arm": "A", "m": 2}\n{"id": 2, "arm": "B"}', "a.jsonl")
+    dataset.load(good, mapping, tmp_path / "out")
+    rows = growth.open(tmp_path / "out").units.to_pyarrow().to_pylist()
+    assert [row["m"] for row in rows] == [2, None]
+    bad = write('{"id": 1, "arm": "A", "m": 2}\n{"id": 2, "arm": "B", "m": "x"}', "b")
+    with pytest.raises(
+        PayloadError, match=r"'m' mixes types.*name a transform"
+    ) as info:
+        dataset.load(bad, mapping, tmp_path / "out2")
+    assert info.value.code == "mixed_types"
 
 
 def test_parquet_of_nested_and_typed_columns(tmp_path, write):

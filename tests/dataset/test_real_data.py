@@ -5,7 +5,6 @@ from collections import defaultdict
 import pytest
 
 import growth
-from growth import dataset
 from tests.dataset.fixtures import MAPPINGS, noted
 
 pytestmark = pytest.mark.real_data
@@ -62,13 +61,11 @@ def test_udacity_has_its_published_rates(udacity):
     assert days == 23  # 2 to 24 January 2017
 
 
-def test_udacity_rejects_name_the_doubled_user(real_data, tmp_path):
+def test_udacity_rejects_name_the_doubled_user(udacity):
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    source = real_data("udacity_ab_data.csv.zip")
-    dataset.load(source, MAPPINGS / "udacity.toml", tmp_path)
-    rejects = pq.read_table(tmp_path / "rejects.parquet")
+    rejects = pq.read_table(udacity.rejects_file)
     assert rejects.num_rows == 3_894
     twice = rejects.filter(pc.equal(rejects["reason"], "duplicate_key")).to_pylist()
     assert [(row["row_no"], row["column"]) for row in twice] == [(2_894, "unit_id")]
