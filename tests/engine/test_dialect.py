@@ -15,8 +15,10 @@ from growth.engine import (
     shift,
     stable_bucket,
     stable_bucket_of,
+    stable_label,
 )
 from growth.errors import ParameterError
+from growth.stats.hashing import place
 
 
 def memtable(**columns):
@@ -69,6 +71,20 @@ def test_buckets_are_even_and_salts_independent():
     np.add.at(cells, (found["a"].to_numpy(), found["b"].to_numpy()), 1)
     chi2 = ((cells - 200) ** 2 / 200).sum()
     assert 50 < chi2 < 160  # 99 degrees of freedom: p beyond 1e-4 on either side
+
+
+def test_a_label_is_the_one_whose_range_holds_the_place_in_python():
+    ranges = {"A": (0.0, 0.3), "B": (0.3, 0.45), "C": (0.6, 1.0)}
+    units = [f"用户{i}" for i in range(300)]
+    table = memtable(unit=[*units, None, ""])
+    found = column_of(table, a=stable_label(table.unit, ranges, layer="l", salt="s"))
+
+    def label(unit):
+        at = place(unit, salt="s", layer="l")
+        return next((a for a, (low, high) in ranges.items() if low <= at < high), None)
+
+    assert found.to_pylist() == [*map(label, units), None, None]
+    assert set(found.to_pylist()) == {"A", "B", "C", None}
 
 
 def test_buckets_have_a_range():

@@ -147,6 +147,12 @@ def test_buckets_are_alike(both):
             "u",
             b=engine.stable_bucket(t.u, 1000, "层"),
             w=engine.stable_bucket(t.u, 2**60, ""),
+            a=engine.stable_label(
+                t.u, {"A": (0.0, 0.5), "B": (0.5, 0.9)}, layer="l", salt="s"
+            ),
+            arm=engine.stable_label(
+                t.u, {"A": (0, 0.3), "B": (0.5, 0.9)}, layer="层", salt="s"
+            ),
         ),
     )
     assert all(
