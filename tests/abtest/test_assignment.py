@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from growth import synth
@@ -130,7 +130,7 @@ def test_a_number_is_its_digits():
 
 @pytest.mark.parametrize("unit", ["", None, True, 1.5, b"u1"])
 def test_what_is_no_id_is_refused(unit):
-    with pytest.raises(DataError, match="unit is .*; it must be a text") as info:
+    with pytest.raises(DataError, match=r"unit is .*; it must be a text") as info:
         assign(unit, made())
     assert info.value.code == "bad_unit"
 
@@ -159,6 +159,7 @@ def test_one_unit_takes_microseconds():
 # -- tables --------------------------------------------------------------------------
 
 
+@settings(deadline=None, max_examples=25)
 @given(
     st.lists(
         st.text(max_size=8).filter(lambda t: "\x1f" not in t and "\0" not in t),
