@@ -175,8 +175,8 @@ def split_chart(check: SplitCheck, *, lang: Lang | None = None) -> alt.LayerChar
         x="planned:Q"
     )
     words = base.mark_text(
-        align="left", dx=8, color=COLOURS["ink"], fontSize=13
-    ).encode(x="units:Q", text="said:N")
+        align="left", dx=10, color=COLOURS["ink"], fontSize=13
+    ).encode(x="edge:Q", text="said:N")
     layers = alt.layer(bars, plan, words).properties(
         width=WIDTH, height=ROW * len(values)
     )
@@ -401,7 +401,7 @@ def _mark(row: Interval, lo: float, hi: float, lang: Lang | None) -> dict[str, A
         "value": min(max(value or 0.0, lo), hi) if known else None,
         "lo": max(low or 0.0, lo) if known else None,
         "hi": min(high or 0.0, hi) if known else None,
-        "margin": row.limit,
+        "margin": None if row.limit is None else min(max(row.limit, lo), hi),
         "tone": row.tone,
         "clears": row.clears or "none",
         "said": row.said(),

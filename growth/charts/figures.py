@@ -8,10 +8,21 @@ from typing import TYPE_CHECKING, Final
 from growth.labels import label
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from growth.labels import Lang
 
-__all__ = ["amount", "count", "decimals", "difference", "interval", "p_value"]
-__all__ += ["percent"]
+__all__ = [
+    "amount",
+    "count",
+    "decimals",
+    "difference",
+    "difference_interval",
+    "interval",
+    "listed",
+    "p_value",
+    "percent",
+]
 
 NONE: Final = "–"
 SMALLEST_P: Final = 0.001
@@ -117,12 +128,32 @@ def difference(value: float | None, unit: str, *, lang: Lang | None = None) -> s
         return NONE
     if unit == "ratio":
         return percent(value, signed=True, digits=2)
-    sign = "+" if value > 0 else "−" if value < 0 else ""
     if unit == "share":
-        points = abs(value) * 100
-        text = f"{points:.{_digits(points, 2, most=3)}f}"
-        return sign + label("figure.points", lang, points=text)
+        return label("figure.points", lang, points=_points(value))
+    sign = "+" if value > 0 else "−" if value < 0 else ""
     return sign + amount(abs(value), unit)
+
+
+def difference_interval(
+    lo: float | None, hi: float | None, unit: str, *, lang: Lang | None = None
+) -> str:
+    """Write an interval of a difference: ``−1.1 to +1.2 pp``; None is an en dash."""
+    if lo is None or hi is None:
+        return NONE
+    if unit == "share":
+        ends = label("figure.interval", lang, lo=_points(lo), hi=_points(hi))
+        return label("figure.points", lang, points=ends)
+    low, high = difference(lo, unit), difference(hi, unit)
+    return label("figure.interval", lang, lo=low, hi=high)
+
+
+def listed(words: Iterable[str], *, lang: Lang | None = None) -> str:
+    """Join words as the language does: ``a, b`` or ``a、b``."""
+    found = list(words)
+    text = found[0] if found else ""
+    for word in found[1:]:
+        text = label("figure.list", lang, before=text, next=word)
+    return text
 
 
 def p_value(value: float | None) -> str:
@@ -132,6 +163,12 @@ def p_value(value: float | None) -> str:
     if value < SMALLEST_P:
         return f"<{SMALLEST_P}"
     return f"{value:.2f}" if value >= 0.1 else f"{value:.3f}"
+
+
+def _points(share: float) -> str:
+    points = share * 100
+    sign = "+" if points else ""
+    return f"{points:{sign}.{_digits(points, 2, most=3)}f}".replace("-", "−")
 
 
 def _digits(value: float, significant: int, *, most: int) -> int:

@@ -17,6 +17,7 @@ __all__ = ["Axis", "Interval", "axis_of"]
 
 Tone = Literal["good", "bad", "ink"]
 CLIP = 5.0  # an interval this many times the middle one is cut, with an arrow
+FAR = 2.0  # a margin this many times the longest interval stands at the edge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +74,8 @@ class Interval:
                 (self.lo, self.hi) if self.good == "up" else (-self.hi, -self.lo)
             )
             if worst > -self.margin:
-                return "better" if worst > 0 else "no_worse"
+                sides = {"good": "better", "bad": "within", "ink": "no_worse"}
+                return sides[self.tone]
             return "harm" if best < -self.margin else "not_shown"
         if self.clears is None:
             return "unclear"
@@ -117,18 +119,20 @@ def axis_of(intervals: Iterable[Interval]) -> Axis:
     Returns
     -------
     Axis
-        It holds zero and every margin. One very wide interval does not press the
-        others flat: beyond five times the middle one it is cut (and drawn with
-        an arrow).
+        It holds zero. Nothing very far presses the rest flat: an interval beyond
+        five times the middle one is cut, and drawn with an arrow; a margin beyond
+        twice the longest interval stands at the edge.
     """
     rows = [row for row in intervals if row.lo is not None and row.hi is not None]
     ends = [end for row in rows for end in (row.lo or 0.0, row.hi or 0.0)]
     reach = sorted(max(abs(row.lo or 0.0), abs(row.hi or 0.0)) for row in rows)
     most = CLIP * reach[(len(reach) - 1) // 2] if reach else 0.1
-    most = max([most, *(abs(row.limit) for row in rows if row.limit is not None)])
-    ends += [row.limit for row in rows if row.limit is not None]
-    lo = max(min([0.0, *ends]), -most)
-    hi = min(max([0.0, *ends]), most)
+    limits = [row.limit for row in rows if row.limit is not None]
+    near = min(reach[-1], most) * FAR if reach else 0.0
+    kept = [limit for limit in limits if abs(limit) <= near or not near]
+    most = max([most, *map(abs, kept)])
+    lo = max(min([0.0, *ends, *kept]), -most)
+    hi = min(max([0.0, *ends, *kept]), most)
     span = (hi - lo) or 0.2
     step = _step(span / 4)
     lo = lo - span * 0.03 if ends else -0.1

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Final
 
 from growth.charts import abtest as pictures
 from growth.charts.abtest import effect_interval
-from growth.charts.figures import amount, count, difference, p_value, percent
+from growth.charts.figures import (
+    amount,
+    count,
+    difference,
+    difference_interval,
+    p_value,
+    percent,
+)
 from growth.charts.intervals import Interval
 from growth.labels import LANG, has, label
 from growth.readout.blocks import (
@@ -439,9 +446,13 @@ def figures(analysis: Analysis, *, lang: Lang | None = None) -> Block:
             "n_control": count(effect.n_control),
             "n_treatment": count(effect.n_treatment),
             "estimate": difference(effect.estimate, effect.unit, lang=lang),
-            "ci": _ends(effect.ci_low, effect.ci_high, effect.unit, lang),
+            "ci": difference_interval(
+                effect.ci_low, effect.ci_high, effect.unit, lang=lang
+            ),
             "lift": percent(effect.lift, signed=True, digits=2),
-            "lift_ci": _ends(effect.lift_low, effect.lift_high, "ratio", lang),
+            "lift_ci": difference_interval(
+                effect.lift_low, effect.lift_high, "ratio", lang=lang
+            ),
             "p_value": p_value(effect.p_value),
             "method": effect.method,
         }
@@ -712,19 +723,9 @@ def _said(
     relative = effect.lift_adj_low is not None and not absolute
     if relative or effect.estimate is None:
         return None
-    ends = _ends(effect.ci_adj_low, effect.ci_adj_high, effect.unit, lang)
+    low, high = effect.ci_adj_low, effect.ci_adj_high
+    ends = difference_interval(low, high, effect.unit, lang=lang)
     return difference(effect.estimate, effect.unit, lang=lang), ends
-
-
-def _ends(lo: float | None, hi: float | None, unit: str, lang: Lang | None) -> str:
-    if lo is None or hi is None:
-        return show(None)
-    return label(
-        "figure.interval",
-        lang,
-        lo=difference(lo, unit, lang=lang),
-        hi=difference(hi, unit, lang=lang),
-    )
 
 
 def _notice(notice: Notice, analysis: Analysis, lang: Lang | None) -> str:

@@ -43,8 +43,7 @@ State = Literal["ok", "warn", "fail", "info"]
 Tone = Literal["g", "a", "w", "b"]
 
 DRAWN: Final = 300  # px of the drawn column, within its viewBox
-PAD: Final = 8
-EDGE: Final = 14  # px from an end of the axis where a tick's words turn inwards
+PAD: Final = 18  # room for the words of a tick at the very end
 TONE: Final = {"good": "g", "bad": "b", "ink": ""}
 
 
@@ -357,6 +356,9 @@ def _draw(row: Interval, axis: Axis) -> str:
     if row.limit is not None:
         x = f"{axis.at(row.limit, DRAWN):g}"
         parts.append(f'<line class="mg" x1="{x}" x2="{x}" y1="3" y2="27"/>')
+        if not axis.lo <= row.limit <= axis.hi:
+            side = "m8,0l-5,-4v8z" if row.limit > 0 else "m-8,0l5,-4v8z"
+            parts.append(f'<path class="far" d="M{x},15{side}"/>')
     if row.lo is not None and row.hi is not None and row.value is not None:
         lo, hi, mid = (f"{axis.at(v, DRAWN):g}" for v in (row.lo, row.hi, row.value))
         tone = TONE[row.tone]
@@ -381,14 +383,10 @@ def _point(row: Interval, x: str) -> str:
 
 
 def _ticks(axis: Axis) -> str:
-    marks = []
-    for tick in axis.ticks:
-        x = axis.at(tick, DRAWN)
-        anchor = "start" if x < EDGE else "end" if x > DRAWN - EDGE else "middle"
-        words = percent(tick, signed=True, digits=axis.digits)
-        marks.append(
-            f'<line class="tk" x1="{x:g}" x2="{x:g}" y2="4"/>'
-            f'<text x="{x:g}" y="17" text-anchor="{anchor}">{words}</text>'
-        )
-    frame = f'<svg viewBox="{-PAD} 0 {DRAWN + 2 * PAD} 22">'
-    return frame + "".join(marks) + "</svg>"
+    marks = "".join(
+        f'<line class="tk" x1="{(x := axis.at(tick, DRAWN)):g}" x2="{x:g}" y2="4"/>'
+        f'<text x="{x:g}" y="17" text-anchor="middle">'
+        f"{percent(tick, signed=True, digits=axis.digits)}</text>"
+        for tick in axis.ticks
+    )
+    return f'<svg viewBox="{-PAD} 0 {DRAWN + 2 * PAD} 22">{marks}</svg>'

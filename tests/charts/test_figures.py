@@ -1,6 +1,15 @@
 import pytest
 
-from growth.charts.figures import amount, count, difference, interval, p_value, percent
+from growth.charts.figures import (
+    amount,
+    count,
+    difference,
+    difference_interval,
+    interval,
+    listed,
+    p_value,
+    percent,
+)
 
 
 @pytest.mark.parametrize(
@@ -62,6 +71,13 @@ def test_the_rest():
     assert [p_value(p) for p in (0.76, 0.098, 0.0064, 1e-9, 1.0, None)] == [
         "0.76", "0.098", "0.006", "<0.001", "1.00", "–",
     ]  # fmt: skip
+    assert difference_interval(-0.011, 0.012, "share") == "−1.1 to +1.2 pp"
+    assert difference_interval(-0.011, 0.0, "share", lang="zh") == "−1.1 至 0 个百分点"
+    assert difference_interval(-20, 300, "fen") == "−¥0.20 to +¥3.00"
+    assert difference_interval(None, 1, "fen") == "–"
+    assert listed(["a", "b", "c"]) == "a, b, c"
+    assert listed(["甲", "乙"], lang="zh") == "甲、乙"
+    assert listed([]) == ""
     assert count(48_312) == "48,312"
     assert interval(-0.019, 0.106) == "−1.9% to +10.6%"
     assert interval(None, 0.1) == "–"

@@ -22,7 +22,8 @@ def interval(value, lo, hi, **more):
         (-0.09, -0.03, {"margin": 0.02}, "harm", "bad"),
         (-0.01, 0.01, {"margin": 0.02, "good": "down"}, "no_worse", "ink"),
         (0.03, 0.09, {"margin": 0.02, "good": "down"}, "harm", "bad"),
-        (0.001, 0.01, {"margin": 0.02, "good": "down"}, "no_worse", "bad"),
+        (0.001, 0.01, {"margin": 0.02, "good": "down"}, "within", "bad"),
+        (-0.01, -0.001, {"margin": 0.02, "good": "down"}, "better", "good"),
         (None, None, {}, "none", "ink"),
     ],
 )
@@ -48,17 +49,25 @@ ENDS = st.tuples(st.floats(-10, 10), st.floats(-10, 10)).map(sorted)
 
 
 @given(st.lists(ENDS, max_size=8), st.floats(0.001, 1))
-def test_an_axis_holds_zero_and_the_margin_and_most_of_the_rows(ends, margin):
+def test_an_axis_holds_zero_a_near_margin_and_most_of_the_rows(ends, margin):
     rows = [interval(sum(e) / 2, *e) for e in ends]
     rows.append(interval(0.0, -0.01, 0.01, margin=margin))
     axis = axis_of(rows)
     assert axis.lo < 0 < axis.hi
-    assert axis.lo <= -margin
+    longest = max(max(abs(r.lo), abs(r.hi)) for r in rows)
+    assert axis.lo <= -margin or margin > 2 * min(longest, max(-axis.lo, axis.hi))
     assert 0.0 in axis.ticks
     assert all(axis.lo <= tick <= axis.hi for tick in axis.ticks)
     assert 1 <= len(axis.ticks) <= 12
     held = [r for r in rows if axis.lo <= r.lo and r.hi <= axis.hi]
     assert 2 * len(held) >= len(rows)
+
+
+def test_a_far_margin_does_not_press_the_intervals_flat():
+    near = axis_of([interval(0.0, -0.1, 0.1, margin=0.15)])
+    assert near.lo <= -0.15
+    far = axis_of([interval(0.0, -0.1, 0.1, margin=3.0)])
+    assert far.lo == pytest.approx(-0.1, rel=0.1)
 
 
 def test_a_place_on_the_axis_stays_on_it():

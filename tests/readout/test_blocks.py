@@ -67,6 +67,14 @@ def test_the_margin_is_a_dotted_line():
     assert drawn(row(0.0, -0.02, 0.03)).find(".//line[@class='mg']") is None
 
 
+def test_a_margin_beyond_the_axis_stands_at_its_edge_and_points_away():
+    table = drawn(row(0.0, -0.02, 0.03, margin=3.0))
+    assert float(table.find(".//line[@class='mg']").get("x1")) == 0
+    assert table.find(".//path[@class='far']") is not None
+    near = drawn(row(0.0, -0.02, 0.03, margin=0.05))
+    assert near.find(".//path[@class='far']") is None
+
+
 def test_rows_share_one_axis():
     table = drawn(row(0.05, 0.0, 0.1), row(0.1, 0.1, 0.1))
     lines = [g[0].get("d") for g in table.findall(".//td[@class='iv']/svg/g")]
