@@ -512,14 +512,16 @@ def _local_date(moment: datetime, tz: str) -> date:
 
 
 def _days_run(ready: _Ready, experiment: Experiment) -> int | None:
-    """Return how many whole days the experiment has run."""
+    """Return how many whole days the experiment has run.
+
+    Where no end is declared it ran while units met it: an old table read today
+    has not run for years.
+    """
     begin, last = experiment.start or ready.first_day, ready.last_day
     if not ready.has_day or begin is None or last is None:
         return None
-    end = ready.end or last + timedelta(days=1)
-    if experiment.end:
-        end = min(end, experiment.end)
-    return max((end - begin).days, 0)
+    end = experiment.end or last + timedelta(days=1)
+    return max((min(end, ready.end or end) - begin).days, 0)
 
 
 def _scan(

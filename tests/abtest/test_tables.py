@@ -542,3 +542,20 @@ def test_a_trend_needs_days_and_copes_with_a_day_of_one_arm():
     first, second, *_ = trend(frame, experiment()).points
     assert (first.series, first.effect.p_value) == ("cumulative", None)
     assert second.effect.p_value is not None
+
+
+def test_a_table_read_long_after_has_not_run_since():
+    pay = metric("pay", kind="proportion")
+    days = [date(2026, 2, 1 + i % 21) for i in range(84)]
+    units = pa.table(
+        {
+            "unit_id": [f"u{i}" for i in range(84)],
+            "variant": ["A", "B"] * 42,
+            "pay": [i % 3 == 0 for i in range(84)],
+            "exposure_ds": pa.array(days, pa.date32()),
+        }
+    )
+    assert analyze(units, experiment(pay), as_of=date(2029, 1, 1)).days == 21
+    assert analyze(units, experiment(pay), as_of=date(2026, 2, 7)).days == 7
+    ended = experiment(pay, end=date(2026, 3, 1))
+    assert analyze(units, ended, as_of=date(2029, 1, 1)).days == 28
