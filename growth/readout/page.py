@@ -381,8 +381,8 @@ def _footer(document: Json, manifest: Json, lang: Lang) -> str:
         ("python", merged.get("python")),
     ]
     lines = [(label(f"readout.prov.{key}", lang), str(v)) for key, v in facts if v]
-    read = label("readout.prov.data", lang)
-    lines += [(read, _data(item, lang)) for item in merged.get("data") or ()]
+    read = "; ".join(_data(item, lang) for item in merged.get("data") or ())
+    lines += [(label("readout.prov.data", lang), read)] if read else []
     given = merged.get("params") or document.get("params") or {}
     lines += [(name, str(v)) for name, v in given.items() if v not in (None, "")]
     body = "".join(f"<dt>{escape(a)}</dt><dd>{escape(b)}</dd>" for a, b in lines)
@@ -411,8 +411,8 @@ def _data(item: Json, lang: Lang) -> str:
     if item.get("min") and item.get("max"):
         parts.append(f"{item['min']} – {item['max']}")
     if item.get("sha256"):
-        parts.append(f"sha256 {str(item['sha256'])[:12]}…")
-    return " · ".join(part for part in parts if part)
+        parts.append(f"sha256 {str(item['sha256'])[:8]}…")
+    return " ".join(part for part in parts if part)
 
 
 # The notebook's story

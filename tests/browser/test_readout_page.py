@@ -148,6 +148,19 @@ def test_print_opens_the_folds(files, opened):
     assert source.bounding_box()["height"] > 0
 
 
+def test_on_a4_nothing_is_cut_off_and_tables_stay_tables(files, opened):
+    inside = 688  # px: A4 less its margins
+    tab, _, _ = opened(files["zh"], width=inside, scripts=True)
+    tab.emulate_media(media="print")
+    assert tab.evaluate("document.documentElement.scrollWidth") <= inside
+    for i in range(3):
+        box = tab.locator("table").nth(i).bounding_box()
+        assert box["x"] + box["width"] <= inside
+    assert tab.locator("thead").first.evaluate("e => getComputedStyle(e).display") == (
+        "table-header-group"
+    )
+
+
 def test_an_injected_script_would_not_run(files, opened, tmp_path):
     text = files["en"].read_text("utf-8")
     bad = tmp_path / "bad.html"
