@@ -608,7 +608,7 @@ def _unit_lines(analysis: Analysis, lang: Lang | None) -> list[Check]:
                 "abtest.check.waiting",
                 lang,
                 units=count(units),
-                metric=", ".join(names),
+                metric=listed(names, lang=lang),
             )
             for units, names in waiting.items()
         )

@@ -164,6 +164,13 @@ def test_what_is_amiss_stands_first_in_its_own_words(changes, state, words):
         assert found[0] == line
 
 
+def test_units_whose_window_is_open_are_told_once_for_all_their_metrics():
+    waiting = (("pay_rate", 7), ("revenue", 7))
+    analysis = replace(ANALYSIS, immature=waiting)
+    html = room.checks(SPLIT, analysis, DECISION, lang="zh").html
+    assert "剔除 7 个样本：下单率、人均收入" in html
+
+
 def test_a_planned_size_is_held_against_the_mature_units():
     analysis, split, decision, _ = results(plan={"kind": "fixed", "units": 100_000})
     html = room.checks(split, analysis, decision, lang="en").html
