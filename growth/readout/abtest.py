@@ -17,6 +17,7 @@ from growth.charts.figures import (
     count,
     difference,
     difference_interval,
+    listed,
     p_value,
     percent,
 )
