@@ -12,7 +12,6 @@ import json
 import subprocess
 import sys
 import time
-from statistics import median
 
 from _common import (
     CACHE,
@@ -302,7 +301,7 @@ def import_times(repeat):
             start = time.perf_counter()
             subprocess.run([sys.executable, "-c", code], check=True)
             spent[name].append(time.perf_counter() - start)
-    found = {name: median(times) for name, times in spent.items()}
+    found = {name: min(times) for name, times in spent.items()}
     return {name: time - found["python"] for name, time in found.items() if time}
 
 
