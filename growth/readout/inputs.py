@@ -8,19 +8,23 @@ import json
 import os
 import platform
 import subprocess
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from growth.readout.model import Data, Provenance
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 __all__ = [
     "PROVENANCE",
+    "Read",
     "fingerprints",
     "git_state",
+    "inspected",
     "missing",
     "package_digest",
     "provenance",
@@ -36,8 +40,24 @@ _WATCHED: Final = (
 _TABLES: Final = (".parquet", ".csv", ".csv.gz", ".csv.zip", ".duckdb", ".jsonl")
 
 
-def fingerprints(named: Iterable[tuple[str, str]]) -> tuple[Data, ...]:
-    """Return a fingerprint of each input that lies in files here.
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Something a run reads: its fingerprint, and its files one by one.
+
+    Parameters
+    ----------
+    data : Data
+        What the document and the manifest say of it.
+    files : tuple of mapping
+        ``file``, ``bytes``, ``sha256``, ``rows`` of each.
+    """
+
+    data: Data
+    files: tuple[Mapping[str, Any], ...]
+
+
+def inspected(named: Iterable[tuple[str, str]]) -> tuple[Read, ...]:
+    """Return a fingerprint of each input that lies in files here, and its files.
 
     Parameters
     ----------
@@ -46,16 +66,33 @@ def fingerprints(named: Iterable[tuple[str, str]]) -> tuple[Data, ...]:
 
     Returns
     -------
-    tuple of Data
+    tuple of Read
         One a file, one a table of a folder; a sha256 over names and bytes. What
-        has no files here (a URL) has None: such a run is never skipped.
+        has no files here (a URL) has None: such a run is never skipped. Rows,
+        first and last moment are told where Parquet's own footers say them.
     """
-    found: dict[str, Data] = {}
+    found: dict[str, Read] = {}
     for name, location in named:
         for part, files in _parts(name, location):
             label = part if part not in found else f"{name}.{part}"
-            found[label] = Data(name=label, sha256=_digest(files) if files else None)
+            found[label] = _read(label, files)
     return tuple(found.values())
+
+
+def fingerprints(named: Iterable[tuple[str, str]]) -> tuple[Data, ...]:
+    """Return the fingerprints of `inspected` alone.
+
+    Parameters
+    ----------
+    named : iterable of (str, str)
+        Name and location.
+
+    Returns
+    -------
+    tuple of Data
+        One a file, one a table of a folder.
+    """
+    return tuple(item.data for item in inspected(named))
 
 
 def missing(named: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
@@ -193,12 +230,84 @@ def _here(location: str) -> list[Path]:
     return []
 
 
+def _read(label: str, files: Sequence[tuple[str, Path]]) -> Read:
+    """Look at the files of one input."""
+    told: list[dict[str, Any]] = []
+    first: list[str] = []
+    last: list[str] = []
+    for name, path in files:
+        rows = None
+        if path.suffix == ".parquet":
+            rows, low, high = _footer(path, label)
+            first += [low] if low else []
+            last += [high] if high else []
+        size, sha256 = path.stat().st_size, _sha256(path)
+        told.append({"file": name, "bytes": size, "sha256": sha256, "rows": rows})
+    counts = [item["rows"] for item in told]
+    whole = bool(counts) and None not in counts
+    data = Data(
+        name=label,
+        sha256=_joined((item["file"], item["sha256"]) for item in told)
+        if told
+        else None,
+        rows=sum(counts) if whole else None,
+        min=min(first) if first else None,
+        max=max(last) if last else None,
+    )
+    return Read(data, tuple(told))
+
+
+def _footer(path: Path, table: str) -> tuple[int | None, str | None, str | None]:
+    """Return rows, first and last moment from a Parquet file's footer."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    from growth.dataset import SCHEMA
+
+    try:
+        footer = parquet.read_metadata(path)
+    except (OSError, pa.ArrowException):  # the notebook will say what is wrong
+        return None, None, None
+    known = SCHEMA.get(table)
+    column = known.day_of if known else ""
+    names = footer.schema.to_arrow_schema().names
+    low: list[str] = []
+    high: list[str] = []
+    if column in names:
+        at = names.index(column)
+        for group in range(footer.num_row_groups):
+            seen = footer.row_group(group).column(at).statistics
+            if seen is not None and seen.has_min_max:
+                low.append(_moment(seen.min))
+                high.append(_moment(seen.max))
+    return (
+        footer.num_rows,
+        min(low) if low else None,
+        max(high) if high else None,
+    )
+
+
+def _moment(value: object) -> str:
+    """Return a date or an instant as ISO text; an instant without offset is UTC."""
+    if isinstance(value, datetime):
+        aware = value if value.tzinfo else value.replace(tzinfo=UTC)
+        return aware.astimezone(UTC).isoformat()
+    return str(value)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 def _digest(files: Iterable[tuple[str, Path]]) -> str:
+    return _joined((name, _sha256(path)) for name, path in files)
+
+
+def _joined(files: Iterable[tuple[str, str]]) -> str:
     """Hash names and contents, each with its length, so none can run into another."""
     whole = hashlib.sha256()
-    for name, path in files:
-        with path.open("rb") as stream:
-            content = hashlib.file_digest(stream, "sha256").hexdigest()
+    for name, content in files:
         whole.update(f"{len(name)}:{name}:{content}\n".encode())
     return whole.hexdigest()
 

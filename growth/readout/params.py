@@ -64,7 +64,7 @@ __all__ = [
 T = TypeVar("T")
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
-_DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(s|m|h)?")
+_DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(s|m|h|d)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +83,9 @@ class Declaration:
         The parameters' dataclass.
     fields : tuple of Field
         Its parameters in order.
+    transient : tuple of str
+        Names of errors that may pass by themselves: a run that fails with one
+        is tried again, if retries are asked for.
     """
 
     name: str
@@ -90,6 +93,7 @@ class Declaration:
     deadline: float
     cls: type
     fields: tuple[Field, ...]
+    transient: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -297,7 +301,11 @@ class Declaration:
 
 
 def readout(
-    name: str, *, subject: str, deadline: str | float = "10m"
+    name: str,
+    *,
+    subject: str,
+    deadline: str | float = "10m",
+    transient: Sequence[type[BaseException] | str] = (),
 ) -> Callable[[type[T]], type[T]]:
     """Declare a frozen dataclass as the parameters of a readout.
 
@@ -309,6 +317,9 @@ def readout(
         The text parameter that says what a run is about.
     deadline : str or float, default "10m"
         How long a whole run may take: ``90s``, ``10m``, ``2h`` or seconds.
+    transient : sequence of exception or str, optional
+        Errors (or their names) that may pass by themselves, as of a network: with
+        retries, a run that fails with one is tried again.
 
     Returns
     -------
@@ -341,6 +352,9 @@ def readout(
         declaration = Declaration(
             name=name, subject=subject, deadline=seconds(deadline), cls=cls,
             fields=found,
+            transient=tuple(
+                each if isinstance(each, str) else each.__name__ for each in transient
+            ),
         )  # fmt: skip
         return _attach(cls, declaration)
 
@@ -370,7 +384,7 @@ def seconds(duration: str | float) -> float:
     Parameters
     ----------
     duration : str or float
-        ``90``, ``90s``, ``10m`` or ``2h``; above 0.
+        ``90``, ``90s``, ``10m``, ``2h`` or ``30d``; above 0.
 
     Returns
     -------
@@ -388,7 +402,8 @@ def seconds(duration: str | float) -> float:
     600.0
     """
     found = _DURATION.fullmatch(str(duration).strip())
-    value = float(found[1]) * {"m": 60, "h": 3600}.get(found[2], 1) if found else 0.0
+    unit = {"m": 60, "h": 3600, "d": 86400}.get(found[2], 1) if found else 1
+    value = float(found[1]) * unit if found else 0.0
     if value > 0:
         return value
     msg = f"the duration is {duration!r}; it must be like 90s, 10m or 2h and above 0;"

@@ -11,14 +11,16 @@ import hashlib
 import json
 import os
 import platform
+import shlex
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import time
 import traceback
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -26,8 +28,11 @@ from typing import TYPE_CHECKING, Any, Final
 from growth.errors import Fault, ParameterError
 from growth.labels import label
 from growth.readout import catalog, inputs, repair
+from growth.readout.forkserver import Forkserver, serve
 from growth.readout.params import Declaration, declaration_of, seconds
 from growth.readout.store import (
+    INPUTS,
+    MANIFEST,
     RUNNING,
     Busy,
     Key,
@@ -40,22 +45,25 @@ from growth.readout.store import (
 )
 from growth.readout.supervise import (
     Signals,
+    adopt_orphans,
     end_children,
     end_run,
     settle_child,
     supervise,
 )
-from growth.readout.verdict import EXIT_CODES, Status, judge, published
+from growth.readout.verdict import EXIT_CODES, Status, judge, published, stopped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from types import FrameType
 
     from growth.labels import Lang
+    from growth.readout.inputs import Read
     from growth.readout.model import Data
     from growth.readout.supervise import Ended
+    from growth.readout.verdict import Verdict
 
-__all__ = ["EXIT_CODES", "Progress", "RunOutcome", "run"]
+__all__ = ["EXIT_CODES", "Progress", "RunOutcome", "bury", "forkserver", "run"]
 
 EXECUTED: Final = "executed.ipynb"
 PAGE: Final = "readout.html"
@@ -63,7 +71,9 @@ LOG: Final = "log.txt"
 TAIL: Final = 64 * 1024  # of a log, for a page or a banner
 MAX_LINE: Final = 500  # of the log
 _SOCKET_PATH: Final = 60  # of about 104 a system allows; the kernel adds its id
-_CHILD: Final = "from growth.readout.runner import child; child()"
+_CHILD: Final = "from growth.readout.runner import spawned; spawned()"
+_SERVER: Final = "from growth.readout.runner import server; server()"
+_HOOK: Final = 60.0  # seconds a hook may take
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +107,8 @@ class RunOutcome:
         The run; empty if none was made.
     faults : tuple of Fault
         What is wrong with the document, by path, if that is why.
+    remarks : tuple of str
+        What else went wrong, as a hook that failed; no part of the run.
     """
 
     status: Status
@@ -105,6 +117,7 @@ class RunOutcome:
     reason: str = ""
     run_id: str = ""
     faults: tuple[Fault, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 def run(
@@ -118,6 +131,9 @@ def run(
     progress: Callable[[Progress], None] | None = None,
     declaration: Declaration | type | None = None,
     notebook: str | os.PathLike[str] | None = None,
+    retries: int = 0,
+    on_finish: str | None = None,
+    server: Forkserver | None = None,
 ) -> RunOutcome:
     """Run a readout and keep what it left.
 
@@ -143,6 +159,15 @@ def run(
         A readout of one's own: its declaration or its parameters' class.
     notebook : path, optional
         Its notebook; required with `declaration`.
+    retries : int, default 0
+        How often to try again after the kernel died or an error that the readout
+        declares as transient, after 2, 4, 8, ... seconds and within the deadline.
+    on_finish : str, optional
+        A command (no shell) that gets the manifest on stdin when the run is over;
+        how it ends changes nothing but `RunOutcome.remarks`.
+    server : Forkserver, optional
+        Where to fork the child, for who runs many; see `forkserver`. It is left
+        open. One is made for this run if omitted.
 
     Returns
     -------
@@ -165,34 +190,74 @@ def run(
         raise ParameterError.of(source.name, faults)
     patience = 0.0 if wait is None else seconds(wait)
     limit = declared.deadline if deadline is None else seconds(deadline)
+    if retries < 0:
+        msg = f"retries is {retries}; it must be 0 or more; leave it out for none."
+        raise ParameterError(msg, code="out_of_range")
+    read = _inputs(declared, given)
     job = _Job(
         declared=declared,
         params=given,
         notebook=source.absolute(),
         store=Store(root(out)),
-        data=_data(declared, given),
+        read=read,
         limit=limit,
         progress=progress,
+        retries=retries,
+        server=server,
     )
     try:
-        return job.perform(force=force, wait=patience)
+        outcome = job.perform(force=force, wait=patience)
     except Busy as error:
         status: Status = "store_error" if job.staged else "refused"
-        return RunOutcome(
-            status=status,
-            exit_code=EXIT_CODES[status],
-            path=job.staged,
-            reason=str(error),
-            run_id=job.run_id,
-        )
+        outcome = job.ended(status, str(error))
     except OSError as error:
-        return RunOutcome(
-            status="store_error",
-            exit_code=EXIT_CODES["store_error"],
-            path=job.staged,
-            reason=f"the run could not be kept: {error}",
-            run_id=job.run_id,
+        outcome = job.ended("store_error", f"the run could not be kept: {error}")
+    if on_finish and outcome.status != "skipped":
+        outcome = replace(outcome, remarks=_hooked(on_finish, job, outcome))
+    return outcome
+
+
+@contextlib.contextmanager
+def forkserver() -> Iterator[Forkserver | None]:
+    """Keep a process that has papermill imported, to `run` several readouts.
+
+    Yields
+    ------
+    Forkserver or None
+        None where the system cannot; `run` then starts each child.
+    """
+    if not Forkserver.works():
+        yield None
+        return
+    command = [sys.executable, "-P", "-c", _SERVER]
+    with adopt_orphans(), Forkserver(command, _environment()) as made:
+        yield made
+
+
+def _hooked(command: str, job: _Job, outcome: RunOutcome) -> tuple[str, ...]:
+    """Give a command the manifest; return what went wrong with it."""
+    told: dict[str, Any] = {}
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        told = json.loads((outcome.path / MANIFEST).read_bytes())  # type: ignore[operator]
+    told = told or {
+        "run_id": outcome.run_id, "readout": job.key.readout,
+        "subject": job.key.subject, "as_of": job.key.as_of.isoformat(),
+    }  # fmt: skip
+    told |= {"status": outcome.status, "exit_code": outcome.exit_code}
+    told |= {"reason": outcome.reason, "path": str(outcome.path or "")}
+    try:
+        ended = subprocess.run(
+            shlex.split(command),
+            input=to_json(told).encode(),
+            stdout=2,  # stdout is the caller's
+            timeout=_HOOK,
+            check=False,
         )
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        return (f"the hook {command!r} failed: {error}",)
+    if ended.returncode:
+        return (f"the hook {command!r} ended with {ended.returncode}",)
+    return ()
 
 
 def _declared(name: str, given: Declaration | type | None) -> Declaration:
@@ -205,8 +270,8 @@ def _declared(name: str, given: Declaration | type | None) -> Declaration:
     return declared
 
 
-def _data(declared: Declaration, params: object) -> tuple[Data, ...]:
-    """Return fingerprints of what a run will read; refuse what is not there."""
+def _inputs(declared: Declaration, params: object) -> tuple[Read, ...]:
+    """Return what a run will read, with fingerprints; refuse what is not there."""
     listed = getattr(params, "inputs", None)
     if listed:
         named = list(listed())
@@ -230,7 +295,7 @@ def _data(declared: Declaration, params: object) -> tuple[Data, ...]:
         raise ParameterError.of(declared.name, faults)
     if check := getattr(params, "check", None):
         check()
-    return inputs.fingerprints(named)
+    return inputs.inspected(named)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -241,11 +306,18 @@ class _Job:
     params: Any
     notebook: Path
     store: Store
-    data: tuple[Data, ...]
+    read: tuple[Read, ...]
     limit: float
     progress: Callable[[Progress], None] | None
+    retries: int = 0
+    server: Forkserver | None = None
+    code: str = ""
     run_id: str = ""
     staged: Path | None = None
+
+    @property
+    def data(self) -> tuple[Data, ...]:
+        return tuple(item.data for item in self.read)
 
     @property
     def key(self) -> Key:
@@ -262,22 +334,26 @@ class _Job:
         run_key = self.run_key()
         if not force and (done := self.done(run_key)):
             return done
-        with self.store.lock(self.key, wait=wait):
+        with contextlib.ExitStack() as stack:
+            if self.server is None:  # before the lock: no child may inherit it
+                self.server = stack.enter_context(forkserver())
+            stack.enter_context(self.store.lock(self.key, wait=wait))
+            bury(self.store, self.key, self.notebook)
             if not force and (done := self.done(run_key)):
                 return done
-            with Signals().caught() as signals:
-                try:
-                    self.bury()
-                    return self.execute(run_key, signals)
-                except (OSError, Busy):
-                    raise
-                except Exception as error:  # noqa: BLE001  (a defect of ours: told)
-                    return self.broken(error)
+            signals = stack.enter_context(Signals().caught())
+            try:
+                return self.execute(run_key, signals)
+            except (OSError, Busy):
+                raise
+            except Exception as error:  # noqa: BLE001  (a defect of ours: told)
+                return self.broken(error)
 
     def run_key(self) -> str:
         """Return one sha256 over everything the answer depends on."""
+        self.code = inputs.package_digest(self.notebook)
         rest = {
-            "code": inputs.package_digest(self.notebook),
+            "code": self.code,
             "readout": self.declared.name,
             "params": self.declared.plain(self.params),
             "data": [asdict(item) for item in self.data],
@@ -297,23 +373,15 @@ class _Job:
             status="skipped", exit_code=0, path=path, reason=reason, run_id=path.name
         )
 
-    def bury(self) -> None:
-        """File as lost what a killed runner left: we hold its lock, so it is dead."""
-        for run_id, held in tuple(self.store.staged()):
-            note = held.get("manifest", {})
-            same = [note.get(k) for k in ("readout", "subject", "as_of")]
-            if same != [self.key.readout, self.key.subject, self.key.as_of.isoformat()]:
-                continue
-            end_run(run_id)
-            status = held.get("status", "lost")
-            manifest = note | {
-                "status": status,
-                "exit_code": EXIT_CODES[status],
-                "reason": held.get("reason", "the runner was killed, or power failed"),
-                "reason_code": held.get("status", "runner_gone"),
-                "ended": None,
-            }
-            self.leave(run_id, manifest)
+    def ended(self, status: Status, reason: str) -> RunOutcome:
+        """Return how the run ended where no verdict was reached."""
+        return RunOutcome(
+            status=status,
+            exit_code=EXIT_CODES[status],
+            path=self.staged,
+            reason=reason,
+            run_id=self.run_id,
+        )
 
     def execute(self, run_key: str, signals: Signals) -> RunOutcome:
         started = time.monotonic()
@@ -323,15 +391,32 @@ class _Job:
         self.staged = self.store.open_staging(
             self.run_id, {"pid": os.getpid(), "manifest": manifest}
         )
-        ended = self.supervised(started, deadline, signals)
+        self.list_inputs(self.staged)
         redact = repair.Redactor(self.secrets())
-        redact.folder(self.staged)
-        told = repair.read(self.staged / EXECUTED)
-        verdict = judge(ended, told, limit=self.limit)
-        document = None
-        if verdict.status == "succeeded":
-            document, verdict = published(self.staged, self.ours())
+        attempts: list[dict[str, Any]] = []
+        while True:
+            ended = self.supervised(started, deadline, signals)
+            redact.folder(self.staged)
+            told = repair.read(self.staged / EXECUTED)
+            verdict = judge(ended, told, limit=self.limit)
+            document = None
+            if verdict.status == "succeeded":
+                document, verdict = published(self.staged, self.ours())
+            pause = 2.0 ** (len(attempts) + 1)
+            again = self.worth_another(verdict, told.error, len(attempts))
+            if not again or time.monotonic() + pause >= deadline:
+                break
+            attempts.append(
+                {"status": verdict.status, "reason": redact.text(verdict.reason)}
+            )
+            _pause(pause, signals)
+            if signals.seen:
+                verdict = stopped(signals.seen[0])
+                break
+            _set_aside(self.staged, len(attempts))
         manifest |= {
+            "attempt": len(attempts) + 1,
+            "attempts": attempts,
             "status": verdict.status,
             "exit_code": verdict.exit_code,
             "reason": redact.text(verdict.reason),
@@ -342,7 +427,16 @@ class _Job:
         }
         if document is not None:
             manifest["data"] = document["provenance"]["data"]
-        self.draw(self.run_id, manifest, document, redact.text(told.traceback))
+            manifest["decision"] = document["decision"]["verdict"]
+            manifest["estimate"] = next(iter(document["estimates"]), None)
+        _draw(
+            self.staged,
+            manifest,
+            notebook=self.notebook,
+            document=document,
+            error=redact.text(told.traceback),
+            lang=self.lang,
+        )
         self.staged = self.store.finish(self.key, self.run_id, manifest)
         if verdict.status == "succeeded":
             self.store.point(self.key, self.run_id)
@@ -355,6 +449,21 @@ class _Job:
             faults=verdict.faults,
         )
 
+    def worth_another(self, verdict: Verdict, error: str, tried: int) -> bool:
+        """Return whether what went wrong may pass by itself."""
+        if tried >= self.retries:
+            return False
+        passing = error.partition(":")[0] in self.declared.transient
+        return verdict.status == "kernel_died" or (
+            verdict.status == "failed" and passing
+        )
+
+    def list_inputs(self, folder: Path) -> None:
+        """Keep what the fingerprints were taken of, so that a change can be named."""
+        listed = {item.data.name: [dict(f) for f in item.files] for item in self.read}
+        if listed:
+            write_file(folder / INPUTS, to_json(listed))
+
     def ours(self) -> dict[str, Any]:
         """Return what a document of this run must say."""
         return {
@@ -364,37 +473,6 @@ class _Job:
             "as_of": self.key.as_of.isoformat(),
             "params": self.declared.plain(self.params),
         }
-
-    def leave(self, run_id: str, manifest: dict[str, Any]) -> None:
-        """Finish somebody else's run, which did not get that far."""
-        self.draw(run_id, manifest, None, "")
-        self.store.finish(self.key, run_id, manifest)
-
-    def draw(
-        self,
-        run_id: str,
-        manifest: dict[str, Any],
-        document: Mapping[str, Any] | None,
-        error: str,
-    ) -> None:
-        staged = self.store.staging(run_id)
-        status = manifest["status"]
-        log = _tail(staged / LOG)
-        words = label(f"readout.status.{status}", self.lang)
-        executed = staged / EXECUTED
-        if executed.exists() or (staged / LOG).exists():
-            repair.repair(
-                executed,
-                source=self.notebook,
-                status=status,
-                words=f"{words}: {manifest['reason']}",
-                log=log,
-            )
-        manifest["cells"] = list(repair.read(executed).cells)
-        manifest["notices"] = []
-        write_file(
-            staged / PAGE, _page(executed, manifest, document, error, log, self.lang)
-        )
 
     def manifest(self, run_key: str) -> dict[str, Any]:
         """Return what is known of the run before it begins."""
@@ -411,6 +489,8 @@ class _Job:
             "params": self.declared.plain(self.params),
             "started": _now(),
             "deadline_s": self.limit,
+            "lang": self.lang,
+            "code": self.code,
             "notebook": {
                 "name": self.notebook.name,
                 "sha256": sha256_of(self.notebook),
@@ -460,6 +540,8 @@ class _Job:
                 deadline=deadline,
                 signals=signals,
                 on_event=tell,
+                server=self.server,
+                target="child",
             )
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -468,25 +550,13 @@ class _Job:
         """Return the child's environment: ours, and what makes runs alike."""
         origin = asdict(inputs.provenance())
         origin["data"] = [asdict(item) for item in self.data]
-        env = dict(os.environ) | {
+        return _environment() | {
             "GROWTH_RUN_DIR": str(self.staged),
             "GROWTH_RUN_ID": self.run_id,
             inputs.PROVENANCE: json.dumps(origin),
             "IPYTHONDIR": str(folder / "ipython"),  # nobody's profile or start-up files
             "JUPYTER_RUNTIME_DIR": str(folder),
-            "JUPYTER_PREFER_ENV_PATH": "1",
-            "PYDEVD_DISABLE_FILE_VALIDATION": "1",
-            "PYTHONUNBUFFERED": "1",
         }
-        env.setdefault("PYTHONHASHSEED", "0")
-        env.pop("JPY_SESSION_NAME", None)  # a run begun in JupyterLab is none of its
-        home = Path(__file__).resolve().parent.parent.parent
-        if (home / "pyproject.toml").exists():
-            held = [
-                part for part in env.get("PYTHONPATH", "").split(os.pathsep) if part
-            ]
-            env["PYTHONPATH"] = os.pathsep.join([str(home), *held])
-        return env
 
     def secrets(self) -> tuple[str, ...]:
         """Return the values of every secret the run was given the name of."""
@@ -503,13 +573,112 @@ class _Job:
                 note = json.loads((self.staged / RUNNING).read_text("utf-8"))
                 note |= {"status": "internal_error", "reason": reason}
                 write_file(self.staged / RUNNING, to_json(note))
-        return RunOutcome(
-            status="internal_error",
-            exit_code=EXIT_CODES["internal_error"],
-            path=self.staged,
-            reason=reason,
-            run_id=self.run_id,
+        return self.ended("internal_error", reason)
+
+
+def bury(store: Store, key: Key, notebook: Path | None = None) -> int:
+    """File what killed runners left of one readout, subject and day.
+
+    Parameters
+    ----------
+    store : Store
+        Where.
+    key : Key
+        Whose lock is held, so whoever ran it is dead.
+    notebook : Path, optional
+        The readout's, to show which cells were not run.
+
+    Returns
+    -------
+    int
+        How many runs were filed: as lost, or as what they were if all but the last
+        step was done. Processes they left behind are ended.
+    """
+    count = 0
+    store.sweep_staging()
+    for run_id, held in tuple(store.staged()):
+        note = held.get("manifest", {})
+        same = [note.get(k) for k in ("readout", "subject", "as_of")]
+        if same != [key.readout, key.subject, key.as_of.isoformat()]:
+            continue
+        count += 1
+        end_run(run_id)
+        if held.get("whole"):
+            store.settle(key, run_id)
+            continue
+        status = held.get("status", "lost")
+        manifest = note | {
+            "run_id": run_id,
+            "status": status,
+            "exit_code": EXIT_CODES[status],
+            "reason": held.get("reason", "the runner was killed, or power failed"),
+            "reason_code": held.get("status", "runner_gone"),
+            "ended": None,
+        }
+        _draw(store.staging(run_id), manifest, notebook=notebook)
+        store.finish(key, run_id, manifest)
+    store.heal(key)
+    return count
+
+
+def _draw(
+    staged: Path,
+    manifest: dict[str, Any],
+    *,
+    notebook: Path | None,
+    document: Mapping[str, Any] | None = None,
+    error: str = "",
+    lang: Lang | None = None,
+) -> None:
+    """Repair the executed notebook, and write the page."""
+    status = manifest["status"]
+    log = _tail(staged / LOG)
+    lang = lang or manifest.get("lang")
+    words = label(f"readout.status.{status}", lang)
+    executed = staged / EXECUTED
+    if executed.exists() or (staged / LOG).exists():
+        repair.repair(
+            executed,
+            source=notebook or staged / "unknown.ipynb",
+            status=status,
+            words=f"{words}: {manifest['reason']}",
+            log=log,
         )
+    manifest["cells"] = list(repair.read(executed).cells)
+    manifest["notices"] = []
+    write_file(staged / PAGE, _page(executed, manifest, document, error, log, lang))
+
+
+def _set_aside(staged: Path, attempt: int) -> None:
+    """Keep what an attempt left in ``attempts/``, and clear the table for the next."""
+    folder = staged / "attempts" / str(attempt)
+    folder.mkdir(parents=True)
+    for path in tuple(staged.iterdir()):
+        if path.name not in {RUNNING, INPUTS, "attempts"}:
+            path.rename(folder / path.name)
+
+
+def _pause(length: float, signals: Signals) -> None:
+    until = time.monotonic() + length
+    while not signals.seen and (left := until - time.monotonic()) > 0:
+        time.sleep(min(0.1, left))
+
+
+def _environment() -> dict[str, str]:
+    """Return our environment, and what makes runs alike."""
+    env = dict(os.environ) | {
+        "JUPYTER_PREFER_ENV_PATH": "1",
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
+    env.setdefault("PYTHONHASHSEED", "0")
+    env.pop("JPY_SESSION_NAME", None)  # a run begun in JupyterLab is none of its
+    home = Path(__file__).resolve().parent.parent.parent
+    if (home / "pyproject.toml").exists():
+        held = [part for part in env.get("PYTHONPATH", "").split(os.pathsep) if part]
+        if str(home) not in held:
+            env["PYTHONPATH"] = os.pathsep.join([str(home), *held])
+    return env
 
 
 def _page(
@@ -584,10 +753,36 @@ class _Stopped(KeyboardInterrupt):
     """A signal, raised in the main thread; asyncio lets only its kind through."""
 
 
-def child() -> None:
-    """Do the job on stdin, tell how it went on the pipe named last; see `run`."""
-    settle_child()
-    pipe = int(sys.argv[-1])
+def server() -> None:
+    """Import what a run takes, then fork children on the socket named last."""
+    import nbclient  # noqa: F401
+    import nbformat  # noqa: F401
+    import papermill  # noqa: F401
+    import psutil  # noqa: F401
+
+    serve(int(sys.argv[-1]), {"child": child})
+
+
+def spawned() -> None:
+    """Do the job on stdin, where nothing was forked; see `child`."""
+    sys.exit(child(json.loads(sys.stdin.buffer.read()), int(sys.argv[-1])))
+
+
+def child(job: Mapping[str, Any], pipe: int) -> int:
+    """Run a notebook, and tell on a pipe how it went.
+
+    Parameters
+    ----------
+    job : mapping
+        Notebook, parameters, seconds left; see `run`.
+    pipe : int
+        The handle of the pipe.
+
+    Returns
+    -------
+    int
+        0; whatever happens to the notebook is told, not exited with.
+    """
 
     def stop(number: int, _frame: FrameType | None) -> None:
         for name in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
@@ -601,12 +796,13 @@ def child() -> None:
     for name in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(name, stop)
     try:
-        job = json.loads(sys.stdin.buffer.read())
+        settle_child()
         kind, message = _execute(job, tell)
     except _Stopped as error:
         kind, message = "stopped", f"signal {error}"
     tell(event="end", kind=kind, message=message)
     end_children()
+    return 0
 
 
 def _execute(job: Mapping[str, Any], tell: Callable[..., None]) -> tuple[str, str]:

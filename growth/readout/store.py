@@ -16,8 +16,10 @@ import fcntl
 import hashlib
 import json
 import os
+import platform
 import re
 import secrets
+import shutil
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -45,10 +47,13 @@ __all__ = [
 
 MANIFEST: Final = "manifest.json"
 LATEST: Final = "latest.json"
+INPUTS: Final = "inputs.json"  # what the fingerprints were taken of, file by file
 RUNNING: Final = "run.json"  # in staging only: whose it is
 MAX_SEGMENT: Final = 80
 _KEPT: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-")
 _RUN_ID: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}")
+_MAKING: Final = 3600.0  # seconds; a living process makes a folder in milliseconds
+_PART: Final = re.compile(r"\..+\.[0-9]+\.[0-9a-f]{6}")  # see `write_file`
 
 
 class Busy(StoreError):  # noqa: N818  (a state to wait for, not a failure)
@@ -207,11 +212,37 @@ class Store:
         return self.root / ".staging" / run_id
 
     def open_staging(self, run_id: str, whose: Mapping[str, Any]) -> Path:
-        """Make a run's staging folder and note whose it is."""
+        """Make a run's staging folder, which says from the first whose it is."""
         folder = self.staging(run_id)
-        folder.mkdir(parents=True)
-        write_file(folder / RUNNING, to_json(whose))
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # killed here, it leaves a folder that is nobody's: see `sweep_staging`
+        made = folder.with_name(f".{run_id}.{_machine()}.{os.getpid()}.new")
+        made.mkdir()
+        write_file(made / RUNNING, to_json(whose))
+        made.rename(folder)
+        _flush_folder(folder.parent)
         return folder
+
+    def sweep_staging(self) -> int:
+        """Remove folders that a process had begun to stage when it was killed.
+
+        Returns
+        -------
+        int
+            How many.
+        """
+        count = 0
+        for folder in (self.root / ".staging").glob(".*.new"):
+            *_, machine, number, _ = folder.name.split(".")
+            try:
+                age = time.time() - folder.stat().st_mtime
+            except OSError:  # renamed just now
+                continue
+            dead = machine == _machine() and not _lives(int(number))
+            if dead or age > _MAKING:
+                shutil.rmtree(folder, ignore_errors=True)
+                count += 1
+        return count
 
     @contextmanager
     def lock(self, key: Key, *, wait: float = 0.0) -> Iterator[None]:
@@ -274,8 +305,12 @@ class Store:
             The run's folder.
         """
         staged = self.staging(run_id)
-        (staged / RUNNING).unlink(missing_ok=True)
-        files = sorted(p for p in staged.rglob("*") if p.is_file())
+        files = []
+        for path in sorted(p for p in staged.rglob("*") if p.is_file()):
+            if _PART.fullmatch(path.name):  # of a process that was killed writing
+                path.unlink()
+            elif path.name not in {RUNNING, MANIFEST} or path.parent != staged:
+                files.append(path)
         artifacts = {}
         for path in files:
             _flush_file(path)
@@ -283,6 +318,25 @@ class Store:
         write_file(staged / MANIFEST, to_json(manifest | {"artifacts": artifacts}))
         for folder in {path.parent for path in files} | {staged}:
             _flush_folder(folder)
+        return self.settle(key, run_id)
+
+    def settle(self, key: Key, run_id: str) -> Path:
+        """Move a staged run that has its manifest to where it is kept.
+
+        Parameters
+        ----------
+        key : Key
+            What was run.
+        run_id : str
+            The run.
+
+        Returns
+        -------
+        pathlib.Path
+            The run's folder.
+        """
+        staged = self.staging(run_id)
+        (staged / RUNNING).unlink(missing_ok=True)
         target = self.folder(key, run_id)
         _make_folders(target.parent, self.root)
         staged.rename(target)
@@ -301,6 +355,8 @@ class Store:
         folder = self.root / key.readout / encode(key.subject)
         lock = self.root.joinpath(".locks", *key.parts[:2], "latest")
         with self._locked(lock, wait=60.0):  # held for milliseconds by each
+            for part in folder.glob(f".{LATEST}.*"):
+                part.unlink(missing_ok=True)
             held = self.latest(key.readout, key.subject)
             if held and held["as_of"] > key.as_of.isoformat():
                 return False
@@ -313,6 +369,32 @@ class Store:
             }
             write_file(folder / LATEST, to_json(latest))
         return True
+
+    def heal(self, key: Key) -> bool:
+        """Point at a day's newest good run if its runner was killed before it could.
+
+        Parameters
+        ----------
+        key : Key
+            Whose lock is held.
+
+        Returns
+        -------
+        bool
+            Whether `latest.json` had to be moved.
+        """
+        held = self.latest(key.readout, key.subject) or {"as_of": "", "run_id": ""}
+        day = key.as_of.isoformat()
+        if held["as_of"] > day:
+            return False
+        known = held["run_id"] if held["as_of"] == day else ""
+        # ids begin with the second of the start; within one second any order will do
+        for folder in sorted(self.root.joinpath(*key.parts).glob("*"), reverse=True):
+            if folder.name <= known or not _RUN_ID.fullmatch(folder.name):
+                break
+            if (_read(folder / MANIFEST) or {}).get("status") == "succeeded":
+                return self.point(key, folder.name)
+        return False
 
     def latest(self, readout: str, subject: str) -> dict[str, Any] | None:
         """Return what `latest.json` says of a subject; None if there is none.
@@ -403,10 +485,21 @@ class Store:
         return None
 
     def staged(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield id and owner's note of every run that was not finished."""
-        for path in sorted((self.root / ".staging").glob(f"*/{RUNNING}")):
-            if held := _read(path):
-                yield path.parent.name, held
+        """Yield id and owner's note of every run that was not finished.
+
+        Yields
+        ------
+        tuple of (str, dict)
+            The note holds ``manifest``, as far as it was known; ``whole`` is true
+            if all was done but the move.
+        """
+        for folder in sorted((self.root / ".staging").glob("[0-9]*")):
+            whole = _read(folder / MANIFEST)
+            held = _read(folder / RUNNING) or {}
+            if whole:
+                held |= {"manifest": whole, "whole": True}
+            if held:
+                yield folder.name, held
 
 
 def _read(path: Path) -> dict[str, Any] | None:
@@ -415,6 +508,21 @@ def _read(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def _machine() -> str:
+    """Return this machine's name as few digits: a store may lie on a shared disk."""
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _make_folders(folder: Path, above: Path) -> None:

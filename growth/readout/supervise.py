@@ -23,8 +23,11 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
+    from typing import IO
 
     import psutil
+
+    from growth.readout.forkserver import Forked, Forkserver
 
 __all__ = [
     "Ended",
@@ -103,6 +106,8 @@ def supervise(
     signals: Signals,
     on_event: Callable[[Mapping[str, Any] | None], None] | None = None,
     grace: float = GRACE,
+    server: Forkserver | None = None,
+    target: str = "",
 ) -> Ended:
     """Run a child to its end, and end whatever it leaves behind.
 
@@ -127,6 +132,10 @@ def supervise(
     grace : float, default 5
         Seconds from the deadline (or a passed signal) to SIGTERM, and from that
         to SIGKILL.
+    server : Forkserver, optional
+        Where the child is forked; if it is gone or omitted, `argv` is started.
+    target : str, default ""
+        What a forked child runs instead of `argv`.
 
     Returns
     -------
@@ -134,32 +143,61 @@ def supervise(
         When it is over no process of its is left.
     """
     reader, writer = os.pipe()
+    child: Forked | subprocess.Popen[bytes] | None = None
     with adopt_orphans(), log.open("ab", buffering=0) as sink:
         family = _Family()
-        child = subprocess.Popen(
-            [*argv, str(writer)],
-            stdin=subprocess.PIPE,
-            stdout=sink,
-            stderr=subprocess.STDOUT,
-            env=dict(env),
-            pass_fds=[writer],
-            start_new_session=True,
-        )
-        os.close(writer)
         try:
-            if child.stdin:
-                with contextlib.suppress(BrokenPipeError), child.stdin as stream:
-                    stream.write(json.dumps(dict(job)).encode())
+            if server is not None:
+                child = server.fork(
+                    target,
+                    job,
+                    env=env,
+                    pipe=writer,
+                    log=sink.fileno(),
+                    until=lambda: (
+                        bool(signals.seen) or time.monotonic() > deadline + grace
+                    ),
+                )
+            if child is None:
+                child = _started(argv, job, env, writer, sink)
+            os.close(writer)
+            writer = -1
             watch = _Watch(
                 child, family, reader, deadline, grace, signals, on_event or _ignore
             )
             return watch.run()
         finally:
             os.close(reader)
-            if child.poll() is None:
-                child.kill()
-                child.wait()
-            family.end(child.pid)
+            if writer >= 0:
+                os.close(writer)
+            if child is not None:
+                if child.poll() is None:
+                    child.kill()
+                    child.wait()
+                family.end(child.pid)
+
+
+def _started(
+    argv: Sequence[str],
+    job: Mapping[str, Any],
+    env: Mapping[str, str],
+    writer: int,
+    sink: IO[bytes],
+) -> subprocess.Popen[bytes]:
+    """Start a child the slow way."""
+    child = subprocess.Popen(
+        [*argv, str(writer)],
+        stdin=subprocess.PIPE,
+        stdout=sink,
+        stderr=subprocess.STDOUT,
+        env=dict(env),
+        pass_fds=[writer],
+        start_new_session=True,
+    )
+    if child.stdin:
+        with contextlib.suppress(BrokenPipeError), child.stdin as stream:
+            stream.write(json.dumps(dict(job)).encode())
+    return child
 
 
 class _Watch:
@@ -167,7 +205,7 @@ class _Watch:
 
     def __init__(
         self,
-        child: subprocess.Popen[bytes],
+        child: Forked | subprocess.Popen[bytes],
         family: _Family,
         reader: int,
         deadline: float,
@@ -206,7 +244,7 @@ class _Watch:
                 self.on_event(None)
         self.read()
         return Ended(
-            returncode=self.child.returncode,
+            returncode=self.child.wait(),
             words=self.words,
             stopped_by=self.stopped_by,
             overtime=self.overtime,

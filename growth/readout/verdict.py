@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from growth.readout.repair import Told
     from growth.readout.supervise import Ended
 
-__all__ = ["EXIT_CODES", "Status", "Verdict", "judge", "published"]
+__all__ = ["EXIT_CODES", "Status", "Verdict", "judge", "published", "stopped"]
 
 Status = Literal[
     "succeeded", "skipped", "refused", "failed", "timed_out", "kernel_died",
@@ -67,9 +67,7 @@ def judge(ended: Ended, told: Told, *, limit: float) -> Verdict:
     kind = ended.words.get("kind")
     message = _line(str(ended.words.get("message", "")))
     if ended.stopped_by is not None:
-        name = signal.Signals(ended.stopped_by).name
-        exit_code = 130 if ended.stopped_by == signal.SIGINT else 143
-        return Verdict("cancelled", "signal", f"stopped by {name}", exit_code)
+        return stopped(ended.stopped_by)
     if ended.overtime or kind == "timeout":
         reason = f"the run did not end within {limit:g} s"
         return Verdict("timed_out", "deadline", reason)
@@ -87,6 +85,13 @@ def judge(ended: Ended, told: Told, *, limit: float) -> Verdict:
         reason = message or f"{told.unrun} cell(s) were not run"
         return Verdict("failed", "not_run", reason)
     return Verdict("internal_error", "child_failed", message)
+
+
+def stopped(number: int) -> Verdict:
+    """Return the verdict on a run that a signal ended."""
+    exit_code = 130 if number == signal.SIGINT else 143
+    words = f"stopped by {signal.Signals(number).name}"
+    return Verdict("cancelled", "signal", words, exit_code)
 
 
 def published(

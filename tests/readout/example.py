@@ -35,7 +35,7 @@ class ExampleParams:
             yield Fault("conflict", "start", f"{self.start}", "no later than as_of")
 
 
-@readout("tiny_readout", subject="who", deadline="5m")
+@readout("tiny_readout", subject="who", deadline="5m", transient=[ConnectionError])
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TinyParams:
     """Just enough to run."""
@@ -78,6 +78,9 @@ def act(what):
     match what:
         case "raise":
             raise ZeroDivisionError("on purpose")
+        case "stumble":
+            if not Path(os.environ["GROWTH_RUN_DIR"], "attempts").exists():
+                raise ConnectionError("try again")
         case "leave":
             sys.exit(0)
         case "die":

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -21,9 +22,16 @@ from tests.readout.example import TinyParams, write_tiny
 DAY = "2026-01-31"
 
 
+@pytest.fixture(scope="module")
+def server():
+    with runner.forkserver() as made:
+        yield made
+
+
 @pytest.fixture
-def place(tmp_path, monkeypatch):
+def place(tmp_path, monkeypatch, server):
     """Return a folder with the tiny notebook in it, and be there."""
+    monkeypatch.setattr(runner, "forkserver", lambda: nullcontext(server))
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("GROWTH_READOUTS", raising=False)
     monkeypatch.setenv("THE_KEY", 'hunter2"')
@@ -34,7 +42,7 @@ def place(tmp_path, monkeypatch):
 def tiny_run(place, what="succeed", *, who="one", as_of=DAY, **more):
     options = {
         name: more.pop(name)
-        for name in ("force", "wait", "deadline", "progress")
+        for name in ("force", "wait", "deadline", "progress", "retries", "on_finish")
         if name in more
     }
     return run(
@@ -59,7 +67,7 @@ def nothing_left(place):
     """Nothing is staged, and no process of a run is alive."""
     assert list((place / "out" / ".staging").iterdir()) == []
     mine = [p for p in psutil.Process().children() if p.status() != "zombie"]
-    assert mine == []
+    assert [p for p in mine if "server()" not in p.cmdline()[-2]] == []
 
 
 # ------------------------------------------------------------- without a kernel
@@ -152,6 +160,7 @@ def test_a_run_that_succeeds_is_kept_whole_and_not_repeated(place, monkeypatch):
     assert states(outcome) == ["completed"] * 5
     assert sorted(manifest["artifacts"]) == [
         "executed.ipynb",
+        "inputs.json",
         "log.txt",
         "readout.html",
         "readout.json",
@@ -242,10 +251,33 @@ def test_a_run_past_its_deadline_keeps_what_it_said_and_leaves_no_process(place)
     nothing_left(place)
 
 
-def test_a_kernel_that_dies_is_told_from_a_cell_that_fails(place):
-    outcome = tiny_run(place, "die")
+def test_a_kernel_that_dies_is_told_from_a_cell_that_fails(place, monkeypatch):
+    waited = []
+    monkeypatch.setattr(runner, "_pause", lambda length, _: waited.append(length))
+    hook = (
+        f'{sys.executable} -c \'import sys; open("told", "w").write(sys.stdin.read())\''
+    )
+    outcome = tiny_run(place, "die", retries=1, on_finish=hook)
     assert (outcome.status, outcome.exit_code) == ("kernel_died", 5)
     assert states(outcome) == [*["completed"] * 3, "kernel_died", "not_run"]
+    # tried twice, the first try kept
+    assert waited == [2.0]
+    told = manifest_of(outcome)
+    assert told["attempt"] == 2
+    assert told["attempts"] == [{"status": "kernel_died", "reason": "the kernel died"}]
+    assert (outcome.path / "attempts" / "1" / "executed.ipynb").exists()
+    assert "attempts/1/log.txt" in told["artifacts"]
+    assert outcome.remarks == ()
+    assert json.loads((place / "told").read_text())["status"] == "kernel_died"
+
+
+def test_what_may_pass_by_itself_is_tried_again_until_it_does(place, monkeypatch):
+    monkeypatch.setattr(runner, "_pause", lambda *_: None)
+    outcome = tiny_run(place, "stumble", retries=3, on_finish="no-such-command")
+    assert outcome.status == "succeeded"
+    assert manifest_of(outcome)["attempt"] == 2
+    (remark,) = outcome.remarks
+    assert "no-such-command" in remark
 
 
 def test_a_notebook_that_publishes_nothing_has_no_result(place):
