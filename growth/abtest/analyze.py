@@ -10,13 +10,18 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from growth.abtest.experiment import Experiment  # noqa: TC001
+from growth.abtest.plans import Fixed, Look
+from growth.abtest.readings import Reading, Threshold, readings, stratum_of
 from growth.errors import DataError, ParameterError, suggest
 from growth.result import Cell, Estimate, Notice, Result, plain
 from growth.stats import means, proportions
+from growth.stats.bayes import STABLE, Posterior, lift_posterior
+from growth.stats.clusters import FEW_CLUSTERS
 from growth.stats.contrast import ArmEstimate, Contrast
 from growth.stats.counts import chi2_independence
 from growth.stats.moments import Moments, merge
 from growth.stats.multiplicity import adjust
+from growth.stats.strata import post_stratify
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,7 +33,9 @@ if TYPE_CHECKING:
 __all__ = [
     "Analysis",
     "ArmCell",
+    "ClusterFacts",
     "Effect",
+    "Passes",
     "analyze_from_moments",
     "by_columns",
     "column_sets",
@@ -42,6 +49,7 @@ __all__ = [
 
 By = tuple[tuple[str, str | None], ...]
 Draft = dict[str, Any]
+Past = Mapping[tuple[str, str], Mapping[float, float | None]]
 
 IMBALANCE_ALPHA: Final = 0.001  # null shares and covariates: checked often, so strict
 FAMILIES: Final[Mapping[str, Method]] = {
@@ -49,8 +57,10 @@ FAMILIES: Final[Mapping[str, Method]] = {
     "guardrail": "none",
     "diagnostic": "bh",
     "segment": "bh",
+    "twin": "bh",
 }
 DELTA: Final = "delta"
+PRIOR: Final = (0.0, 0.3)  # of the lift: mean and standard deviation
 MISSING: Final = "__missing"  # a covariate's indicator column
 
 
@@ -73,6 +83,51 @@ class ArmCell(NamedTuple):
     key: tuple[object, ...]
     rows: int
     moments: Mapping[tuple[str, ...], Moments]
+
+
+class ClusterFacts(NamedTuple):
+    """How alike the members of one arm's clusters are, and what that costs.
+
+    Parameters
+    ----------
+    metric, arm : str
+        What it is about.
+    clusters, units : int
+        Clusters with a value, and their members with one.
+    icc, design_effect : float or None
+        Correlation within clusters, in [0, 1], and by how much it multiplies the
+        variance; None where not computable.
+    """
+
+    metric: str
+    arm: str
+    clusters: int
+    units: int
+    icc: float | None
+    design_effect: float | None
+
+
+class Passes(NamedTuple):
+    """What looks at the rows other than the scan of moments found.
+
+    Parameters
+    ----------
+    quantiles : mapping
+        Estimates of the quantile metrics, which no moments hold: by metric and
+        segment, then by arm.
+    strata : sequence of ArmCell
+        Units by arm and stratum (by arm, segment and stratum), the stratum last;
+        needed where a metric is stratified.
+    caps : sequence of Threshold
+        Where the capped columns (``<name>__capped``) were capped.
+    clusters : sequence of ClusterFacts
+        How alike the members of a cluster are.
+    """
+
+    quantiles: Mapping[tuple[str, By], Mapping[str, ArmEstimate]] = {}
+    strata: Sequence[ArmCell] = ()
+    caps: Sequence[Threshold] = ()
+    clusters: Sequence[ClusterFacts] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +165,27 @@ class Effect:
         Coverage of the adjusted interval, in (0, 1).
     method : str
         ``welch``, ``wald``, ``pooled``, ``delta``, ``lin_hc2``, ``lin_moments``,
-        ``cuped`` and so on.
+        ``cuped``, ``post_stratified``, ``quantile``, ``clusters`` and so on.
+    margin : float, optional
+        Largest loss one can bear, as declared.
+    margin_kind : {"relative", "absolute"}
+        The scale of `margin`.
+    p_noninferior : float, optional
+        One-sided, of "worse by the margin or more"; held against half the level.
+    capped : bool, optional
+        Whether values beyond the thresholds counted as the thresholds; None where
+        the metric has no cap.
+    cap_low, cap_high : float, optional
+        The thresholds (a ratio's are those of its numerator).
+    twin : bool
+        Whether it only stands beside the row that decides.
+    plan : {"fixed", "group_sequential", "always_valid", "hybrid"}
+        What the intervals and p-values are valid under.
+    statistic : float, optional
+        Estimate over its standard error (t or z).
+    critical : float, optional
+        Under a sequential plan, what `statistic` is held against at this look, at
+        the level of the adjusted interval; None where nothing can be concluded yet.
     """
 
     metric: str
@@ -142,6 +217,81 @@ class Effect:
     lift_adj_low: float | None = None
     lift_adj_high: float | None = None
     method: str
+    margin: float | None = None
+    margin_kind: str = "relative"
+    p_noninferior: float | None = None
+    capped: bool | None = None
+    cap_low: float | None = None
+    cap_high: float | None = None
+    twin: bool = False
+    plan: str = "fixed"
+    statistic: float | None = None
+    critical: float | None = None
+
+    @property
+    def noninferior(self) -> bool | None:
+        """Whether the adjusted interval clears the margin; None if unknown."""
+        ends = self._against_margin()
+        return None if ends is None else ends[0] > -ends[2]
+
+    @property
+    def equivalent(self) -> bool | None:
+        """Whether the adjusted interval lies within the margin on both sides."""
+        ends = self._against_margin()
+        return None if ends is None else ends[0] > -ends[2] and ends[1] < ends[2]
+
+    def _against_margin(self) -> tuple[float, float, float] | None:
+        """Return the interval, turned so that up is good, and the margin."""
+        low, high = self.lift_adj_low, self.lift_adj_high
+        if self.margin_kind == "absolute":
+            low, high = self.ci_adj_low, self.ci_adj_high
+        if self.margin is None or low is None or high is None:
+            return None
+        ends = (low, high) if self.good == "up" else (-high, -low)
+        return (*ends, self.margin)
+
+    def posterior(
+        self, prior: tuple[float, float] | None = PRIOR, *, alpha: float = 0.05
+    ) -> Posterior | None:
+        """Return what the lift is believed to be after the data.
+
+        Parameters
+        ----------
+        prior : tuple of (float, float), or None
+            Mean and standard deviation of the lift beforehand, as shares; None is
+            flat.
+        alpha : float, default 0.05
+            The interval holds 1 - alpha, in (0, 1).
+
+        Returns
+        -------
+        Posterior or None
+            Winning is meant in the metric's good direction; `mean` and `interval`
+            are of the lift as it is shown. None where the control is within 5
+            standard errors of 0 (notice ``lift_unstable``).
+
+        Raises
+        ------
+        ParameterError
+            If the prior's standard deviation is not positive (``bad_scale``).
+        """
+        control, treatment = (
+            ArmEstimate(n, value, None if se is None else se * se)
+            for n, value, se in (
+                (self.n_control, self.mean_control, self.se_control),
+                (self.n_treatment, self.mean_treatment, self.se_treatment),
+            )
+        )
+        mean, sd = prior or (0.0, None)
+        pair = Contrast(control, treatment)
+        found = lift_posterior(pair, prior_mean=mean, prior_sd=sd, alpha=alpha)
+        if found is None or self.good == "up":
+            return found
+        return found._replace(
+            chance_to_win=1 - found.chance_to_win,
+            expected_loss_ship=found.expected_loss_keep,
+            expected_loss_keep=found.expected_loss_ship,
+        )
 
     @property
     def better(self) -> bool:
@@ -182,6 +332,16 @@ class Analysis(Result):
         Units seen in several arms and left out.
     immature : tuple of (str, int)
         Per windowed metric, units whose window is not over.
+    twins : tuple of Effect
+        For each effect of a capped metric the same without the cap, or with it
+        where the uncapped one decides.
+    caps : tuple of Threshold
+        Where each capped column was capped.
+    clusters : tuple of ClusterFacts
+        Where clusters were randomised, how alike their members are.
+    prior : tuple of (float, float), or None
+        What the Bayesian columns take the lift to be beforehand: mean and standard
+        deviation; None is flat.
     """
 
     experiment: Experiment = field(repr=False)
@@ -193,6 +353,10 @@ class Analysis(Result):
     last_day: date | None = None
     crossovers: int = 0
     immature: tuple[tuple[str, int], ...] = ()
+    twins: tuple[Effect, ...] = ()
+    caps: tuple[Threshold, ...] = ()
+    clusters: tuple[ClusterFacts, ...] = ()
+    prior: tuple[float, float] | None = PRIOR
 
     @property
     def verdict(self) -> str:
@@ -226,9 +390,24 @@ class Analysis(Result):
         return tuple(e for e in self.effects if e.by)
 
     def rows(self) -> list[dict[str, Cell]]:
-        """Return one row per effect; a total has None in the breakdown columns."""
+        """Return one row per effect, its twin after it where it has one.
+
+        A total has None in the breakdown columns.
+        """
         names = list(dict.fromkeys(name for e in self.effects for name, _ in e.by))
-        return [_row(effect, names) for effect in self.effects]
+        beside = {(e.metric, e.arm, e.by): e for e in self.twins}
+        shown = []
+        for e in self.effects:
+            shown.append(e)
+            if twin := beside.get((e.metric, e.arm, e.by)):
+                shown.append(twin)
+        return [_row(effect, names, self.prior) for effect in shown]
+
+    def twin_of(self, effect: Effect) -> Effect | None:
+        """Return the row shown beside `effect`, None if its metric has no cap."""
+        key = (effect.metric, effect.arm, effect.by)
+        found = (e for e in self.twins if (e.metric, e.arm, e.by) == key)
+        return next(found, None)
 
     def estimates(self) -> tuple[Estimate, ...]:
         """Return per metric and arm the mean, and against control the lift."""
@@ -279,7 +458,7 @@ def column_sets(
     """
     gaps = set(holey)
     sets = []
-    for metric in experiment.metrics:
+    for metric, *_ in readings(experiment):
         names = covariates_of(experiment, metric)
         filled = tuple(f"{name}{MISSING}" for name in names if name in gaps)
         sets.append((*metric.columns, *names, *filled))
@@ -291,6 +470,8 @@ def analyze_from_moments(
     experiment: Experiment,
     *,
     variances: Mapping[tuple[str, By], Mapping[str, float | None]] | None = None,
+    passes: Passes | None = None,
+    prior: tuple[float, float] | None = PRIOR,
     days: int | None = None,
     first_day: date | None = None,
     last_day: date | None = None,
@@ -310,6 +491,10 @@ def analyze_from_moments(
     variances : mapping, optional
         Exact HC2 variances summed over the rows: by metric and segment, then by
         arm. Where absent, Lin's estimate has the standard error from moments.
+    passes : Passes, optional
+        What other looks at the rows found: quantiles, strata, thresholds, clusters.
+    prior : tuple of (float, float), or None, default (0, 0.3)
+        Mean and standard deviation of the lift beforehand; None is flat.
     days : int, optional
         Days the experiment has run.
     first_day, last_day : date, optional
@@ -334,7 +519,8 @@ def analyze_from_moments(
         infinite value (``infinite_value``), or a proportion a value that is
         neither 0 nor 1 (``not_a_share``).
     ParameterError
-        If the moments lack a metric's columns (code ``moments_mismatch``).
+        If the moments lack a metric's columns, quantiles or strata (code
+        ``moments_mismatch``), or the prior is no spread (``bad_scale``).
 
     Notes
     -----
@@ -349,11 +535,22 @@ def analyze_from_moments(
         msg = "the table has no units in an open arm; it must have some; check the"
         msg += f" dates, and that the arms are {list(experiment.arms)}."
         raise DataError(msg, code="no_units")
-    work = _Work(experiment, variances or {})
+    if prior is not None and not 0 < prior[1] < float("inf"):
+        msg = f"prior is {prior}; its standard deviation must be above 0 and finite;"
+        raise ParameterError(f"{msg} give None for a flat prior.", code="bad_scale")
+    found = passes or Passes()
+    work = _Work(
+        experiment,
+        variances or {},
+        quantiles=found.quantiles,
+        strata=_by_stratum(found.strata, experiment),
+        caps=found.caps,
+    )
     for (names, values), arms in groups.items():
         work.compare(arms, tuple(zip(names, map(_text, values), strict=True)))
-    effects = _adjusted(work.found, experiment)
-    said = [*notices, *work.notices]
+    rows = _adjusted(work.found, experiment, work.looks, past or {})
+    effects = tuple(e for e in rows if not e.twin)
+    said = [*notices, *work.notices, *_few_clusters(total, experiment)]
     if blank := sum(e.p_value is None for e in effects if e.by):
         args = (("rows", blank),)
         said.append(Notice("segments_not_computable", "info", args))
@@ -375,6 +572,10 @@ def analyze_from_moments(
         last_day=last_day,
         crossovers=crossovers,
         immature=tuple(waiting.items()),
+        twins=tuple(e for e in rows if e.twin),
+        caps=tuple(found.caps),
+        clusters=tuple(found.clusters),
+        prior=prior,
         notices=tuple(dict.fromkeys(said)),
     )
 
@@ -437,11 +638,12 @@ def effects_of(
     Returns
     -------
     list of Effect
-        One per metric and treatment arm.
+        One per metric and treatment arm: of a capped metric the one that decides,
+        of a stratified one without the strata, of a quantile none.
     """
-    work = _Work(experiment, {})
+    work = _Work(experiment, {}, quantiles=None, strata=None)
     work.compare(arms, by)
-    return [Effect(**draft) for draft, _ in work.found]
+    return [Effect(**draft) for draft, _ in work.found if not draft["twin"]]
 
 
 def moments_by_arm(
@@ -478,20 +680,36 @@ class _Work:
         self,
         experiment: Experiment,
         variances: Mapping[tuple[str, By], Mapping[str, float | None]],
+        *,
+        quantiles: Mapping[tuple[str, By], Mapping[str, ArmEstimate]] | None,
+        strata: _Strata | None,
+        caps: Sequence[Threshold] = (),
+        looks: Mapping[str, Look] | None = None,
     ) -> None:
         self.experiment = experiment
+        self.readings = readings(experiment)
+        self.looks = looks or {}
+        self.look = Fixed().look(alpha=experiment.alpha)
         self.variances = variances
+        self.quantiles = quantiles
+        self.strata = strata
+        self.caps: dict[str, Threshold] = {}
+        for cap in caps:
+            self.caps.setdefault(cap.metric, cap)
         self.found: list[tuple[Draft, Contrast]] = []
         self.notices: list[Notice] = []
 
     def compare(self, cells: Mapping[str, ArmCell], by: By) -> None:
         """Add every metric and arm of one segment, or of the total."""
         exp = self.experiment
-        for metric in exp.metrics:
+        for reading in self.readings:
+            metric = reading.metric
+            if metric.kind == "quantile" and self.quantiles is None:
+                continue
             arms = moments_by_arm(cells, metric, exp)
             for m in arms.values():
                 _check_values(metric, m)
-            if not by:
+            if not by and reading.decides:
                 self._check_nulls(metric, arms, cells)
             estimates, method = self._estimates(metric, arms, by)
             for arm in exp.treatments:
@@ -499,14 +717,46 @@ class _Work:
                 contrast = _contrast(
                     metric, estimates[exp.control], estimates[arm], pair, method
                 )
-                draft = _draft(metric, exp, by, arm, contrast, method)
+                look = self.looks.get(reading.name, self.look)
+                draft = _draft(metric, exp, by, arm, contrast, method, look)
+                self._mark(draft, reading, contrast, look)
                 self.found.append((draft, contrast))
-                if not by:
+                if not by and reading.decides:
                     self._remark(metric, draft, contrast, pair)
+
+    def _mark(
+        self, draft: Draft, reading: Reading, contrast: Contrast, look: Look
+    ) -> None:
+        """Add what the reading and the margin say to an effect's fields."""
+        metric = reading.metric
+        draft |= {
+            "metric": reading.name,
+            "capped": reading.capped,
+            "twin": not reading.decides,
+        }
+        if reading.capped and (cap := self.caps.get(reading.name)):
+            draft |= {"cap_low": cap.low, "cap_high": cap.high}
+        if metric.margin is not None:
+            relative = metric.margin_kind == "relative"
+            test = contrast.noninferiority(
+                metric.margin, good=metric.good, relative=relative
+            )
+            bounded = draft["lift_low"] if relative else draft["ci_low"]
+            known = test is not None and bounded is not None
+            draft |= {
+                "margin": metric.margin,
+                "margin_kind": metric.margin_kind,
+                "p_noninferior": look.one_sided(test) if test and known else None,
+            }
 
     def _estimates(
         self, metric: Metric, arms: Mapping[str, Moments], by: By
-    ) -> tuple[dict[str, ArmEstimate], str]:
+    ) -> tuple[Mapping[str, ArmEstimate], str]:
+        if metric.kind == "quantile":
+            return self._quantiles(metric, by), "quantile"
+        stratum = stratum_of(self.experiment, metric)
+        if self.strata is not None and stratum and stratum not in dict(by):
+            return self._stratified(metric, stratum, by), "post_stratified"
         if covariates_of(self.experiment, metric):
             fit = fit_arms(arms, self.experiment, metric)
             if (metric.name, by) in self.variances and fit.method != "cuped":
@@ -515,11 +765,39 @@ class _Work:
                 self._check_covariates(metric, arms, fit)
             return fit.arms, fit.method
         if metric.kind == "ratio":
-            return {a: means.ratio(m, *metric.columns) for a, m in arms.items()}, DELTA
+            method = DELTA if self.experiment.cluster is None else "clusters"
+            return {a: means.ratio(m, *metric.columns) for a, m in arms.items()}, method
         (column,) = metric.columns
         if metric.kind == "proportion":
             return {arm: _share(m, column) for arm, m in arms.items()}, metric.test
         return {arm: means.mean(m, column) for arm, m in arms.items()}, "welch"
+
+    def _quantiles(self, metric: Metric, by: By) -> Mapping[str, ArmEstimate]:
+        found = (self.quantiles or {}).get((metric.name, by))
+        if found is None:
+            msg = f"metric {metric.name!r} is a quantile, which no moments hold; its"
+            msg += " estimates must come with them; pass quantiles=, or a table."
+            raise ParameterError(msg, code="moments_mismatch")
+        return found
+
+    def _stratified(
+        self, metric: Metric, stratum: str, by: By
+    ) -> Mapping[str, ArmEstimate]:
+        cells = (self.strata or {}).get((stratum, by))
+        if cells is None:
+            msg = f"metric {metric.name!r} is stratified by {stratum!r}; cells by arm"
+            msg += " and stratum must come with the others; pass strata=, or a table."
+            raise ParameterError(msg, code="moments_mismatch")
+        top, *bottom = metric.columns
+        arms = {
+            value: moments_by_arm(group, metric, self.experiment)
+            for value, group in cells.items()
+        }
+        found = post_stratify(arms, top, denominator=bottom[0] if bottom else None)
+        if found.pooled and not by:
+            args = (("metric", metric.name), ("strata", len(found.pooled)))
+            self.notices.append(Notice("strata_pooled", "info", args))
+        return found.arms
 
     def _remark(
         self,
@@ -534,14 +812,18 @@ class _Work:
             if least < 2:
                 args = (*who, ("units", least))
                 self.notices.append(Notice("too_few_units", args=args))
+            elif metric.kind == "quantile":
+                self.notices.append(Notice("quantile_at_mass", args=who))
             elif contrast.estimate is None and metric.kind == "ratio":
                 self.notices.append(Notice("ratio_undefined", args=who))
             elif contrast.estimate is None or not _finite(pair):
                 self.notices.append(Notice("not_computable", args=who))
             else:
                 self.notices.append(Notice("constant_metric", args=who))
-        elif draft["lift_low"] is None:
+        elif draft["lift_low"] is None and draft["ci_low"] is not None:
             self.notices.append(Notice("lift_unbounded", args=who))
+        elif abs(draft["mean_control"]) < STABLE * draft["se_control"]:
+            self.notices.append(Notice("lift_unstable", "info", who))
         if metric.kind == "proportion" and proportions.low_counts(
             *(proportions.share(m, metric.columns[0]) for m in pair)
         ):
@@ -575,6 +857,28 @@ class _Work:
                 if p is not None and p < IMBALANCE_ALPHA:
                     args = (("covariate", name.removesuffix(MISSING)), ("arm", arm))
                     self.notices.append(Notice("covariate_imbalance", args=args))
+
+
+_Strata = dict[tuple[str, By], dict[object, dict[str, ArmCell]]]
+
+
+def _by_stratum(cells: Iterable[ArmCell], experiment: Experiment) -> _Strata:
+    """Sort cells by column of the strata and segment, then by stratum."""
+    found: _Strata = defaultdict(dict)
+    for (names, values), arms in sort_cells(cells, experiment).items():
+        segment = tuple(zip(names[:-1], map(_text, values[:-1]), strict=True))
+        found[names[-1], segment][values[-1]] = arms
+    return dict(found)
+
+
+def _few_clusters(total: Mapping[str, ArmCell], experiment: Experiment) -> list[Notice]:
+    if experiment.unit != "cluster":
+        return []
+    return [
+        Notice("few_clusters", args=(("arm", arm), ("clusters", cell.rows)))
+        for arm, cell in total.items()
+        if cell.rows < FEW_CLUSTERS
+    ]
 
 
 def _text(value: object) -> str | None:
@@ -706,10 +1010,11 @@ def _draft(
     arm: str,
     contrast: Contrast,
     method: str,
+    look: Look,
 ) -> Draft:
     """Return an effect's fields, those of the adjustment still missing."""
     control, treatment = contrast.control, contrast.treatment
-    low, high, lift_low, lift_high = _ends(contrast, experiment.alpha)
+    low, high, lift_low, lift_high = _ends(contrast, experiment.alpha, look)
     df = treatment.df
     return {
         "metric": metric.name,
@@ -733,17 +1038,19 @@ def _draft(
         "lift": contrast.lift,
         "lift_low": lift_low,
         "lift_high": lift_high,
-        "p_value": contrast.p_value,
+        "p_value": look.p_value(contrast),
         "method": method,
+        "plan": look.plan.kind,
+        "statistic": look.statistic(contrast),
     }
 
 
-def _ends(contrast: Contrast, alpha: float) -> tuple[float | None, ...]:
+def _ends(contrast: Contrast, alpha: float, look: Look) -> tuple[float | None, ...]:
     """Return the ends of the interval, then those of the lift."""
     blank = (None, None)
     return (
-        *(contrast.interval(alpha) or blank),
-        *(contrast.lift_interval(alpha) or blank),
+        *(look.interval(contrast, alpha) or blank),
+        *(look.lift_interval(contrast, alpha) or blank),
     )
 
 
@@ -752,13 +1059,18 @@ def _root(variance: float | None) -> float | None:
 
 
 def _adjusted(
-    found: Sequence[tuple[Draft, Contrast]], experiment: Experiment
+    found: Sequence[tuple[Draft, Contrast]],
+    experiment: Experiment,
+    looks: Mapping[str, Look],
+    past: Past,
 ) -> tuple[Effect, ...]:
     """Adjust each family; what cannot be computed keeps its place as p = 1."""
+    whole = Fixed().look(alpha=experiment.alpha)
     alpha = experiment.alpha
     families: dict[str, list[int]] = defaultdict(list)
     for i, (draft, _) in enumerate(found):
-        families["segment" if draft["by"] else draft["role"]].append(i)
+        family = "segment" if draft["by"] else draft["role"]
+        families["twin" if draft["twin"] else family].append(i)
     for family, places in families.items():
         drafts = [found[i][0] for i in places]
         apart = family == "goal" and experiment.scope == "metric"
@@ -777,11 +1089,26 @@ def _adjusted(
             ends = (
                 [draft[name] for name in ("ci_low", "ci_high", "lift_low", "lift_high")]
                 if level == alpha
-                else _ends(found[i][1], level)
+                else _ends(found[i][1], level, looks.get(draft["metric"], whole))
             )
             draft["ci_adj_low"], draft["ci_adj_high"] = ends[:2]
             draft["lift_adj_low"], draft["lift_adj_high"] = ends[2:]
+            if look := looks.get(draft["metric"]):
+                draft["critical"] = look.critical(level)
+                if not draft["by"] and not draft["twin"]:
+                    z = past.get((draft["metric"], draft["arm"]), {})
+                    _stop(draft, found[i][1], look.with_past(z), level)
     return tuple(Effect(**draft) for draft, _ in found)
+
+
+def _stop(draft: Draft, contrast: Contrast, look: Look, level: float) -> None:
+    """Where the plan stops here, take the p-values of the stage-wise ordering."""
+    stop = look.p_at_stop(contrast)
+    if stop is not None:
+        draft["p_value"] = stop
+    stop = look.p_at_stop(contrast, level)
+    if stop is not None:
+        draft["p_adj"] = min(1.0, stop * look.alpha / level)
 
 
 _COLUMNS: Final = (
@@ -805,17 +1132,36 @@ _COLUMNS: Final = (
     "lift_adj_low",
     "lift_adj_high",
     "method",
+    "margin",
+    "margin_kind",
+    "noninferior",
+    "p_noninferior",
+    "equivalent",
+    "capped",
+    "cap_low",
+    "cap_high",
+)
+_BELIEFS: Final = (
+    ("chance_to_win", "chance_to_win"),
+    ("expected_loss_ship", "expected_loss_ship"),
+    ("expected_loss_keep", "expected_loss_keep"),
+    ("posterior_mean", "mean"),
+    ("posterior_sd", "sd"),
 )
 
 
-def _row(effect: Effect, names: Sequence[str]) -> dict[str, Cell]:
+def _row(
+    effect: Effect, names: Sequence[str], prior: tuple[float, float] | None
+) -> dict[str, Cell]:
     """Write one effect as a row; a segment of NULL is the text NULL, no total."""
     where = {name: "NULL" if value is None else value for name, value in effect.by}
+    belief = effect.posterior(prior)
     return {
         "metric": effect.metric,
         "role": effect.role,
         **{name: where.get(name) for name in names},
         **{name: getattr(effect, name) for name in _COLUMNS},
+        **{name: getattr(belief, key, None) for name, key in _BELIEFS},
     }
 
 

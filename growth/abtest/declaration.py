@@ -20,7 +20,7 @@ from growth.errors import Fault, ParameterError, suggest
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["TIME_COLUMNS", "faults_in", "read_date"]
+__all__ = ["TIME_COLUMNS", "faults_in", "plan_faults", "read_date"]
 
 #: Canonical tables a metric can be built from, and the instant each counts by.
 TIME_COLUMNS: Final = {
@@ -30,15 +30,10 @@ TIME_COLUMNS: Final = {
     "participations": "ts",
     "points_ledger": "ts",
 }
-KINDS: Final = ("mean", "proportion", "ratio")
+KINDS: Final = ("mean", "proportion", "ratio", "quantile")
 ROLES: Final = ("goal", "guardrail", "diagnostic")
 TESTS: Final = ("wald", "pooled", "newcombe", "miettinen_nurminen", "agresti_caffo")
-LATER: Final = {
-    "quantile": "Quantile metrics are not available yet; declare a mean or a share.",
-    "group_sequential": "Sequential plans are not available yet; plan a fixed size.",
-    "always_valid": "Sequential plans are not available yet; plan a fixed size.",
-    "hybrid": "Sequential plans are not available yet; plan a fixed size.",
-}
+MAX_LOOKS: Final = 1000
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
 _MISSING: Final = object()
 
@@ -59,6 +54,10 @@ def _is_int(value: object) -> bool:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_finite(value: object) -> bool:
+    return _is_number(value) and isfinite(value)  # type: ignore[arg-type]
 
 
 def _between(low: float, high: float) -> Callable[[object], bool]:
@@ -131,6 +130,23 @@ def _choice(*choices: str, required: bool = False) -> _Rule:
     )
 
 
+def _are_looks(value: object) -> bool:
+    if isinstance(value, str):
+        return value in ("daily", "weekly")
+    if _is_int(value):
+        return 1 <= value <= MAX_LOOKS  # type: ignore[operator]
+    if not isinstance(value, list | tuple) or not 1 <= len(value) <= MAX_LOOKS:
+        return False
+    items = value if all(map(_is_number, value)) else [read_date(v) for v in value]
+    if None in items or not all(a < b for a, b in pairwise(items)):
+        return False
+    return isinstance(items[0], date) or (items[0] > 0 and items[-1] == 1)
+
+
+_LOOKS: Final = (
+    "daily, weekly, a number of looks, shares of the planned size that rise to 1,"
+    " or dates that rise"
+)
 _TEXT: Final = _Rule(
     _is_text, "1 to 128 printable characters without edge space", "bad_text"
 )
@@ -184,6 +200,8 @@ _EXPERIMENT: Final = {
     "title": _WORDS,
     "question": _WORDS,
     "unit": _choice("user", "device", "cluster"),
+    "cluster": _TEXT,
+    "stratify": _TEXT,
     "control": _TEXT_REQUIRED,
     "arms": _TABLE._replace(required=True, expected="a table of arm = weight"),
     "start": _DATE,
@@ -234,6 +252,28 @@ _METRIC: Final = {
     "window_days": _COUNT,
     "missing": _choice("zero", "unknown"),
     "covariates": _NAMES,
+    "q": _OPEN_SHARE,
+    "cap": _TABLE,
+    "stratify": _TEXT,
+}
+_THRESHOLD: Final = _Rule(
+    lambda v: (
+        _is_finite(v)
+        or (isinstance(v, list | tuple) and len(v) == 2 and all(map(_is_finite, v)))
+    ),
+    "a finite number; two for a ratio, of numerator and denominator",
+)
+_CAP: Final = {
+    "upper": _Rule(
+        lambda v: _is_share(v) and v != 0,
+        "a quantile above 0, 1 to leave that tail alone",
+        "out_of_range",
+    ),
+    "lower": _OPEN_SHARE,
+    "of": _choice("nonzero", "all"),
+    "at": _THRESHOLD,
+    "at_lower": _THRESHOLD,
+    "decides": _choice("capped", "uncapped"),
 }
 _COVARIATE: Final = {
     "name": _NAME_RULE,
@@ -242,12 +282,19 @@ _COVARIATE: Final = {
 }
 _SOURCE: Final = {
     "table": _choice(*TIME_COLUMNS),
-    "agg": _choice("any", "count", "sum", "distinct"),
+    "agg": _choice("any", "count", "sum", "distinct", "each"),
     "column": _TEXT,
     "event": _TEXT,
     "where": _TABLES,
 }
-_PLAN: Final = {"kind": _choice("fixed"), "units": _COUNT}
+_PLAN: Final = {
+    "kind": _choice("fixed", "group_sequential", "always_valid", "hybrid"),
+    "units": _COUNT,
+    "looks": _Rule(_are_looks, _LOOKS, "bad_looks", ("daily", "weekly")),
+    "spending": _choice("obrien_fleming", "pocock", "power"),
+    "rho": _POSITIVE,
+    "monitor_share": _OPEN_SHARE,
+}
 _COLUMNS: Final = {"unit": _TEXT, "variant": _TEXT, "day": _TEXT}
 
 
@@ -270,11 +317,12 @@ def faults_in(data: object) -> list[Fault]:
     faults = _check(data, _EXPERIMENT, "")
     faults += _check_arms(data)
     if isinstance(plan := data.get("plan"), Mapping):
-        faults += _check(plan, _PLAN, "plan.")
+        faults += plan_faults(plan, start=read_date(data.get("start")))
     if isinstance(columns := data.get("columns"), Mapping):
         faults += _check(columns, _COLUMNS, "columns.")
         faults += _check_distinct("columns", list(columns.values()))
     faults += _check_dates(data)
+    faults += _check_unit(data)
     metrics = _tables(data.get("metric"))
     covariates = _tables(data.get("covariate"))
     for i, item in enumerate(covariates):
@@ -289,6 +337,7 @@ def faults_in(data: object) -> list[Fault]:
         faults += _check(item, _METRIC, path)
         faults += _check_metric(item, path, no_harm=no_harm)
         faults += _check_parts(item, path)
+        faults += _check_methods(item, path, data)
         faults += _check_covariates(item, path, declared)
         if data.get("adjust") != "none" and item.get("covariates"):
             faults += _check_adjusted(item, path)
@@ -334,9 +383,6 @@ def _check(
         if value is _MISSING:
             if rule.required:
                 faults.append(Fault("missing_key", name, "missing", rule.expected))
-        elif isinstance(value, str) and value in LATER and rule.choices:
-            code = "not_available_yet"
-            faults.append(Fault(code, name, repr(value), rule.expected, LATER[value]))
         elif not rule.test(value):
             hint = ""
             if isinstance(value, str) and rule.choices:
@@ -392,6 +438,54 @@ def _check_dates(data: Mapping[str, object]) -> list[Fault]:
         hint = "The end is exclusive: the first day that no longer counts."
         return [Fault("conflict", "end", str(end), f"after start ({start})", hint)]
     return []
+
+
+def plan_faults(
+    plan: Mapping[str, object], *, start: date | None = None
+) -> list[Fault]:
+    """Return every fault in the ``[plan]`` table.
+
+    Parameters
+    ----------
+    plan : mapping
+        The keys of the table.
+    start : date, optional
+        First day of the experiment.
+
+    Returns
+    -------
+    list of Fault
+        Empty if the plan can be used.
+    """
+    found = _check(plan, _PLAN, "plan.")
+    kind = plan.get("kind", "fixed")
+    if kind not in _PLAN["kind"].choices:
+        return found
+    owners = {
+        "looks": ("group_sequential", "always_valid", "hybrid"),
+        "spending": ("group_sequential",),
+        "rho": ("group_sequential",),
+        "monitor_share": ("hybrid",),
+    }
+    faults = [
+        Fault("conflict", f"plan.{key}", f"given for a {kind} plan", "left out")
+        for key, kinds in owners.items()
+        if key in plan and kind not in kinds
+    ]
+    if kind != "fixed" and "units" not in plan:
+        hint = "How far along the experiment is, is measured by them."
+        expected = "the units planned over all arms"
+        faults.append(Fault("missing_key", "plan.units", "missing", expected, hint))
+    if "rho" in plan and plan.get("spending") != "power" and not faults:
+        seen = f"given for spending {plan.get('spending', 'obrien_fleming')!r}"
+        faults.append(Fault("conflict", "plan.rho", seen, "left out, or power"))
+    looks = plan.get("looks")
+    if isinstance(looks, list | tuple) and _are_looks(looks):
+        first = read_date(looks[0])
+        if first and start and first < start:
+            seen, expected = str(first), f"on the first day ({start}) or later"
+            faults.append(Fault("conflict", "plan.looks", seen, expected))
+    return found + faults
 
 
 def _check_distinct(what: str, names: Sequence[object]) -> list[Fault]:
@@ -453,7 +547,7 @@ def _check_metric(
         name, seen = f"{path}margin", "given for a diagnostic"
         hint = "Diagnostics explain and never decide; make it a guardrail."
         faults.append(Fault("conflict", name, seen, "left out", hint))
-    if "test" in item and kind in ("mean", "ratio"):
+    if "test" in item and kind in ("mean", "ratio", "quantile"):
         name, seen = f"{path}test", f"given for kind {kind!r}"
         faults.append(Fault("conflict", name, seen, "left out (shares only)"))
     margin = item.get("margin")
@@ -528,14 +622,14 @@ def _check_source(
     if "agg" not in value:
         expected = _SOURCE["agg"].expected
         faults.append(Fault("missing_key", f"{path}agg", "missing", expected))
-    if agg in ("sum", "distinct") and "column" not in value:
+    if agg in ("sum", "distinct", "each") and "column" not in value:
         expected = f"the column to {agg}"
         faults.append(Fault("missing_key", f"{path}column", "missing", expected))
     if agg in ("any", "count") and "column" in value:
         faults.append(
             Fault("conflict", f"{path}column", f"given for agg {agg!r}", "left out")
         )
-    if share and agg in ("count", "sum", "distinct"):
+    if share and agg in ("count", "sum", "distinct", "each"):
         hint = "A proportion is 0 or 1 a unit; make it a mean to count."
         faults.append(Fault("conflict", f"{path}agg", repr(agg), "any", hint))
     if "event" in value and table != "events":
@@ -543,6 +637,130 @@ def _check_source(
         faults.append(Fault("conflict", f"{path}event", seen, "left out (events only)"))
     if _is_where(value.get("where")):
         faults += _check_where(value["where"], f"{path}where")
+    return faults
+
+
+def _check_methods(
+    item: Mapping[str, object], path: str, data: Mapping[str, object]
+) -> list[Fault]:
+    """Check how a metric is capped, stratified, or read as a quantile."""
+    kind = item.get("kind")
+    faults = _check_quantile(item, path)
+    if data.get("cluster") is not None and kind == "quantile":
+        seen = "a quantile beside a cluster"
+        hint = "Declare the mean, or randomise units."
+        faults.append(Fault("conflict", f"{path}kind", seen, "another kind", hint))
+    if isinstance(cap := item.get("cap"), Mapping):
+        faults += _check_cap(cap, f"{path}cap.", item, data)
+    if "stratify" in item:
+        adjusted = bool(item.get("covariates")) and data.get("adjust") != "none"
+        for clash, seen in (
+            (kind == "quantile", "given for a quantile"),
+            (adjusted, "given beside covariates"),
+            (data.get("cluster") is not None, "given beside a cluster"),
+            (item.get("test", "wald") != "wald", f"given beside {item.get('test')!r}"),
+        ):
+            if clash:
+                name, expected = f"{path}stratify", "left out"
+                hint = "One adjustment a metric."
+                faults.append(Fault("conflict", name, seen, expected, hint))
+    return faults
+
+
+def _check_quantile(item: Mapping[str, object], path: str) -> list[Fault]:
+    """Check that quantiles say which one, and others do not."""
+    kind = item.get("kind")
+    if kind != "quantile":
+        faults = []
+        if "q" in item:
+            seen = f"given for kind {kind!r}"
+            faults.append(Fault("conflict", f"{path}q", seen, "left out"))
+        value = item.get("value")
+        if isinstance(value, Mapping) and value.get("agg") == "each":
+            hint = "Only a quantile reads each row; sum or count them."
+            name = f"{path}value.agg"
+            faults.append(Fault("conflict", name, "'each'", "another agg", hint))
+        return faults
+    faults = [
+        Fault("conflict", f"{path}{key}", "given for a quantile", "left out")
+        for key in ("covariates", "cap")
+        if item.get(key)
+    ]
+    if "q" not in item:
+        expected = "the quantile, above 0 and below 1"
+        faults.append(Fault("missing_key", f"{path}q", "missing", expected))
+    return faults
+
+
+def _check_cap(
+    cap: Mapping[str, object],
+    path: str,
+    item: Mapping[str, object],
+    data: Mapping[str, object],
+) -> list[Fault]:
+    faults = _check(cap, _CAP, path)
+    kind = item.get("kind")
+    if kind == "proportion":
+        seen = "given for kind 'proportion'"
+        faults.append(Fault("conflict", path.rstrip("."), seen, "left out"))
+    for key, quantile in (("at", "upper"), ("at_lower", "lower")):
+        if key not in cap:
+            continue
+        if quantile in cap:
+            seen, expected = f"given beside {key}", "one of the two"
+            faults.append(Fault("conflict", f"{path}{quantile}", seen, expected))
+        if kind in ("mean", "ratio") and (
+            isinstance(cap[key], list | tuple) != (kind == "ratio")
+        ):
+            expected = "two numbers for a ratio, else one"
+            seen = _show(cap[key])
+            faults.append(Fault("wrong_type", f"{path}{key}", seen, expected))
+    faults += _check_ends(cap, path)
+    plan = data.get("plan")
+    sequential = isinstance(plan, Mapping) and plan.get("kind", "fixed") != "fixed"
+    moving = "lower" in cap or ("at" not in cap and cap.get("upper") != 1)
+    if sequential and moving and cap.get("decides", "capped") == "capped":
+        hint = "Take it from history; a threshold that moves with the data undoes"
+        faults.append(
+            Fault(
+                "cap_not_frozen",
+                f"{path}at",
+                "missing under a sequential plan",
+                "a threshold fixed beforehand",
+                f"{hint} the plan's error rate.",
+            )
+        )
+    return faults
+
+
+def _check_ends(cap: Mapping[str, object], path: str) -> list[Fault]:
+    """Check that the lower threshold is below the upper one."""
+    pairs: list[tuple[object, object]] = [(cap.get("lower"), cap.get("upper", 0.999))]
+    low, high = cap.get("at_lower"), cap.get("at")
+    if isinstance(low, list | tuple) and isinstance(high, list | tuple):
+        pairs += zip(low, high, strict=False)
+    else:
+        pairs.append((low, high))
+    return [
+        Fault("conflict", f"{path}lower", _show(low), f"below the upper ({high})")
+        for low, high in pairs
+        if _is_finite(low) and _is_finite(high) and not low < high  # type: ignore[operator]
+    ]
+
+
+def _check_unit(data: Mapping[str, object]) -> list[Fault]:
+    """Check that clusters and strata are said where they mean something."""
+    faults = []
+    if data.get("cluster") is not None:
+        if data.get("unit") != "cluster":
+            seen = f"given for unit {data.get('unit', 'user')!r}"
+            hint = "Say unit = 'cluster', or leave the column out."
+            faults.append(
+                Fault("conflict", "cluster", seen, "with unit = 'cluster'", hint)
+            )
+        if data.get("stratify") is not None:
+            seen = "given beside a cluster"
+            faults.append(Fault("conflict", "stratify", seen, "left out"))
     return faults
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from growth.abtest.declaration import faults_in, read_date
+from growth.abtest.plans import Fixed, Plan, plan_from
 from growth.errors import ParameterError
 from growth.labels import LANG
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from growth.labels import Lang
     from growth.stats.proportions import ProportionTest
 
-__all__ = ["Columns", "Covariate", "Experiment", "Metric", "Plan", "Source"]
+__all__ = ["Cap", "Columns", "Covariate", "Experiment", "Metric", "Plan", "Source"]
 __all__ += ["load_experiment"]
 
 SCHEMA = 1
@@ -37,10 +38,11 @@ class Source:
     ----------
     table : str, optional
         A canonical table (``orders``, ``events``, ...); absent for a ready column.
-    agg : {"any", "count", "sum", "distinct"}, optional
-        What is made of the unit's rows: 0/1, their number, a sum, distinct values.
+    agg : {"any", "count", "sum", "distinct", "each"}, optional
+        What is made of the unit's rows: 0/1, their number, a sum, distinct values,
+        or a list of each row's value (for quantiles of events).
     column : str, optional
-        The column to sum or count distinct; without `table`, the ready column.
+        The column to sum, count distinct or list; without `table`, the ready column.
     event : str, optional
         Only rows of this event (table ``events``).
     where : tuple of mapping
@@ -48,7 +50,7 @@ class Source:
     """
 
     table: str | None = None
-    agg: Literal["any", "count", "sum", "distinct"] | None = None
+    agg: Literal["any", "count", "sum", "distinct", "each"] | None = None
     column: str | None = None
     event: str | None = None
     where: tuple[Mapping[str, Any], ...] = ()
@@ -82,6 +84,45 @@ class Covariate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cap:
+    """How a metric is winsorised; the row so capped stands beside the plain one.
+
+    Parameters
+    ----------
+    upper : float, optional
+        Quantile of the pooled arms above which a value counts as that quantile, in
+        (0, 1]; 1 leaves the upper tail alone; 0.999 if left out with `at`.
+    lower : float, optional
+        The same for the lower tail (refunds, profit), in (0, 1).
+    of : {"nonzero", "all"}
+        Which values the quantiles are taken of.
+    at, at_lower : float or tuple of two floats, optional
+        Thresholds fixed beforehand instead, in the metric's unit; for a ratio two,
+        of numerator and denominator. A sequential plan needs them.
+    decides : {"capped", "uncapped"}
+        Which of the two rows enters the decision.
+    """
+
+    upper: float | None = None
+    lower: float | None = None
+    of: Literal["nonzero", "all"] = "nonzero"
+    at: float | tuple[float, float] | None = None
+    at_lower: float | tuple[float, float] | None = None
+    decides: Literal["capped", "uncapped"] = "capped"
+
+    @property
+    def upper_share(self) -> float | None:
+        """Quantile of the upper threshold; None where there is none to find."""
+        if self.at is not None or self.upper == 1:
+            return None
+        return 0.999 if self.upper is None else self.upper
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the keys of the file."""
+        return _plain(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
     """One thing measured in every arm, and what it is for.
 
@@ -89,8 +130,9 @@ class Metric:
     ----------
     name : str
         Stable name: a letter, then letters, digits or ``_``.
-    kind : {"mean", "proportion", "ratio"}
-        A mean a unit, a share of units (0/1 a unit), or a sum over a sum.
+    kind : {"mean", "proportion", "ratio", "quantile"}
+        A mean a unit, a share of units (0/1 a unit), a sum over a sum, or a
+        quantile of the units' values (of all events, where a unit has a list).
     role : {"goal", "guardrail", "diagnostic"}
         What it does in the decision.
     good : {"up", "down"}
@@ -114,13 +156,21 @@ class Metric:
         Only what happens this many days after exposure counts; units whose
         window is not over are immature and left out.
     missing : {"zero", "unknown"}, optional
-        What NULL means; zero for metrics built from canonical rows, else unknown.
+        What NULL means; zero for metrics built from canonical rows (quantiles
+        apart: no observation), else unknown.
     covariates : tuple of str
         Columns known before exposure, used to narrow the interval.
+    q : float, optional
+        The quantile, in (0, 1); quantiles only.
+    cap : Cap, optional
+        Winsorising; means and ratios only.
+    stratify : str, optional
+        Column known before exposure whose values are the strata; the experiment's
+        if left out and there are no covariates.
     """
 
     name: str
-    kind: Literal["mean", "proportion", "ratio"]
+    kind: Literal["mean", "proportion", "ratio", "quantile"]
     role: Literal["goal", "guardrail", "diagnostic"]
     good: Literal["up", "down"] = "up"
     label: Mapping[str, str] | None = None
@@ -135,6 +185,9 @@ class Metric:
     window_days: int | None = None
     missing: Literal["zero", "unknown"] | None = None
     covariates: tuple[str, ...] = ()
+    q: float | None = None
+    cap: Cap | None = None
+    stratify: str | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -165,7 +218,8 @@ class Metric:
     @property
     def zero_filled(self) -> bool:
         """Whether NULL means 0 rather than unknown."""
-        return (self.missing or ("zero" if self.built else "unknown")) == "zero"
+        counts = self.built and self.kind != "quantile"
+        return (self.missing or ("zero" if counts else "unknown")) == "zero"
 
     @property
     def written_as(self) -> str:
@@ -185,26 +239,6 @@ class Metric:
         if self.kind != "proportion":
             data.pop("test")
         return data
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """How the experiment is read.
-
-    Parameters
-    ----------
-    kind : {"fixed"}
-        Read once, at the planned size.
-    units : int, optional
-        Units planned over all arms.
-    """
-
-    kind: Literal["fixed"] = "fixed"
-    units: int | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the keys of the file."""
-        return _plain(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,6 +280,13 @@ class Experiment:
         Words for readers by language.
     unit : {"user", "device", "cluster"}
         What was randomised.
+    cluster : str, optional
+        Column of the cluster, where whole clusters were randomised and a row is
+        one of their members; ``share_group`` is built by `unit_table`. Left out,
+        a table of clusters has one row a cluster.
+    stratify : str, optional
+        Column known before exposure whose values are the strata of every metric
+        without covariates (quantiles apart).
     start, end : date, optional
         First local day, and the first that no longer counts.
     tz : str
@@ -300,6 +341,8 @@ class Experiment:
     title: Mapping[str, str] | None = None
     question: Mapping[str, str] | None = None
     unit: Literal["user", "device", "cluster"] = "user"
+    cluster: str | None = None
+    stratify: str | None = None
     start: date | None = None
     end: date | None = None
     tz: str = "Asia/Shanghai"
@@ -312,7 +355,7 @@ class Experiment:
     scope: Literal["experiment", "metric"] = "experiment"
     by: tuple[str | tuple[str, ...], ...] = ()
     mapping: str | None = None
-    plan: Plan = field(default_factory=Plan)
+    plan: Plan = field(default_factory=Fixed)
     columns: Columns = field(default_factory=Columns)
     covariates: tuple[Covariate, ...] = ()
     layer: str = "default"
@@ -365,7 +408,7 @@ class Experiment:
             item if isinstance(item, str) else tuple(item)
             for item in given.get("by", ())
         )
-        given["plan"] = Plan(**given.get("plan", {}))
+        given["plan"] = plan_from(given.get("plan", {}))
         if "range" in given:
             given["range"] = tuple(given["range"])
         given["columns"] = Columns(**given.get("columns", {}))
@@ -460,6 +503,12 @@ def _metric(data: Mapping[str, Any]) -> Metric:
         if key in given:
             given[key] = _source(given[key])
     given["covariates"] = tuple(given.get("covariates", ()))
+    if "cap" in given:
+        cap = dict(given["cap"])
+        for key in ("at", "at_lower"):
+            if isinstance(cap.get(key), list):
+                cap[key] = tuple(cap[key])
+        given["cap"] = Cap(**cap)
     return Metric(**given)
 
 

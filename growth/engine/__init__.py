@@ -18,12 +18,15 @@ from growth.engine.dialect import (
     stable_bucket_of,
     stable_label,
 )
+from growth.engine.ranks import QuantileAsk, RankAsk, order_statistics, quantiles
 from growth.engine.scans import aggregate, scan, stream_batches
 from growth.engine.tables import TableLike, as_table, need_columns, read_files
 from growth.engine.where import Where, parse_where
 
 __all__ = [
     "MomentCell",
+    "QuantileAsk",
+    "RankAsk",
     "TableLike",
     "UnitCounts",
     "Where",
@@ -42,9 +45,11 @@ __all__ = [
     "mask",
     "moments",
     "need_columns",
+    "order_statistics",
     "ordered_collect",
     "parse_where",
     "quantile_disc",
+    "quantiles",
     "quote_identifier",
     "read_files",
     "scan",

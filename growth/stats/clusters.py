@@ -24,6 +24,7 @@ __all__ = [
     "cluster_mean",
     "cluster_spread",
     "design_effect",
+    "spread_from_sums",
 ]
 
 FEW_CLUSTERS = 10  # an arm with fewer raises the notice few_clusters
@@ -138,14 +139,47 @@ def cluster_spread(
     )
     seen = m > 0
     m, total, within = m[seen], total[seen], within[seen]
-    groups, units = len(m), float(m.sum())
+    if not len(m):
+        return ClusterSpread(None, None)
+    units = float(m.sum())
+    return spread_from_sums(
+        groups=len(m),
+        units=units,
+        squares=float(np.sum(m * m)),
+        between=float(np.sum(m * (total / m - total.sum() / units) ** 2)),
+        within=float(within.sum()),
+    )
+
+
+def spread_from_sums(
+    *, groups: int, units: float, squares: float, between: float, within: float
+) -> ClusterSpread:
+    """Return correlation and design effect of one arm from sums over its clusters.
+
+    Parameters
+    ----------
+    groups : int
+        Clusters with a unit or more.
+    units, squares : float
+        Sum of the clusters' sizes, and of their squares.
+    between : float
+        Sum over clusters of size times the squared distance of the cluster's mean
+        from the arm's.
+    within : float
+        Sum of squares within clusters.
+
+    Returns
+    -------
+    ClusterSpread
+        As in `cluster_spread`.
+    """
     if groups < 2 or units <= groups:
         return ClusterSpread(None, None)
-    between = float(np.sum(m * (total / m - total.sum() / units) ** 2)) / (groups - 1)
-    inside = float(within.sum()) / (units - groups)
-    typical = (units - float(np.sum(m * m)) / units) / (groups - 1)
-    whole = between + (typical - 1) * inside
+    among = between / (groups - 1)
+    inside = within / (units - groups)
+    typical = (units - squares / units) / (groups - 1)
+    whole = among + (typical - 1) * inside
     if not 0 < whole < inf:
         return ClusterSpread(None, None)
-    icc = min(max((between - inside) / whole, 0.0), 1.0)
-    return ClusterSpread(icc, design_effect(m.tolist(), icc=icc))
+    icc = min(max((among - inside) / whole, 0.0), 1.0)
+    return ClusterSpread(icc, 1 + (squares / units - 1) * icc)

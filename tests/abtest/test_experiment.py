@@ -141,7 +141,7 @@ def test_all_faults_come_at_once_with_their_key_paths(tmp_path):
         ("unknown_key", "alpah"),
         ("unknown_arm", "control"),
         ("conflict", "end"),
-        ("not_available_yet", "metric[refund_rate].kind"),
+        ("missing_key", "metric[refund_rate].q"),
         ("margin_missing", "metric[refund_rate].margin"),
         ("unknown_covariate", "metric[pay_rate].covariates"),
     }
