@@ -8,6 +8,7 @@ Declare an experiment once (`load_experiment`), then ask::
     decision = abtest.decide(analysis, split)
 """
 
+from growth.abtest.ages import AgePoint, AgeTrend, Novelty, trend_by_age_from_moments
 from growth.abtest.analyze import Analysis, ArmCell, Effect, analyze_from_moments
 from growth.abtest.assignment import assign, assign_many, overlapping
 from growth.abtest.decide import (
@@ -26,12 +27,15 @@ from growth.abtest.experiment import (
     Source,
     load_experiment,
 )
+from growth.abtest.history import UnitHistory, trend_by_age, unit_history
 from growth.abtest.split import Arm, SplitCheck, check_split_from_counts
 from growth.abtest.tables import analyze, check_split, trend
 from growth.abtest.trend import Trend, trend_from_moments
 from growth.abtest.units import UnitTable, unit_table
 
 __all__ = [
+    "AgePoint",
+    "AgeTrend",
     "Analysis",
     "Arm",
     "ArmCell",
@@ -42,11 +46,13 @@ __all__ = [
     "Experiment",
     "GoalInterval",
     "Metric",
+    "Novelty",
     "Plan",
     "Reason",
     "Source",
     "SplitCheck",
     "Trend",
+    "UnitHistory",
     "UnitTable",
     "analyze",
     "analyze_from_moments",
@@ -59,6 +65,9 @@ __all__ = [
     "load_experiment",
     "overlapping",
     "trend",
+    "trend_by_age",
+    "trend_by_age_from_moments",
     "trend_from_moments",
+    "unit_history",
     "unit_table",
 ]

@@ -22,6 +22,7 @@ from growth.abtest.analyze import (
     moments_by_arm,
     sort_cells,
 )
+from growth.abtest.history import STOOD, UnitHistory
 from growth.abtest.split import SplitCheck, check_split_from_counts
 from growth.abtest.trend import Trend, trend_from_moments
 from growth.abtest.units import (
@@ -186,7 +187,7 @@ def analyze(
 
 
 def trend(
-    units: TableLike | UnitTable,
+    units: TableLike | UnitTable | UnitHistory,
     experiment: Experiment,
     *,
     as_of: date | datetime | None = None,
@@ -195,7 +196,10 @@ def trend(
 
     Parameters
     ----------
-    units, experiment, as_of
+    units : UnitHistory, UnitTable, ibis.Table, frame, Arrow data or path
+        With a `UnitHistory` the cumulative series is what was known at the end of
+        each day; with one row a unit its values are those of now.
+    experiment, as_of
         As in `analyze`.
 
     Returns
@@ -212,12 +216,28 @@ def trend(
     """
     from growth import engine
 
+    if isinstance(units, UnitHistory):
+        return _trend_as_it_stood(units, experiment)
     table = units.table if isinstance(units, UnitTable) else engine.as_table(units)
     day = experiment.columns.day
     engine.need_columns(table, (day,), unlocks="the effect by day of exposure")
     ready = _prepare(units, experiment, (), as_of)
     cells, remarks = _scan(ready, experiment, [(experiment.columns.variant, day)])
     found = trend_from_moments(cells, experiment)
+    return replace(found, notices=(*ready.notices, *remarks))
+
+
+def _trend_as_it_stood(history: UnitHistory, experiment: Experiment) -> Trend:
+    """Read the same series, the cumulative one from each day's own values."""
+    units, variant = history.units, experiment.columns.variant
+    ready = _prepare(units, experiment, (), None)
+    now, remarks = _scan(ready, experiment, [(variant, experiment.columns.day)])
+    columns = _numbers(history.table, experiment, ready.holey, {}, None)
+    keep = {variant: history.table[variant].cast("string")}
+    keep |= {STOOD: history.table[STOOD], **columns}
+    then = ready._replace(table=history.table.select(**keep))
+    stood, _ = _scan(then, experiment, [(variant, STOOD)])
+    found = trend_from_moments(now, experiment, stood=stood)
     return replace(found, notices=(*ready.notices, *remarks))
 
 

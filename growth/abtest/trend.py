@@ -39,7 +39,7 @@ class TrendPoint:
     """One day of one metric and arm; `series` is ``daily`` or ``cumulative``.
 
     A daily point is the cohort first exposed on that day, a cumulative one all
-    cohorts up to it. Values are as they stand now, not as they stood then.
+    cohorts up to it.
     """
 
     day: date
@@ -66,10 +66,14 @@ class Trend(Result):
         Daily and cumulative, by metric, arm and day.
     units : tuple of DayUnits
         How many units each arm gained, by day.
+    as_it_stood : bool
+        Whether a cumulative point is what was known when its day ended; else its
+        units' values are those of now.
     """
 
     points: tuple[TrendPoint, ...]
     units: tuple[DayUnits, ...]
+    as_it_stood: bool = False
 
     @property
     def verdict(self) -> str:
@@ -92,7 +96,12 @@ class Trend(Result):
         ]
 
 
-def trend_from_moments(cells: Iterable[ArmCell], experiment: Experiment) -> Trend:
+def trend_from_moments(
+    cells: Iterable[ArmCell],
+    experiment: Experiment,
+    *,
+    stood: Iterable[ArmCell] | None = None,
+) -> Trend:
     """Compare the arms by day of first exposure, from moments.
 
     Parameters
@@ -101,6 +110,9 @@ def trend_from_moments(cells: Iterable[ArmCell], experiment: Experiment) -> Tren
         Units by arm and day; ``by`` is the variant and the day.
     experiment : Experiment
         The declaration. Lin's estimates have the standard error from moments.
+    stood : iterable of ArmCell, optional
+        All units exposed so far by arm and day, with their values as that day
+        ended: the cumulative series. Without it that is merged from `cells`.
 
     Returns
     -------
@@ -118,35 +130,54 @@ def trend_from_moments(cells: Iterable[ArmCell], experiment: Experiment) -> Tren
     -----
     Each unit has one day of first exposure, so cells share no unit and merge.
     """
-    days: dict[date, Mapping[str, ArmCell]] = {}
-    for (_, key), arms in sort_cells(cells, experiment).items():
-        days[read_day(key[0], experiment.columns.day)] = arms
-    so_far: dict[str, list[ArmCell]] = {}
-    found: list[TrendPoint] = []
-    for day in sorted(days):
-        label = ((experiment.columns.day, day.isoformat()),)
-        daily = effects_of(days[day], experiment, label)
-        built: dict[str, ArmCell] = {}
-        for arm, cell in days[day].items():
-            parts = [*so_far.get(arm, ()), cell]
-            rows = sum(part.rows for part in parts)
-            built[arm] = ArmCell(cell.by, cell.key, rows, pooled(parts))
-            so_far[arm] = [built[arm]]
-        found += [TrendPoint(day, "daily", effect) for effect in daily]
-        found += [
-            TrendPoint(day, "cumulative", effect)
-            for effect in effects_of(built, experiment, label)
-        ]
+    days = _by_day(cells, experiment)
+    built = _merged(days) if stood is None else _by_day(stood, experiment)
+    both = (("daily", days), ("cumulative", built))
+    found = [
+        TrendPoint(day, series, effect)
+        for series, by_day in both
+        for day, arms in by_day.items()
+        for effect in effects_of(
+            arms, experiment, ((experiment.columns.day, day.isoformat()),)
+        )
+    ]
     order = {metric.name: i for i, metric in enumerate(experiment.metrics)}
     found.sort(key=lambda p: (order[p.effect.metric], p.effect.arm, p.series, p.day))
     return Trend(
         points=tuple(found),
         units=tuple(
             DayUnits(day, arm, cell.rows)
-            for day in sorted(days)
+            for day in days
             for arm, cell in days[day].items()
         ),
+        as_it_stood=stood is not None,
     )
+
+
+def _by_day(
+    cells: Iterable[ArmCell], experiment: Experiment
+) -> dict[date, Mapping[str, ArmCell]]:
+    """Return the cells of each day, the days in order."""
+    found = {
+        read_day(key[0], experiment.columns.day): arms
+        for (_, key), arms in sort_cells(cells, experiment).items()
+    }
+    return {day: found[day] for day in sorted(found)}
+
+
+def _merged(
+    days: Mapping[date, Mapping[str, ArmCell]],
+) -> dict[date, Mapping[str, ArmCell]]:
+    """Return for each day the units of all days up to it."""
+    so_far: dict[str, ArmCell] = {}
+    built: dict[date, Mapping[str, ArmCell]] = {}
+    for day, arms in days.items():
+        for arm, cell in arms.items():
+            parts = [so_far[arm], cell] if arm in so_far else [cell]
+            rows = sum(part.rows for part in parts)
+            so_far[arm] = ArmCell(cell.by, cell.key, rows, pooled(parts))
+        built[day] = dict(so_far)
+    return built
 
 
 def read_day(value: object, column: str) -> date:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
+from growth.abtest.ages import LEAST_AGES, MOST_AGES, age_column, aged
 from growth.abtest.analyze import by_columns, covariates_of
 from growth.abtest.declaration import TIME_COLUMNS
 from growth.abtest.trend import read_day
@@ -54,6 +55,9 @@ class UnitTable:
         Per windowed metric, units whose window is not over: NULL there.
     first_day, last_day : date, optional
         First and last local day of exposure; None without units.
+    ages : int
+        Days since exposure for which the goals have a column each
+        (``<column>__age<day>``), as `trend_by_age` reads them; 0 if not asked.
     notices : tuple of Notice
         What was noticed.
     """
@@ -66,6 +70,7 @@ class UnitTable:
     immature: Mapping[str, int] = field(default_factory=dict)
     first_day: date | None = None
     last_day: date | None = None
+    ages: int = 0
     notices: tuple[Notice, ...] = ()
 
     def cache(self) -> UnitTable:
@@ -83,6 +88,7 @@ def unit_table(
     *,
     as_of: date | datetime,
     by: Sequence[str | Sequence[str]] | None = None,
+    ages: int = 0,
 ) -> UnitTable:
     """Build one row a unit from assignments, events, orders and other tables.
 
@@ -98,6 +104,10 @@ def unit_table(
         Breakdown columns, as in `analyze`; the experiment's if omitted. Each is
         the last value known at exposure, from the events of the 30 days before
         it, else from the member's last snapshot of an earlier day.
+    ages : int, default 0
+        Also give each goal a column a day since exposure, for `trend_by_age`: this
+        many days, but no more than half of the units have behind them. A day is 24
+        hours from the exposure; one that is not over is NULL. 28 at most.
 
     Returns
     -------
@@ -107,7 +117,8 @@ def unit_table(
     Raises
     ------
     ParameterError
-        If `as_of` is unusable (code ``bad_as_of``), a metric names no table
+        If `as_of` is unusable (code ``bad_as_of``), `ages` is out of range
+        (``bad_ages``), a metric names no table
         (``metric_not_built``), or the unit is a cluster (``not_available_yet``).
     DataError
         If nobody was exposed (code ``no_units``), more than 1 % of the exposures
@@ -128,6 +139,9 @@ def unit_table(
 
     moment = engine.instant(as_of, tz=experiment.tz)
     _refuse_unbuilt(experiment)
+    if not 0 <= ages <= MOST_AGES:
+        msg = f"ages is {ages}; it must be from 0 to {MOST_AGES}; ask for fewer days."
+        raise ParameterError(msg, code="bad_ages")
     exposed = _exposures(dataset, experiment)
     now_us = _microseconds(moment)
     start_us = _midnight(experiment.start, experiment.tz)
@@ -147,14 +161,20 @@ def unit_table(
     kept = first.filter(~crossed & ~late)
     windows = windows_of(experiment)
     with engine_call("reading exposures"):
-        facts = _exposure_facts(rows, first, crossed, late, windows, now_us, experiment)
+        facts = _exposure_facts(
+            rows, first, crossed, late, windows, now_us, experiment, ages
+        )
     if not facts["rows"]:
         _refuse_nobody(dataset, experiment)
     notices = _exposure_notices(facts, experiment)
     base = kept.select(
         unit=kept.unit, variant=kept.low, exposure_ts=kept.ts, exposed_us=kept.at
     )
-    table = _join_values(dataset, experiment, base, now_us, start_us)
+    asked_ages, ages = ages, _half_complete(facts, ages)
+    if asked_ages and not ages:
+        notices.append(Notice("too_young", "info"))
+    parts = _parts(experiment, ages)
+    table = _join_values(dataset, experiment, base, now_us, start_us, parts)
     asked = experiment.by if by is None else by
     names = list(dict.fromkeys(n for group in by_columns(asked) for n in group))
     table = _join_breakdowns(dataset, experiment, table, base, names, start_us)
@@ -166,6 +186,7 @@ def unit_table(
         columns.day: _local_day(table.exposure_ts, experiment.tz),
         **{name: table[f"value_{name}"] for name in measured(experiment)},
         **{name: table[f"by_{name}"] for name in names},
+        **{name: table[f"value_{name}"] for name in _aged_columns(experiment, ages)},
     }
     return UnitTable(
         table=table.select(**shown),
@@ -180,6 +201,7 @@ def unit_table(
         },
         first_day=as_day(facts["first_day"], columns.day),
         last_day=as_day(facts["last_day"], columns.day),
+        ages=ages,
         notices=tuple(notices),
     )
 
@@ -260,6 +282,7 @@ def _exposure_facts(
     windows: Mapping[str, int],
     now_us: int,
     experiment: Experiment,
+    ages: int,
 ) -> dict[str, Any]:
 
     kept = ~crossed & ~late
@@ -276,6 +299,9 @@ def _exposure_facts(
     for days in set(windows.values()):
         waiting = kept & (first.at + days * DAY_US > now_us)
         asked[f"waits_{days}"] = waiting.cast("int64").sum()
+    for days in range(1, ages + 1):
+        over = kept & (first.at + days * DAY_US <= now_us)
+        asked[f"over_{days}"] = over.cast("int64").sum()
     lacking: Expr = rows.unit.isnull() | rows.variant.isnull()
     (found,) = first.aggregate(**asked).to_pyarrow().to_pylist()
     counts = rows.aggregate(rows=rows.count(), lacking=lacking.cast("int64").sum())
@@ -321,6 +347,22 @@ def _exposure_notices(facts: Mapping[str, Any], experiment: Experiment) -> list[
     return notices
 
 
+def _half_complete(facts: Mapping[str, Any], most: int) -> int:
+    """Return the days that half of the units have behind them; 0 if no trend."""
+    ages = [d for d in range(1, most + 1) if 2 * facts[f"over_{d}"] >= facts["units"]]
+    return len(ages) if len(ages) >= LEAST_AGES else 0
+
+
+def _aged_columns(experiment: Experiment, ages: int) -> list[str]:
+    """Return the columns of the goals by age."""
+    return [
+        name
+        for item in aged(experiment, ages)
+        for columns in item.columns
+        for name in columns
+    ]
+
+
 class _Part(NamedTuple):
     """One column to build: rows of a source in a span around the exposure."""
 
@@ -332,7 +374,7 @@ class _Part(NamedTuple):
     zero: bool
 
 
-def _parts(experiment: Experiment) -> dict[str, list[_Part]]:
+def _parts(experiment: Experiment, ages: int) -> dict[str, list[_Part]]:
     """Return the columns to build, by the table they come from."""
     found: dict[str, list[_Part]] = defaultdict(list)
     for metric in experiment.metrics:
@@ -340,6 +382,16 @@ def _parts(experiment: Experiment) -> dict[str, list[_Part]]:
         for name, source in zip(metric.columns, metric.sources, strict=True):
             if source is not None and source.table:
                 part = _Part(name, source, 0, window, window, metric.zero_filled)
+                found[source.table].append(part)
+    for item in aged(experiment, ages):
+        for name, source in zip(item.metric.columns, item.metric.sources, strict=True):
+            if source is None or not source.table:
+                continue
+            for age in range(len(item.columns)):
+                after, over = age * DAY_US, (age + 1) * DAY_US
+                zero = item.metric.zero_filled
+                column = age_column(name, age)
+                part = _Part(column, source, after, over, over, zero)
                 found[source.table].append(part)
     used = set(covariate_names(experiment))
     for covariate in experiment.covariates:
@@ -356,10 +408,11 @@ def _join_values(
     base: Rows,
     now_us: int,
     start_us: int | None,
+    wanted: Mapping[str, Sequence[_Part]],
 ) -> Rows:
     """Add a column ``value_<name>`` per metric part and covariate."""
     table = base
-    for name, parts in _parts(experiment).items():
+    for name, parts in wanted.items():
         values = _aggregate(dataset, experiment, name, parts, base, now_us, start_us)
         joined = table.left_join(values, "unit").drop("unit_right")
         shown = {}
@@ -388,9 +441,13 @@ def _aggregate(
     """Aggregate one canonical table to a row a unit that has rows there."""
     key = UNIT_COLUMNS[experiment.unit]
     wanted = [part.source.column for part in parts if part.source.column]
-    rows = _rows(dataset, name, key, TIME_COLUMNS[name], *wanted)
+    rows = _rows(dataset, name, key, TIME_COLUMNS[name], *dict.fromkeys(wanted))
     at = _instant_us(rows[TIME_COLUMNS[name]])
-    hits = [_hit(rows, part.source) for part in parts]
+    sources: list[Source] = []  # a metric by age reads one source many times
+    for part in parts:
+        if part.source not in sources:
+            sources.append(part.source)
+    hits = [hit_of(rows, source) for source in sources]
     spans = [part.after_us for part in parts]
     cut = at < now_us
     if start_us is not None:
@@ -401,16 +458,17 @@ def _aggregate(
         cut=cut,
         **{f"hit{i}": hit for i, hit in enumerate(hits)},
         **{
-            f"own{i}": rows[part.source.column]
-            for i, part in enumerate(parts)
-            if part.source.column
+            f"own{i}": rows[source.column]
+            for i, source in enumerate(sources)
+            if source.column
         },
     )
     some = picked.filter(picked.cut).drop("cut")
     joined = some.inner_join(base.select("unit", "exposed_us"), "unit")
     asked = {}
     for i, part in enumerate(parts):
-        inside = joined[f"hit{i}"] & (joined.at >= joined.exposed_us + part.after_us)
+        read = sources.index(part.source)
+        inside = joined[f"hit{read}"] & (joined.at >= joined.exposed_us + part.after_us)
         if part.until_us is not None:
             inside = inside & (joined.at < joined.exposed_us + part.until_us)
         match part.source.agg:
@@ -419,9 +477,9 @@ def _aggregate(
             case "count":
                 value = inside.cast("int64").sum()
             case "distinct":
-                value = joined[f"own{i}"].nunique(where=inside)
+                value = joined[f"own{read}"].nunique(where=inside)
             case _:
-                value = joined[f"own{i}"].sum(where=inside)
+                value = joined[f"own{read}"].sum(where=inside)
         if not part.zero:
             known = inside.cast("int64").max() > 0
             value = known.ifelse(value, None)
@@ -429,8 +487,8 @@ def _aggregate(
     return joined.group_by("unit").aggregate(**asked)
 
 
-def _hit(rows: Rows, source: Source) -> Expr:
-    """Return which rows a source counts; unknown is no."""
+def hit_of(rows: Rows, source: Source) -> Expr:
+    """Return which rows of its table a source counts; unknown is no."""
     from growth import engine
 
     hit: Expr = rows[TIME_COLUMNS[source.table or ""]].notnull()

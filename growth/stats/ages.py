@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from growth.errors import DataError, ParameterError
+from growth.stats.contrast import ArmEstimate
 from growth.stats.means import mean
 from growth.stats.moments import Moments
 
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from growth.stats.contrast import ArmEstimate
+__all__ = ["age_weights", "contrast_of", "per_unit", "trend_arms"]
 
-__all__ = ["age_weights", "per_unit", "trend_arms"]
+ROUNDING = 1e-7  # of the columns' spread: below it a contrast's spread is rounding
 
 
 def age_weights(
@@ -124,3 +125,75 @@ def trend_arms(
         str(name): mean(Moments.of(("contrast",), found[labels == name]))
         for name in np.unique(labels)
     }
+
+
+def contrast_of(
+    m: Moments,
+    columns: Sequence[str],
+    weights: ArrayLike,
+    *,
+    denominators: Sequence[str] = (),
+    level: ArrayLike | None = None,
+) -> ArmEstimate:
+    """Return one arm's mean contrast from the joint moments of all ages.
+
+    Parameters
+    ----------
+    m : Moments
+        Units of one matured cohort; a column an age, jointly.
+    columns : sequence of str, length k
+        The metric by age, or a ratio's numerators.
+    weights : array_like of float, shape (k,)
+        From `age_weights`, or any others.
+    denominators : sequence of str, length k, optional
+        A ratio's denominators: each age's ratio is linearised.
+    level : array_like of float, shape (k,), optional
+        Weights of what the contrast is divided by, ``[1 / k] * k`` for the mean over
+        ages: the contrast is then relative to what this arm does at all.
+
+    Returns
+    -------
+    ArmEstimate
+        As `trend_arms` gives from the values themselves: a contrast is linear, so
+        that means and co-moments say all there is (a quotient by the delta method).
+        None where a denominator or level has no positive mean.
+
+    Raises
+    ------
+    ParameterError
+        If a column is not in `m` (``moments_mismatch``).
+    """
+    turn = np.asarray(weights, dtype=np.float64)
+    top = m.pick(columns)
+    none = ArmEstimate(m.n, None, None, m.n - 1)
+    if not m.n or not np.isfinite(m.mean).all():
+        return none
+    values, at = top.mean, top
+    lines = np.eye(len(columns))  # the values by age, as weights of the columns
+    if denominators:
+        below = m.pick(denominators).mean
+        if not (below > 0).all():
+            return none
+        values = values / below
+        at = m.pick((*columns, *denominators))
+        lines = np.hstack((np.diag(1 / below), np.diag(-values / below)))
+    value, line = float(turn @ values), turn @ lines
+    if level is not None:
+        share = np.asarray(level, dtype=np.float64)
+        whole = float(share @ values)
+        if not whole > 0:
+            return none
+        value = value / whole
+        line = (line - value * (share @ lines)) / whole
+    return _linear(at, line, value)
+
+
+def _linear(m: Moments, weights: NDArray[np.float64], value: float) -> ArmEstimate:
+    """Return the mean of a weighted sum of columns; `value` is that mean."""
+    if m.n < 2:
+        return ArmEstimate(m.n, value, None, m.n - 1)
+    spread = float(weights @ m.comoment @ weights)
+    whole = float(np.abs(weights) @ np.sqrt(np.abs(np.diag(m.comoment))))
+    if spread <= (ROUNDING * whole) ** 2:
+        spread = 0.0
+    return ArmEstimate(m.n, value, spread / (m.n - 1) / m.n, m.n - 1)
