@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from datetime import date
     from pathlib import Path
 
+    from growth.readout.batch import BatchProgress
     from growth.readout.runner import Progress, RunOutcome
     from growth.result import Cell, Result
 
@@ -423,6 +424,8 @@ def schema() -> None:
 @click.option("--force", is_flag=True, help="Run even if this was answered already.")
 @click.option("--wait", help="How long to wait for another run of this: 60s, 5m.")
 @click.option("--deadline", help="How long the run may take, if not its own limit.")
+@click.option("--retries", default=0, help="Tries more after what may pass by itself.")
+@click.option("--on-finish", help="A command that gets the manifest on stdin.")
 @quiet
 @as_json
 @click.pass_context
@@ -436,6 +439,8 @@ def run(
     force: bool,
     wait: str | None,
     deadline: str | None,
+    retries: int,
+    on_finish: str | None,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -453,7 +458,11 @@ def run(
             wait=wait,
             deadline=deadline,
             progress=progress,
+            retries=retries,
+            on_finish=on_finish,
         )
+    for remark in outcome.remarks:
+        click.echo(f"warning: {remark}", err=True)
     path = outcome.path
     if as_json:
         told = {
@@ -469,6 +478,91 @@ def run(
         if path:
             click.echo(_near(path))
     ctx.exit(outcome.exit_code)
+
+
+@readout.command("run-all")
+@click.option("--as-of", required=True, help="Last day counted, YYYY-MM-DD.")
+@click.option("--config", default="readouts.toml", show_default=True, help="What runs.")
+@click.option("--jobs", default=1, show_default=True, help="How many run at a time.")
+@click.option("--out", help="Where runs are kept; else GROWTH_READOUTS, else readouts.")
+@click.option("--force", is_flag=True, help="Run even if this was answered already.")
+@click.option("--wait", help="How long to wait for another run of the same: 60s, 5m.")
+@click.option("--retries", type=int, help="Tries more, instead of what the file says.")
+@click.option("--on-finish", help="A command that gets each manifest on stdin.")
+@quiet
+@as_json
+@click.pass_context
+def run_all(
+    ctx: click.Context,
+    *,
+    as_of: str,
+    config: str,
+    jobs: int,
+    out: str | None,
+    force: bool,
+    wait: str | None,
+    retries: int | None,
+    on_finish: str | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Run every readout that is due on a day; exit with what weighs most."""
+    from growth.readout import batch
+
+    day = _day(as_of)
+    assert day is not None
+    with _counting(quiet=quiet) as progress:
+        found = batch.run_all(
+            config,
+            day,
+            jobs=jobs,
+            out=out,
+            force=force,
+            wait=wait,
+            retries=retries,
+            on_finish=on_finish,
+            progress=progress,
+        )
+    if as_json or not quiet or found.exit_code:
+        _report(found, as_json=as_json)
+    ctx.exit(found.exit_code)
+
+
+@contextmanager
+def _counting(*, quiet: bool) -> Iterator[Callable[[BatchProgress], None] | None]:
+    """Show on stderr how many runs of a batch are over: a bar, or a line each."""
+    if quiet:
+        yield None
+        return
+
+    def told(now: BatchProgress) -> str:
+        ended = now.ended
+        assert ended is not None
+        head = f"{now.done}/{now.total} {ended.readout} {ended.subject}"
+        return f"{head}: {ended.status} {ended.seconds:.1f}s {ended.reason}".rstrip()
+
+    if not sys.stderr.isatty():
+
+        def tell(now: BatchProgress) -> None:
+            if now.ended:
+                click.echo(told(now), err=True)
+
+        yield tell
+        return
+
+    from tqdm import tqdm
+
+    layout = "{n_fmt}/{total_fmt} {bar:20} {elapsed}{postfix}"
+    with tqdm(total=0, bar_format=layout, leave=False) as bar:
+
+        def draw(now: BatchProgress) -> None:
+            if now.ended:
+                tqdm.write(told(now), file=sys.stderr)
+            bar.total, bar.n = now.total, now.done
+            bar.set_postfix_str(", ".join(now.running), refresh=False)
+            bar.refresh()
+
+        yield draw
 
 
 @readout.command()

@@ -5,6 +5,7 @@ Declare parameters with `readout`, end the notebook with
 Nothing here imports papermill, nbconvert or Altair before it is needed.
 """
 
+from growth.readout.batch import Batch, Entry, run_all
 from growth.readout.catalog import AbtestParams
 from growth.readout.model import Readout, load
 from growth.readout.params import (
@@ -22,7 +23,9 @@ from growth.readout.store import Store
 
 __all__ = [
     "AbtestParams",
+    "Batch",
     "Between",
+    "Entry",
     "EnvName",
     "Help",
     "Id",
@@ -36,4 +39,5 @@ __all__ = [
     "publish",
     "readout",
     "run",
+    "run_all",
 ]

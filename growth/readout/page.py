@@ -35,7 +35,7 @@ from growth.result import show
 if TYPE_CHECKING:
     from growth.labels import Lang
 
-__all__ = ["CSP", "render", "render_failure", "render_plain"]
+__all__ = ["CSP", "render", "render_failure", "render_plain", "warm"]
 
 CSP: Final = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; font-src data:; "
@@ -191,6 +191,11 @@ def render_failure(
 
 
 # The page's frame
+
+
+def warm() -> None:
+    """Import what a page takes and read its template, for a process to be forked."""
+    _export({"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}, "en")
 
 
 def _shell(title: str, body: str, lang: Lang) -> str:

@@ -230,7 +230,7 @@ def forkserver() -> Iterator[Forkserver | None]:
         yield None
         return
     command = [sys.executable, "-P", "-c", _SERVER]
-    with adopt_orphans(), Forkserver(command, _environment()) as made:
+    with adopt_orphans(), Forkserver(command, environment()) as made:
         yield made
 
 
@@ -527,7 +527,7 @@ class _Job:
             "executed": str(self.staged / EXECUTED),
             "parameters": self.declared.plain(self.params),
             "left": deadline - time.monotonic(),
-            "ipc": _sockets_work(folder),
+            "ipc": str(folder / "k") if _sockets_work(folder) else "",
             "secrets": [f.name for f in self.declared.fields if f.env],
         }
         try:
@@ -550,7 +550,7 @@ class _Job:
         """Return the child's environment: ours, and what makes runs alike."""
         origin = asdict(inputs.provenance())
         origin["data"] = [asdict(item) for item in self.data]
-        return _environment() | {
+        return environment() | {
             "GROWTH_RUN_DIR": str(self.staged),
             "GROWTH_RUN_ID": self.run_id,
             inputs.PROVENANCE: json.dumps(origin),
@@ -664,8 +664,14 @@ def _pause(length: float, signals: Signals) -> None:
         time.sleep(min(0.1, left))
 
 
-def _environment() -> dict[str, str]:
-    """Return our environment, and what makes runs alike."""
+def environment() -> dict[str, str]:
+    """Return our environment, and what makes runs alike.
+
+    Returns
+    -------
+    dict of str to str
+        What every process of a run is started with.
+    """
     env = dict(os.environ) | {
         "JUPYTER_PREFER_ENV_PATH": "1",
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
@@ -753,13 +759,17 @@ class _Stopped(KeyboardInterrupt):
     """A signal, raised in the main thread; asyncio lets only its kind through."""
 
 
-def server() -> None:
-    """Import what a run takes, then fork children on the socket named last."""
+def preload() -> None:
+    """Import what a run takes, so that a fork of this process has it."""
     import nbclient  # noqa: F401
     import nbformat  # noqa: F401
     import papermill  # noqa: F401
     import psutil  # noqa: F401
 
+
+def server() -> None:
+    """Import what a run takes, then fork children on the socket named last."""
+    preload()
     serve(int(sys.argv[-1]), {"child": child})
 
 
@@ -831,7 +841,8 @@ def _execute(job: Mapping[str, Any], tell: Callable[..., None]) -> tuple[str, st
     _log_to_stdout([os.environ.get(str(job["parameters"][n])) for n in job["secrets"]])
     manager: dict[str, object] = {"shutdown_wait_time": 1.0}
     if job["ipc"]:
-        manager["transport"] = "ipc"
+        # without a name of its own it is kernel-ipc-1, in the current folder
+        manager |= {"transport": "ipc", "ip": job["ipc"]}
     try:
         papermill.execute_notebook(
             # papermill takes braces in paths for parameters

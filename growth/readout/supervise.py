@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import IO
 
@@ -33,8 +33,10 @@ __all__ = [
     "Ended",
     "Signals",
     "adopt_orphans",
+    "children",
     "end_children",
     "end_run",
+    "end_strangers",
     "settle_child",
     "supervise",
 ]
@@ -351,6 +353,34 @@ def end_children() -> None:
             with contextlib.suppress(psutil.Error):
                 process.send_signal(number)
         psutil.wait_procs(left, timeout=patience)
+
+
+def children() -> frozenset[int]:
+    """Return the numbers of this process's own children."""
+    import psutil
+
+    return frozenset(process.pid for process in psutil.Process().children())
+
+
+def end_strangers(known: Collection[int]) -> None:
+    """End every child of this process that is not known, and what it started.
+
+    Parameters
+    ----------
+    known : collection of int
+        The numbers of children that may live on, with all below them.
+    """
+    import psutil
+
+    for _ in range(5):
+        found = [p for p in psutil.Process().children() if p.pid not in known]
+        if not found:
+            return
+        for process in found:
+            with contextlib.suppress(psutil.Error):
+                for each in (*process.children(recursive=True), process):
+                    each.kill()
+        psutil.wait_procs(found, timeout=1.0)
 
 
 def end_run(run_id: str) -> int:

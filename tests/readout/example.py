@@ -11,6 +11,8 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
 
+import psutil
+
 from growth.errors import Fault
 from growth.readout import Between, EnvName, Help, Id, Readout, Sample, params, readout
 from growth.readout.params import declaration_of
@@ -85,6 +87,10 @@ def act(what):
             sys.exit(0)
         case "die":
             os.kill(os.getpid(), signal.SIGKILL)
+        case "kill worker":
+            # this kernel's parent runs papermill; the parent of that, the run
+            os.kill(psutil.Process().parent().ppid(), signal.SIGKILL)
+            time.sleep(600)
         case "hang":
             start = "import time; time.sleep(600)"
             env = ["env", "-i", "setsid", sys.executable, "-c", start]
