@@ -11,6 +11,12 @@ Declare an experiment once (`load_experiment`), then ask::
 from growth.abtest.ages import AgePoint, AgeTrend, Novelty, trend_by_age_from_moments
 from growth.abtest.analyze import Analysis, ArmCell, Effect, analyze_from_moments
 from growth.abtest.assignment import assign, assign_many, overlapping
+from growth.abtest.calibration import (
+    Calibrated,
+    Calibration,
+    calibrate,
+    calibrate_from_columns,
+)
 from growth.abtest.decide import (
     Decision,
     GoalInterval,
@@ -39,6 +45,8 @@ __all__ = [
     "Analysis",
     "Arm",
     "ArmCell",
+    "Calibrated",
+    "Calibration",
     "Columns",
     "Covariate",
     "Decision",
@@ -58,6 +66,8 @@ __all__ = [
     "analyze_from_moments",
     "assign",
     "assign_many",
+    "calibrate",
+    "calibrate_from_columns",
     "check_split",
     "check_split_from_counts",
     "decide",

@@ -8,6 +8,7 @@ once, and the control's by subtraction.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +18,7 @@ from growth.errors import DataError, ParameterError
 from growth.stats.counts import clopper_pearson
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -26,13 +27,17 @@ if TYPE_CHECKING:
 __all__ = [
     "FalseAlarms",
     "NullTests",
+    "Redraw",
     "draw_sums",
     "false_alarms",
     "features",
     "null_tests",
 ]
 
-BLOCK = 8192  # units drawn at once: assignments of a block stay in the cache
+BLOCK = 2048  # units and
+CHUNK = 512  # re-randomisations drawn at once: their assignments stay in the cache
+SMALL = 1 / 16  # a share below this is drawn from 16 bits, not 8
+_BITS = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).astype("f4")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,36 +137,133 @@ def draw_sums(
     ParameterError
         If `repeats` or `share` is out of range (``bad_draws``).
     """
-    if repeats < 1 or not 0 < share < 1:
-        msg = f"repeats is {repeats} and share {share}; they must be 1 or more and in"
-        raise ParameterError(f"{msg} (0, 1); correct them.", code="bad_draws")
-    sums = np.zeros((repeats, table.shape[1]))
-    for start, drawn in _draws(len(table), repeats, share, seed):
-        sums += drawn @ table[start : start + drawn.shape[1]]
-    return sums
+    drawing = Redraw(
+        table.shape[1], repeats=repeats, shares=(1 - share, share), seed=seed
+    )
+    drawing.add(table)
+    return drawing.sums()[1]
 
 
-def _draws(
-    n: int, repeats: int, share: float, seed: int
-) -> Iterator[tuple[int, NDArray[np.float64]]]:
-    rng = np.random.Generator(np.random.Philox(seed))
-    for start in range(0, n, BLOCK):
-        width = min(BLOCK, n - start)
-        if share == 0.5:
-            raw = np.frombuffer(rng.bytes(repeats * -(-width // 8)), dtype=np.uint8)
-            bits = np.unpackbits(raw.reshape(repeats, -1), axis=1, count=width)
-            yield start, bits.astype(np.float64)
-        else:
-            yield start, (rng.random((repeats, width)) < share).astype(np.float64)
+class Redraw:
+    """Sums over arms drawn anew R times, from rows that come in pieces.
+
+    Parameters
+    ----------
+    columns : int
+        Features f of a row.
+    repeats : int
+        Re-randomisations R, 1 or more.
+    shares : sequence of float, default (0.5, 0.5)
+        Chance of each arm that is looked at, above 0; what they leave of 1 goes to
+        arms that are not. Two even arms take one bit a unit, others 8 (16 where a
+        share is small): they are off their shares by 1/512 at most, which makes no
+        test wrong.
+    seed : int
+        Seed of the counter-based generator: the same seed and rows, the same sums,
+        however the rows are cut into pieces.
+
+    Raises
+    ------
+    ParameterError
+        If `repeats` or `shares` is out of range (``bad_draws``).
+
+    Notes
+    -----
+    Products run in single precision over blocks that fit the cache, and add up in
+    double precision: centre the features first.
+    """
+
+    def __init__(
+        self,
+        columns: int,
+        *,
+        repeats: int,
+        shares: Sequence[float] = (0.5, 0.5),
+        seed: int = 0,
+    ) -> None:
+        whole = sum(shares)
+        usable = len(shares) > 1 and all(s > 0 for s in shares) and whole < 1 + 1e-9
+        if repeats < 1 or not usable:
+            msg = f"repeats is {repeats} and shares {list(shares)}; they must be 1 or"
+            msg = f"{msg} more, and two or more above 0 that sum to 1 at most; correct"
+            raise ParameterError(f"{msg} them.", code="bad_draws")
+        self.repeats = repeats
+        self._complete = whole > 1 - 1e-9
+        self._even = self._complete and len(shares) == 2 and shares[0] == shares[1]
+        self._deep = min(shares) < SMALL
+        places = 65536 if self._deep else 256
+        cuts = np.rint(np.cumsum([0.0, *shares]) * places)
+        at = np.arange(places)
+        self._inside = [
+            ((at >= low) & (at < high)).astype(np.float32)
+            for low, high in pairwise(cuts)
+        ]
+        self._room = np.empty(min(CHUNK, repeats) * BLOCK, dtype=np.float32)
+        self._random = np.random.Philox(seed)
+        self._sums = np.zeros((len(shares), repeats, columns))
+        self._total = np.zeros(columns)
+        self._rest = np.empty((0, columns), dtype=np.float32)
+
+    def add(self, rows: NDArray[np.floating]) -> None:
+        """Take in more rows, shape (n, f)."""
+        self._total += rows.sum(axis=0, dtype=np.float64)
+        table = np.asarray(rows, dtype=np.float32)
+        start = 0
+        if len(self._rest):
+            start = BLOCK - len(self._rest)
+            table, later = np.concatenate((self._rest, table[:start])), table[start:]
+            if len(table) < BLOCK:
+                self._rest = table
+                return
+            self._product(table)
+            table = later
+        end = len(table) - len(table) % BLOCK
+        for at in range(0, end, BLOCK):
+            self._product(table[at : at + BLOCK])
+        self._rest = table[end:].copy()
+
+    def sums(self) -> NDArray[np.float64]:
+        """Return the sums per arm, shape (arms, R, f); no row may follow."""
+        if len(self._rest):
+            self._product(self._rest)
+            self._rest = self._rest[:0]
+        if self._complete:  # the first arm holds what the others do not
+            self._sums[0] = self._total - self._sums[1:].sum(axis=0)
+        return self._sums
+
+    @property
+    def total(self) -> NDArray[np.float64]:
+        """Sums over all rows, shape (f,)."""
+        return self._total
+
+    def _product(self, block: NDArray[np.float32]) -> None:
+        n = len(block)
+        width = -(-n // 64) * 64
+        for low in range(0, self.repeats, CHUNK):
+            high = min(low + CHUNK, self.repeats)
+            size = (high - low) * width
+            drawn = self._room[:size]
+            shaped = drawn.reshape(high - low, width)[:, :n]
+            if self._even:
+                raw = self._random.random_raw(size // 64).view(np.uint8)
+                np.take(_BITS, raw, axis=0, out=drawn.reshape(-1, 8), mode="clip")
+                self._sums[1, low:high] += shaped @ block
+                continue
+            raw = self._random.random_raw(size // (4 if self._deep else 8))
+            place = raw.view(np.uint16 if self._deep else np.uint8)
+            for arm in range(self._complete, len(self._sums)):
+                np.take(self._inside[arm], place, out=drawn, mode="clip")
+                self._sums[arm, low:high] += shaped @ block
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NullTests:
-    """Difference, standard error and p-value per re-randomisation; NaN if none."""
+    """Difference, standard error, p-value and df per re-randomisation; NaN if none."""
 
     difference: NDArray[np.float64]
     se: NDArray[np.float64]
     p_value: NDArray[np.float64]
+    df: NDArray[np.float64]
 
 
 def null_tests(treated: NDArray[np.float64], total: NDArray[np.float64]) -> NullTests:
@@ -191,7 +293,7 @@ def null_tests(treated: NDArray[np.float64], total: NDArray[np.float64]) -> Null
         w = v0 / (v0 + v1)
         df = 1 / (w * w / (n0 - 1) + (1 - w) * (1 - w) / (n1 - 1))
         p = np.minimum(2 * stdtr(np.where(usable, df, 1), -np.abs(d / se)), 1)
-    return NullTests(d, se, p)
+    return NullTests(d, se, p, np.where(usable, df, np.nan))
 
 
 def false_alarms(found: NullTests, *, alpha: float = 0.05) -> FalseAlarms:
