@@ -18,6 +18,7 @@ __all__ = [
     "CAPPED",
     "SEEN",
     "SIZE",
+    "WITH",
     "Reading",
     "Threshold",
     "readings",
@@ -26,6 +27,7 @@ __all__ = [
 
 CAPPED: Final = "__capped"  # a column with both tails pulled in
 SIZE: Final = "__size"  # 1 for a unit with a value: its sum is the cluster's size
+WITH: Final = "__with__"  # a ratio's part where the other part is known too
 SEEN: Final = "__seen"  # values a unit has: 1, or its events; NULL for none
 
 
@@ -129,8 +131,11 @@ def _shaped(metric: Metric, experiment: Experiment) -> Metric:
     plain = _columns(metric, metric.columns)  # built or not, the column is there
     if metric.kind == "quantile":
         return replace(plain, value=Source(column=f"{metric.columns[0]}{SEEN}"))
-    if experiment.cluster is None or metric.kind == "ratio":
+    if experiment.cluster is None:
         return plain
+    if metric.kind == "ratio":
+        top, bottom = metric.columns
+        return _columns(metric, (f"{top}{WITH}{bottom}", f"{bottom}{WITH}{top}"))
     (column,) = metric.columns
     return replace(
         plain,

@@ -11,9 +11,11 @@ import numpy as np
 
 from growth.abtest.analyze import (
     MISSING,
+    PRIOR,
     Analysis,
     ArmCell,
     By,
+    Passes,
     analyze_from_moments,
     by_columns,
     column_sets,
@@ -23,6 +25,12 @@ from growth.abtest.analyze import (
     sort_cells,
 )
 from growth.abtest.history import STOOD, UnitHistory
+from growth.abtest.looks import looks_from
+from growth.abtest.passes import cap_columns, cluster_facts, quantile_estimates
+from growth.abtest.plans import Look, Standing
+from growth.abtest.pooling import mixed, pool_experiment, within_days
+from growth.abtest.readings import SEEN, SIZE, WITH, Threshold, readings, stratum_of
+from growth.abtest.rewind import Ripening, rewound, ripening
 from growth.abtest.split import SplitCheck, check_split_from_counts
 from growth.abtest.trend import Trend, trend_from_moments
 from growth.abtest.units import (
@@ -39,14 +47,16 @@ from growth.result import Notice
 from growth.stats.means import FULL_LEVERAGE, ratio_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from growth.abtest.experiment import Experiment, Metric
     from growth.engine import TableLike
     from growth.stats.means import ArmFit, Line
     from growth.stats.moments import Moments
 
-__all__ = ["analyze", "check_split", "trend"]
+__all__ = ["UnitColumns", "analyze", "check_split", "read_columns", "trend"]
 
 EXACT_ROWS: Final = 1_000_000  # above this, repeated units are looked for in a sample
 SAMPLE: Final = 64  # of one unit in so many, all its rows
@@ -118,11 +128,13 @@ def check_split(
 
 
 def analyze(
-    units: TableLike | UnitTable,
+    units: TableLike | UnitTable | UnitHistory,
     experiment: Experiment,
     *,
     by: Sequence[str | Sequence[str]] | None = None,
     as_of: date | datetime | None = None,
+    pool: Mapping[str, Sequence[str]] | None = None,
+    prior: tuple[float, float] | None = PRIOR,
     unique: bool = False,
 ) -> Analysis:
     """Compare every arm with control on every metric, from one row a unit.
@@ -139,6 +151,12 @@ def analyze(
     as_of : date or aware datetime, optional
         Last day counted, where the table has the day of exposure; a `UnitTable`
         brings its own.
+    pool : mapping of str to sequence of str, optional
+        Arms read as one, by the name they get: ``{"any_variant": ["B", "C"]}``. The
+        split is still checked on the original arms.
+    prior : tuple of (float, float), or None, default (0, 0.3)
+        Mean and standard deviation of the lift beforehand, as shares, for the
+        Bayesian columns; None is flat.
     unique : bool, default False
         Your word that no unit stands in two rows: they are not looked for, which
         saves reading the column of units.
@@ -158,7 +176,8 @@ def analyze(
         several rows in one arm (``repeated_unit``), or a column's type or values
         cannot be used (``column_type``, ``infinite_value``, ``not_a_share``).
     ParameterError
-        If `as_of` is unusable (code ``bad_as_of``).
+        If `as_of` is unusable (code ``bad_as_of``), `pool` names arms that cannot be
+        pooled (``bad_pool``), or `prior` is no spread (``bad_scale``).
 
     Notes
     -----
@@ -167,23 +186,11 @@ def analyze(
     arms are counted and left out of both. Above a million rows they are looked
     for among one unit in 64; where one is found there, in all.
     """
-    asked = experiment.by if by is None else by
-    breakdowns = by_columns(asked)
-    ready = _prepare(units, experiment, breakdowns, as_of, unique=unique)
-    variant = experiment.columns.variant
-    groupings = [(variant,), *((variant, *names) for names in breakdowns)]
-    cells, remarks = _scan(ready, experiment, groupings)
-    return analyze_from_moments(
-        cells,
-        experiment,
-        variances=_hc2(ready, experiment, cells),
-        days=_days_run(ready, experiment),
-        first_day=ready.first_day,
-        last_day=ready.last_day,
-        crossovers=ready.crossovers,
-        immature=ready.immature,
-        notices=(*ready.notices, *remarks),
-    )
+    breakdowns = by_columns(experiment.by if by is None else by)
+    asked = _Asked(pool=pool, prior=prior, unique=unique)
+    if not experiment.plan.sequential:
+        return _read(units, experiment, breakdowns, as_of, asked)
+    return _under_plan(units, experiment, breakdowns, as_of, asked)
 
 
 def trend(
@@ -235,10 +242,217 @@ def _trend_as_it_stood(history: UnitHistory, experiment: Experiment) -> Trend:
     columns = _numbers(history.table, experiment, ready.holey, {}, None)
     keep = {variant: history.table[variant].cast("string")}
     keep |= {STOOD: history.table[STOOD], **columns}
-    then = ready._replace(table=history.table.select(**keep))
+    table, _ = cap_columns(history.table.select(**keep), experiment, caps=ready.caps)
+    then = ready._replace(table=_shaped(table, experiment))
     stood, _ = _scan(then, experiment, [(variant, STOOD)])
     found = trend_from_moments(now, experiment, stood=stood)
     return replace(found, notices=(*ready.notices, *remarks))
+
+
+# -- one reading, and all those of a sequential plan --------------------------------
+
+
+class _Asked(NamedTuple):
+    """How a table is to be read, at one look or at all of them."""
+
+    pool: Mapping[str, Sequence[str]] | None = None
+    prior: tuple[float, float] | None = PRIOR
+    unique: bool = False
+    look: Callable[[int, Mapping[str, int]], Standing | None] = lambda *_: None
+
+
+def _read(
+    units: TableLike | UnitTable,
+    experiment: Experiment,
+    breakdowns: tuple[tuple[str, ...], ...],
+    as_of: date | datetime | None,
+    asked: _Asked,
+) -> Analysis:
+    """Read the table as it stands."""
+    ready = _prepare(units, experiment, breakdowns, as_of, unique=asked.unique)
+    if asked.pool is not None:
+        ready, experiment = _pooled(ready, experiment, asked.pool)
+    variant = experiment.columns.variant
+    groupings = [(variant,), *((variant, *names) for names in breakdowns)]
+    sliced = [
+        (*grouping, column)
+        for column in strata_columns(experiment)
+        for grouping in groupings
+        if column not in grouping
+    ]
+    found, remarks = _scan(ready, experiment, [*groupings, *sliced])
+    cells = [cell for cell in found if cell.by in groupings]
+    passes = Passes(
+        quantiles=quantile_estimates(ready.table, experiment, cells),
+        strata=[cell for cell in found if cell.by in sliced],
+        caps=ready.caps,
+        clusters=cluster_facts(ready.table, experiment, cells),
+    )
+    return analyze_from_moments(
+        cells,
+        experiment,
+        variances=_hc2(ready, experiment, cells),
+        passes=passes,
+        prior=asked.prior,
+        look=asked.look(_open_units(cells, experiment), ready.immature),
+        days=_days_run(ready, experiment),
+        first_day=ready.first_day,
+        last_day=ready.last_day,
+        crossovers=ready.crossovers,
+        immature=ready.immature,
+        notices=(*ready.notices, *remarks),
+    )
+
+
+def _open_units(cells: Iterable[ArmCell], experiment: Experiment) -> int:
+    """Return the units in open arms."""
+    opened = [arm for arm, weight in experiment.arms.items() if weight]
+    return sum(c.rows for c in cells if len(c.by) == 1 and str(c.key[0]) in opened)
+
+
+def _under_plan(
+    units: TableLike | UnitTable | UnitHistory,
+    experiment: Experiment,
+    breakdowns: tuple[tuple[str, ...], ...],
+    as_of: date | datetime | None,
+    asked: _Asked,
+) -> Analysis:
+    """Read the table as it stood at every look of the plan, the last in full."""
+    table, ripe, until = _timeline(units, experiment, as_of)
+    if ripe is None or until is None:
+        found = _read(table, experiment, breakdowns, as_of, asked)
+        return replace(
+            found, notices=(*found.notices, Notice("looks_unknown", "warning"))
+        )
+    plan = experiment.plan
+    goals, exposed, news = ripe.goals(experiment), ripe.exposed(), ripe.news()
+    start = experiment.start or (exposed[0] if exposed else until)
+    days = plan.look_days(goals, start=start, until=until)
+    days = tuple(d for d in days if d == until or d in news)
+    watched = _Watched(experiment)
+    seen: list[tuple[date, Analysis, dict[str, Look]]] = []
+    for day in days:
+        if not ripe.at(0, day):
+            continue
+        latest = day == days[-1]
+        source: Any = table
+        if isinstance(table, UnitTable | UnitHistory):
+            now = isinstance(table, UnitTable) and day == until
+            source = table if now else rewound(table, experiment, ripe, day)
+        then = as_of if day == until else day
+        groups = breakdowns if latest else ()
+        look = asked._replace(look=watched.on(day))
+        found = _read(source, experiment, groups, then, look)
+        seen.append((day, found, watched.note(day, found)))
+    notices = []
+    if plan_notice := _values_of_now(table, experiment, days, until):
+        notices.append(plan_notice)
+    if not seen:
+        first = asked._replace(look=watched.before)
+        bare = table.units if isinstance(table, UnitHistory) else table
+        found = _read(bare, experiment, breakdowns, as_of, first)
+        notices.append(Notice("before_first_look", "info"))
+        return replace(found, notices=(*found.notices, *notices))
+    found = seen[-1][1]
+    looks = looks_from(seen)
+    if seen[-1][0] < until:
+        args = (("day", seen[-1][0].isoformat()),)
+        notices.append(Notice("between_looks", "info", args))
+    if looks.stopped_on and looks.stopped_on < seen[-1][0]:
+        args = (("day", looks.stopped_on.isoformat()),)
+        notices.append(Notice(f"plan_{looks.stop}", "info", args))
+    return replace(found, looks=looks, notices=(*found.notices, *notices))
+
+
+def _timeline(
+    units: TableLike | UnitTable | UnitHistory,
+    experiment: Experiment,
+    as_of: date | datetime | None,
+) -> tuple[Any, Ripening | None, date | None]:
+    """Return the table to reread, when its units could be read, and the last day."""
+    from growth import engine
+
+    if isinstance(units, UnitTable | UnitHistory):
+        now = units.units if isinstance(units, UnitHistory) else units
+        moment = now.as_of if as_of is None else engine.instant(as_of, tz=experiment.tz)
+        if isinstance(units, UnitTable):
+            units = now = now.cache()
+        else:
+            units = replace(units, table=units.table.cache(), units=now.cache())
+            now = units.units
+        day = _day_of(now.table, experiment)
+        ripe = ripening(now.table, experiment, day=day, exact=True)
+        return units, ripe, _local_date(moment, experiment.tz) - timedelta(days=1)
+    table = engine.as_table(units)
+    if experiment.columns.day not in table.columns:
+        return table, None, None
+    engine.need_columns(table, (experiment.columns.variant,))
+    day = _day_of(table, experiment)
+    end = None
+    if as_of is not None:
+        end = _local_date(engine.instant(as_of, tz=experiment.tz), experiment.tz)
+    inside = _inside(day, experiment, end)
+    dated = table.filter(inside) if inside is not None else table
+    ripe = ripening(dated, experiment, day=_day_of(dated, experiment), exact=False)
+    exposed = ripe.exposed()
+    if end is not None:
+        return table, ripe, end - timedelta(days=1)
+    return table, ripe, exposed[-1] if exposed else None
+
+
+def _values_of_now(
+    table: object, experiment: Experiment, days: Sequence[date], until: date
+) -> Notice | None:
+    """Say which metrics have no window, so that earlier looks see later values."""
+    names = [m.name for m in experiment.metrics if not m.window_days]
+    earlier = [day for day in days if day < until]
+    if not names or not earlier or isinstance(table, UnitHistory):
+        return None
+    return Notice("values_of_now", "info", (("metric", ", ".join(names)),))
+
+
+class _Watched:
+    """What was seen at each look, and how each metric so stands in the plan."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self.experiment = experiment
+        self.shares: dict[str, list[tuple[date, float]]] = defaultdict(list)
+        self.past: dict[tuple[str, str], dict[float, float | None]] = defaultdict(dict)
+
+    def on(self, day: date) -> Callable[[int, Mapping[str, int]], Standing]:
+        """Return what tells how metrics stand, once the units of a day are known."""
+
+        def standing(units: int, immature: Mapping[str, int]) -> Standing:
+            exp = self.experiment
+            looks = {}
+            for metric in exp.metrics:
+                ready = max(units - immature.get(metric.name, 0), 0)
+                seen = self.shares[metric.name]
+                before = seen[-1][1] if seen else 0.0
+                seen.append((day, max(ready / (exp.plan.units or 1), before)))
+                looks[metric.name] = exp.plan.look_on(seen, alpha=exp.alpha)
+            return Standing(looks, self.past)
+
+        return standing
+
+    def before(self, *_: object) -> Standing:
+        """Return how metrics stand before the first look: nothing may be said."""
+        exp = self.experiment
+        look = exp.plan.look([0.0], alpha=exp.alpha, last=False)
+        return Standing({metric.name: look for metric in exp.metrics})
+
+    def note(self, day: date, found: Analysis) -> dict[str, Look]:
+        """Keep the statistics of a look for those that follow."""
+        exp = self.experiment
+        looks = {
+            name: exp.plan.look_on(seen, alpha=exp.alpha)
+            for name, seen in self.shares.items()
+            if seen[-1][0] == day
+        }
+        for effect in found.totals():
+            look = looks[effect.metric]
+            self.past[effect.metric, effect.arm][look.share] = effect.statistic
+        return looks
 
 
 # -- reading a ready table ---------------------------------------------------------
@@ -256,6 +470,37 @@ class _Ready(NamedTuple):
     crossovers: int
     immature: Mapping[str, int]
     notices: tuple[Notice, ...]
+    caps: tuple[Threshold, ...] = ()
+
+
+def strata_columns(experiment: Experiment) -> list[str]:
+    """Return the columns some metric is stratified by."""
+    names = (stratum_of(experiment, metric) for metric in experiment.metrics)
+    return list(dict.fromkeys(name for name in names if name))
+
+
+def _pooled(
+    ready: _Ready, experiment: Experiment, pool: Mapping[str, Sequence[str]]
+) -> tuple[_Ready, Experiment]:
+    """Read several arms as one; within days where the arms' shares changed."""
+    from growth import engine
+
+    read = pool_experiment(experiment, pool)
+    variant, day = experiment.columns.variant, experiment.columns.day
+    table, notices = ready.table, ready.notices
+    if ready.has_day:
+        counts = engine.aggregate(
+            table, by=[variant, day], measures={"units": table.count()}
+        ).to_pylist()
+        opened = [row for row in counts if experiment.arms.get(row[variant])]
+        if mixed([(row[day], row[variant], row["units"]) for row in opened]):
+            read = within_days(read)
+            notices = (*notices, Notice("mixed_allocation"))
+    names = {arm: name for name, arms in pool.items() for arm in arms}
+    arm = table[variant]
+    together = arm.cases(*names.items(), else_=arm)
+    ready = ready._replace(table=table.mutate(**{variant: together}), notices=notices)
+    return ready, read
 
 
 def _prepare(
@@ -273,10 +518,16 @@ def _prepare(
     built = units if isinstance(units, UnitTable) else None
     source = built.table if built else engine.as_table(units)
     columns = experiment.columns
-    names = list(dict.fromkeys(name for group in breakdowns for name in group))
+    grouped = [name for group in breakdowns for name in group]
+    names = list(dict.fromkeys([*grouped, *strata_columns(experiment)]))
+    if experiment.cluster is not None:
+        names = list(dict.fromkeys([*names, experiment.cluster]))
     numbers = measured(experiment)
     engine.need_columns(source, (columns.unit, columns.variant, *numbers, *names))
-    _check_types(source, numbers)
+    listed = {
+        name for m in experiment.metrics if m.kind == "quantile" for name in m.columns
+    }
+    _check_types(source, numbers, listed=listed)
     has_day = columns.day in source.columns
     moment = built.as_of if built else None
     if as_of is not None:
@@ -299,6 +550,10 @@ def _prepare(
     if not built and not unique:
         with engine_call("looking for repeated units"):
             table, crossovers = _set_apart(table, experiment, facts["units"])
+    if experiment.cluster is not None:
+        with engine_call("looking for clusters in several arms"):
+            table, split = _whole_clusters(table, experiment)
+        crossovers += split
     holey = tuple(
         name for name in covariate_names(experiment) if facts.get(f"null_{name}")
     )
@@ -312,8 +567,10 @@ def _prepare(
     if outside := facts.get("outside"):
         args = (("units", int(outside)),)
         said.append(Notice("exposed_outside", "info", args))
+    ready, caps = cap_columns(table.select(**keep), experiment)
     return _Ready(
-        table=table.select(**keep),
+        table=_shaped(ready, experiment),
+        caps=caps,
         has_day=has_day,
         holey=holey,
         end=end,
@@ -325,9 +582,38 @@ def _prepare(
     )
 
 
-def _check_types(table: Rows, names: Iterable[str]) -> None:
+def _shaped(table: Rows, experiment: Experiment) -> Rows:
+    """Add what the readings need beside the columns: counts, sizes, whole pairs."""
+    added = {}
+    for reading in readings(experiment):
+        for name in reading.metric.columns:
+            if name in table.columns or name in added:
+                continue
+            if name.endswith(SEEN):
+                added[name] = _values_in(table[name.removesuffix(SEEN)])
+            elif WITH in name:
+                own, other = name.split(WITH)
+                empty = table[own].nullif(table[own])
+                added[name] = _absent(table[other]).ifelse(empty, table[own])
+            elif name.endswith(SIZE):
+                known = ~_absent(table[name.removesuffix(SIZE)])
+                added[name] = known.cast("int8")
+    return table.mutate(**added) if added else table
+
+
+def _values_in(column: Expr) -> Expr:
+    """Return how many values a unit has; NULL for none."""
+    if column.type().is_array():
+        kept = column.filter(lambda value: ~_absent(value))
+        return kept.length().nullif(0)
+    return (~_absent(column)).cast("int8").nullif(0)
+
+
+def _check_types(table: Rows, names: Iterable[str], *, listed: set[str]) -> None:
     for name in names:
         kind = table[name].type()
+        if name in listed and kind.is_array():
+            kind = kind.value_type
         if not (kind.is_numeric() or kind.is_boolean()):
             msg = f"column {name!r} is of type {kind}; it must hold numbers (or true"
             msg += " and false); convert it, or name another column in the metric."
@@ -478,6 +764,26 @@ def _set_apart(table: Rows, experiment: Experiment, rows: int) -> tuple[Rows, in
     return table.anti_join(crossed, columns.unit), counts["crossed"]
 
 
+def _whole_clusters(table: Rows, experiment: Experiment) -> tuple[Rows, int]:
+    """Leave out clusters seen in several arms; refuse members without a cluster."""
+    column, variant = experiment.cluster or "", experiment.columns.variant
+    each = table.group_by(column).aggregate(
+        low=table[variant].min(), high=table[variant].max(), members=table.count()
+    )
+    crossed = each.filter(each.low != each.high)
+    lost = each[column].isnull().ifelse(each.members, 0).sum()
+    asked = {"lost": lost, "crossed": (each.low != each.high).cast("int64").sum()}
+    (facts,) = each.aggregate(**asked).to_pyarrow().to_pylist()
+    if facts["lost"]:
+        msg = f"column {column!r} holds NULL in {facts['lost']} rows; every unit needs"
+        raise DataError(
+            f"{msg} its cluster; drop or label those rows first.", code="null_value"
+        )
+    if not facts["crossed"]:
+        return table, 0
+    return table.anti_join(crossed, column), int(facts["crossed"])
+
+
 def _hashed(column: Expr) -> Expr:
     """Return any hash; both engines have one of this name."""
     from growth.engine.dialect import builtin
@@ -551,7 +857,9 @@ def _scan(
     from growth import engine
 
     sets = column_sets(experiment, holey=ready.holey)
-    found = engine.moments(ready.table, values=sets, by=groupings)
+    found = engine.moments(
+        ready.table, values=sets, by=groupings, unit_col=experiment.cluster
+    )
     nan: dict[str, int] = defaultdict(int)
     for cell in found:
         if cell.by == groupings[0]:
@@ -564,6 +872,98 @@ def _scan(
     return [ArmCell(c.by, c.key, c.rows, c.moments) for c in found], notices
 
 
+class UnitColumns(NamedTuple):
+    """A unit table's columns as arrays, NaN for NULL; labels as numbers from 0."""
+
+    columns: dict[str, NDArray[np.float64]]
+    labels: dict[str, NDArray[np.int64]]
+    notices: tuple[Notice, ...]
+
+
+def read_columns(
+    units: TableLike | UnitTable,
+    experiment: Experiment,
+    *,
+    labels: Sequence[str] = (),
+    as_of: date | datetime | None = None,
+    unique: bool = False,
+) -> UnitColumns:
+    """Read what the metrics need of every unit in an open arm.
+
+    Parameters
+    ----------
+    units, experiment, as_of, unique
+        As in `analyze`; a table may lack the arms.
+    labels : sequence of str, optional
+        Columns whose values only tell rows apart: clusters, strata.
+
+    Returns
+    -------
+    UnitColumns
+        In the table's own order where that is fixed, else by unit. A quantile of
+        lists (events) is left out, with a notice.
+
+    Raises
+    ------
+    ColumnNotFoundError, DataError, ParameterError
+        As in `analyze`.
+    """
+    from growth import engine
+
+    built = isinstance(units, UnitTable)
+    columns = experiment.columns
+    if not isinstance(units, UnitTable):
+        units = engine.as_table(units)
+        if columns.variant not in units.columns:
+            units = units.mutate(**{columns.variant: _text(experiment.control)})
+    extra = (columns.unit, *labels)
+    ready = _prepare(units, experiment, (extra,), as_of, unique=unique)
+    opened = [arm for arm, weight in experiment.arms.items() if weight]
+    table = ready.table.filter(ready.table[columns.variant].isin(opened))
+    if built or ready.crossovers or engine.backend_of(table).name != "duckdb":
+        table = table.order_by(columns.unit)
+    marks = [f"{name}{MISSING}" for name in ready.holey]
+    numbers = [*measured(experiment), *marks]
+    lists = [name for name in numbers if table[name].type().is_array()]
+    keep = {n: table[n].cast("float64") for n in numbers if n not in lists}
+    keep |= {f"label_{n}": table[n].cast("string") for n in labels}
+    batches = [*engine.stream_batches(table.select(**keep))]
+    return UnitColumns(
+        columns={
+            n: _joined([batch.column(n) for batch in batches])
+            for n in keep
+            if n in numbers
+        },
+        labels={n: _coded([b.column(f"label_{n}") for b in batches]) for n in labels},
+        notices=(
+            *ready.notices,
+            *(Notice("lists_left_out", "info", (("column", n),)) for n in lists),
+        ),
+    )
+
+
+def _text(value: str) -> Expr:
+    import ibis
+
+    return ibis.literal(value)
+
+
+def _joined(parts: Sequence[Any]) -> NDArray[np.float64]:
+    if not parts:
+        return np.empty(0)
+    return np.concatenate([part.to_numpy(zero_copy_only=False) for part in parts])
+
+
+def _coded(parts: Sequence[Any]) -> NDArray[np.int64]:
+    """Return each value's number from 0, NULL with a number of its own."""
+    import pyarrow as pa
+
+    if not parts:
+        return np.empty(0, dtype=np.int64)
+    coded = pa.chunked_array(parts).combine_chunks().dictionary_encode("encode")
+    return np.asarray(coded.indices.to_numpy(zero_copy_only=False), dtype=np.int64)
+
+
 # -- the second pass: HC2 ------------------------------------------------------------
 
 
@@ -573,13 +973,16 @@ def _hc2(
     """Sum the exact HC2 variances of Lin's estimates over the rows, all at once."""
     from growth.engine.connections import engine_call
 
-    adjusted = [m for m in experiment.metrics if covariates_of(experiment, m)]
+    adjusted = [
+        r.metric for r in readings(experiment) if covariates_of(experiment, r.metric)
+    ]
     if experiment.se != "hc2" or experiment.adjust == "cuped" or not adjusted:
         return {}
     arms = sort_cells(cells, experiment).get(((), ()))
     if arms is None:  # nobody in an open arm: said by the analysis
         return {}
-    variant = ready.table[experiment.columns.variant]
+    table = _by_cluster(ready.table, experiment)
+    variant = table[experiment.columns.variant]
     asked: dict[str, Expr] = {}
     fitted: dict[str, Iterable[str]] = {}
     for i, metric in enumerate(adjusted):
@@ -594,7 +997,7 @@ def _hc2(
         for arm, one in fit.fits.items():
             if metric.kind == "ratio" and lines[arm] is None:
                 continue
-            term, room = _residual(ready.table, metric, fit.covariates, one, lines[arm])
+            term, room = _residual(table, metric, fit.covariates, one, lines[arm])
             terms.append((variant == arm, term))
             rooms.append((variant == arm, room))
         if terms:
@@ -604,7 +1007,7 @@ def _hc2(
         return {}
     name = experiment.columns.variant
     with engine_call("summing residuals"):
-        rows = ready.table.group_by(name).aggregate(**asked).to_pyarrow().to_pylist()
+        rows = table.group_by(name).aggregate(**asked).to_pyarrow().to_pylist()
     by_arm = {row[name]: row for row in rows}
     return {
         (metric.name, ()): {
@@ -612,6 +1015,19 @@ def _hc2(
         }
         for i, metric in enumerate(adjusted)
     }
+
+
+def _by_cluster(table: Rows, experiment: Experiment) -> Rows:
+    """Return one row a randomised unit: the table itself, or sums a cluster."""
+    if experiment.cluster is None:
+        return table
+    keys = [experiment.columns.variant, experiment.cluster]
+    numbers = {
+        name: table[name].sum()
+        for name in table.columns
+        if name not in keys and (table[name].type().is_numeric())
+    }
+    return table.group_by(keys).aggregate(**numbers)
 
 
 def _cases(pairs: Sequence[tuple[Expr, Expr]]) -> Expr:
