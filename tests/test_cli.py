@@ -194,6 +194,8 @@ def test_quiet_says_the_folder_alone_and_asks_for_no_progress(
         "wait": "5s",
         "deadline": "2m",
         "progress": None,
+        "retries": 0,
+        "on_finish": None,
     }
 
 
