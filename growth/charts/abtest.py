@@ -11,6 +11,7 @@ from growth.labels import label
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import date
 
     import altair as alt
 
@@ -69,6 +70,7 @@ def effect_interval(
         hi=hi,
         margin=margin,
         good=metric.good,
+        leads=metric.role == "goal" or bool(effect.by),
     )
 
 
@@ -86,7 +88,7 @@ def forest_chart(analysis: Analysis, *, lang: Lang | None = None) -> alt.LayerCh
     -------
     altair.LayerChart
         A row a metric and treatment arm, goals first. Zero is a line, a margin a
-        dotted one. Where the adjusted interval clears zero it has colour, and its
+        dotted one; an end that leaves the axis has an arrow. Where the adjusted interval clears zero it has colour, and its
         mark is a triangle that points the way; else a ring.
     """
     effects = analysis.totals()
@@ -170,7 +172,16 @@ def split_chart(check: SplitCheck, *, lang: Lang | None = None) -> alt.LayerChar
         title=label("chart.split.x", lang),
         axis=alt.Axis(format=",d", tickCount=5),
     )
-    bars = base.mark_bar(color=COLOURS["accent"], size=18).encode(x=units)
+    bars = base.mark_bar(color=COLOURS["accent"], size=18).encode(
+        x=units,
+        tooltip=[
+            alt.Tooltip("arm:N", title=label("column.arm", lang)),
+            alt.Tooltip("units:Q", title=label("column.units", lang), format=",d"),
+            alt.Tooltip(
+                "planned:Q", title=label("column.expected_units", lang), format=",d"
+            ),
+        ],
+    )
     plan = base.mark_tick(color=COLOURS["ink"], thickness=2, size=28).encode(
         x="planned:Q"
     )
@@ -294,7 +305,8 @@ def trend_chart(
     line = base.mark_line(clip=True, strokeWidth=2).encode(
         x=days, y="lift:Q", color=colour
     )
-    layers = alt.layer(band, zero, line).properties(width=WIDTH, height=HEIGHT)
+    hover = _by_day(rows, lang)
+    layers = alt.layer(band, zero, line, hover).properties(width=WIDTH, height=HEIGHT)
     last = {row.label: (day, row) for day, row in rows}
     told = "; ".join(
         f"{arm} {day.isoformat()} {row.said()} ({row.ends(lang)})"
@@ -303,6 +315,32 @@ def trend_chart(
     title = label("chart.trend", lang, metric=name or metric)
     return finish(
         layers, name=f"trend-{metric}", title=title, description=told or title
+    )
+
+
+def _by_day(rows: Sequence[tuple[date, Interval]], lang: Lang | None) -> alt.Chart:
+    """Return what a live chart says of the day under the pointer; never drawn."""
+    import altair as alt
+
+    days: dict[str, dict[str, str]] = {}
+    for day, row in rows:
+        said = f"{row.said()} ({row.ends(lang)})"
+        days.setdefault(day.isoformat(), {})[row.label] = said
+    arms = list(dict.fromkeys(row.label for _, row in rows))
+    columns = {arm: f"arm{i}" for i, arm in enumerate(arms)}
+    values = [
+        # the day once more, as a text: a tooltip would write it in the local zone
+        {"day": day, "said": day, **{columns[arm]: told for arm, told in found.items()}}
+        for day, found in days.items()
+    ]
+    told = [
+        alt.Tooltip("said:N", title=label("column.day", lang)),
+        *(alt.Tooltip(f"{columns[arm]}:N", title=arm) for arm in arms),
+    ]
+    return (
+        alt.Chart(alt.InlineData(values=values))
+        .mark_rule(opacity=0, strokeWidth=max(4, WIDTH // max(1, len(days))))
+        .encode(x=alt.X("day:T", scale=alt.Scale(type="utc")), tooltip=told)
     )
 
 
@@ -353,9 +391,12 @@ def _forest(
         .encode(x=alt.X("zero:Q", scale=scale))
     )
     known = base.transform_filter("isValid(datum.value)")
-    lines = known.mark_rule(strokeWidth=2).encode(x=x, x2="hi:Q", y=y, color=colour)
+    told = alt.Tooltip("told:N", title=label("chart.forest.x", lang))
+    lines = known.mark_rule(strokeWidth=2).encode(
+        x=x, x2="hi:Q", y=y, color=colour, tooltip=told
+    )
     points = known.mark_point(filled=True, size=110, opacity=1).encode(
-        x="value:Q", y=y, color=colour, shape=shape
+        x="value:Q", y=y, color=colour, shape=shape, tooltip=told
     )
     margins = (
         base.transform_filter("isValid(datum.margin)")
@@ -369,13 +410,23 @@ def _forest(
     words = base.mark_text(align="left", color=COLOURS["ink"], fontSize=13).encode(
         x=alt.value(WIDTH + 12), y=y, text="said:N"
     )
-    layers = alt.layer(zero, margins, lines, points, words).properties(
+    cuts = [
+        known.transform_filter(f"datum.{side}")
+        .mark_point(filled=True, size=70, opacity=1, shape=f"triangle-{way}")
+        .encode(x=f"{end}:Q", y=y, color=colour)
+        for side, way, end in (
+            ("cut_lo", "left", "lo"),
+            ("cut_hi", "right", "hi"),
+        )
+        if any(row[side] for row in values)
+    ]
+    layers = alt.layer(zero, margins, lines, points, words, *cuts).properties(
         width=WIDTH, height=max(ROW * len(rows), ROW)
     )
-    told = "; ".join(
+    words_of_all = "; ".join(
         f"{row.label} {mark['told']}" for row, mark in zip(rows, values, strict=True)
     )
-    return finish(layers, name=name, title=title, description=told)
+    return finish(layers, name=name, title=title, description=words_of_all)
 
 
 def _ruler(axis: Axis, **more: Any) -> alt.Axis:  # noqa: ANN401  (Altair's own words)
@@ -401,6 +452,8 @@ def _mark(row: Interval, lo: float, hi: float, lang: Lang | None) -> dict[str, A
         "value": min(max(value or 0.0, lo), hi) if known else None,
         "lo": max(low or 0.0, lo) if known else None,
         "hi": min(high or 0.0, hi) if known else None,
+        "cut_lo": low is not None and low < lo,
+        "cut_hi": high is not None and high > hi,
         "margin": None if row.limit is None else min(max(row.limit, lo), hi),
         "tone": row.tone,
         "clears": row.clears or "none",

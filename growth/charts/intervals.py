@@ -18,6 +18,10 @@ __all__ = ["Axis", "Interval", "axis_of"]
 Tone = Literal["good", "bad", "ink"]
 CLIP = 5.0  # an interval this many times the middle one is cut, with an arrow
 FAR = 2.0  # a margin this many times the longest interval stands at the edge
+EDGE = 0.03  # of the span, left free at both ends
+ASIDE = 0.5  # of what leads: as far may other rows stretch the axis
+LEAST = 1e-6  # a span below it has no ticks worth reading
+STEPS = 5  # parts of an axis at most: more, and the words of its ticks meet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +38,9 @@ class Interval:
         Relative, above 0: how much worse is still accepted (a guardrail's).
     good : {"up", "down"}
         Which direction is the better one.
+    leads : bool
+        Whether the axis must hold it: where some rows lead, the others are cut
+        rather than press them flat.
     """
 
     label: str
@@ -42,6 +49,7 @@ class Interval:
     hi: float | None
     margin: float | None = None
     good: Literal["up", "down"] = "up"
+    leads: bool = True
 
     @property
     def limit(self) -> float | None:
@@ -121,9 +129,14 @@ def axis_of(intervals: Iterable[Interval]) -> Axis:
     Axis
         It holds zero. Nothing very far presses the rest flat: an interval beyond
         five times the middle one is cut, and drawn with an arrow; a margin beyond
-        twice the longest interval stands at the edge.
+        twice the longest interval stands at the edge. Where some rows lead, the
+        others and their margins stretch it by half of these at most.
     """
-    rows = [row for row in intervals if row.lo is not None and row.hi is not None]
+    drawn = [row for row in intervals if row.lo is not None and row.hi is not None]
+    leading = [row for row in drawn if row.leads]
+    if leading and len(leading) < len(drawn):
+        return _stretched(axis_of(leading), [r for r in drawn if not r.leads])
+    rows = drawn
     ends = [end for row in rows for end in (row.lo or 0.0, row.hi or 0.0)]
     reach = sorted(max(abs(row.lo or 0.0), abs(row.hi or 0.0)) for row in rows)
     most = CLIP * reach[(len(reach) - 1) // 2] if reach else 0.1
@@ -133,10 +146,28 @@ def axis_of(intervals: Iterable[Interval]) -> Axis:
     most = max([most, *map(abs, kept)])
     lo = max(min([0.0, *ends, *kept]), -most)
     hi = min(max([0.0, *ends, *kept]), most)
-    span = (hi - lo) or 0.2
-    step = _step(span / 4)
-    lo = lo - span * 0.03 if ends else -0.1
-    hi = hi + span * 0.03 if ends else 0.1
+    span = hi - lo
+    if not ends or span < LEAST:
+        return _ruled(-0.1, 0.1)
+    return _ruled(lo - span * EDGE, hi + span * EDGE)
+
+
+def _stretched(axis: Axis, others: Iterable[Interval]) -> Axis:
+    """Return an axis that gives rows that do not lead some room beside those."""
+    inner = (axis.hi - axis.lo) / (1 + 2 * EDGE)  # without the edges
+    low, high = axis.lo + EDGE * inner, axis.hi - EDGE * inner
+    most = ASIDE * max(-low, high)
+    for row in others:
+        for end in (row.lo, row.hi, row.limit):
+            low = min(low, max(end or 0.0, -most))
+            high = max(high, min(end or 0.0, most))
+    span = high - low
+    return _ruled(low - span * EDGE, high + span * EDGE)
+
+
+def _ruled(lo: float, hi: float) -> Axis:
+    """Return an axis with round ticks."""
+    step = _step((hi - lo) / STEPS)
     ticks = tuple(
         round(k * step, 12) for k in range(ceil(lo / step), floor(hi / step) + 1)
     )
@@ -144,6 +175,6 @@ def axis_of(intervals: Iterable[Interval]) -> Axis:
 
 
 def _step(rough: float) -> float:
-    """Return the round number (1, 2 or 5 times a power of ten) next to `rough`."""
+    """Return the round number (1, 2 or 5 times a power of ten) from `rough` on."""
     power = 10.0 ** floor(log10(rough))
-    return min((1, 2, 5, 10), key=lambda k: abs(k * power - rough)) * power
+    return next(k for k in (1, 2, 5, 10, 20) if k * power >= rough * (1 - 1e-9)) * power

@@ -80,3 +80,28 @@ def test_a_place_on_the_axis_stays_on_it():
 def test_no_rows_still_make_an_axis():
     assert 0.0 in axis_of([]).ticks
     assert 0.0 in axis_of([interval(None, None, None)]).ticks
+
+
+def test_rows_that_do_not_lead_are_cut_rather_than_stretch_the_axis():
+    goals = [interval(0.3, 0.17, 0.43), interval(0.27, 0.17, 0.38)]
+    wide = interval(0.4, -0.1, 0.9, margin=1.2, good="down", leads=False)
+    near = interval(0.02, 0.005, 0.03, margin=0.05, good="down", leads=False)
+    alone, axis = axis_of(goals), axis_of([*goals, wide, near])
+    assert axis.hi == pytest.approx(alone.hi, rel=0.02)
+    assert -0.13 < axis.lo < -0.1  # some room, as much as it needs
+    far = interval(0.0, -9.0, 9.0, leads=False)
+    assert axis_of([*goals, far]).lo == pytest.approx(-0.215, rel=0.1)
+    assert axis_of([wide]).hi > 0.9  # alone it leads
+
+
+@given(st.lists(ENDS, max_size=6), st.lists(st.booleans(), min_size=6, max_size=6))
+def test_the_words_of_the_ticks_never_meet(ends, leads):
+    rows = [
+        interval(sum(e) / 2, *e, leads=lead)
+        for e, lead in zip(ends, leads, strict=False)
+    ]
+    axis = axis_of(rows)
+    assert axis.lo < axis.hi
+    assert 0.0 in axis.ticks
+    places = [axis.at(tick, 300) for tick in axis.ticks]
+    assert all(b - a >= 50 for a, b in zip(places, places[1:], strict=False))
