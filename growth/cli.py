@@ -32,6 +32,7 @@ USAGE: Final = 2  # a parameter, a name or a table is wrong: correct and repeat
 FAILED: Final = 3  # it ran, and what it found is a failure
 PAGE: Final = "readout.html"
 STORE: Final = 8  # a result could not be kept
+MOVED: Final = 9  # an estimate moved further than asked for
 INTERRUPTED: Final = 130
 PATIENCE: Final = 2.0  # seconds before work shows that it goes on
 BEAT: Final = 10.0  # seconds between lines where there is no terminal
@@ -215,6 +216,25 @@ def _following(
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+_FORMS = {
+    "interactive": "readout.interactive.html: charts that answer to the pointer.",
+    "pdf": "readout.pdf, drawn by Chromium.",
+    "png": "readout.png, drawn by Chromium.",
+}
+
+
+def _forms(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that leave further forms of the page."""
+    for kind, words in reversed(_FORMS.items()):
+        command = click.option(f"--{kind}", is_flag=True, help=f"Also {words}")(command)
+    return command
+
+
+def _wanted(given: Mapping[str, bool]) -> tuple[Any, ...]:
+    """Return which further forms were asked for."""
+    return tuple(kind for kind in _FORMS if given[kind])
+
+
 quiet = click.option("--quiet", "-q", is_flag=True, help="No progress, no remarks.")
 
 
@@ -426,6 +446,7 @@ def schema() -> None:
 @click.option("--deadline", help="How long the run may take, if not its own limit.")
 @click.option("--retries", default=0, help="Tries more after what may pass by itself.")
 @click.option("--on-finish", help="A command that gets the manifest on stdin.")
+@_forms
 @quiet
 @as_json
 @click.pass_context
@@ -443,6 +464,7 @@ def run(
     on_finish: str | None,
     quiet: bool,
     as_json: bool,
+    **forms: bool,
 ) -> None:
     """Run the readout NAME; print its folder on stdout, its answer on stderr."""
     from growth.readout import catalog, runner
@@ -458,6 +480,7 @@ def run(
             wait=wait,
             deadline=deadline,
             progress=progress,
+            also=_wanted(forms),
             retries=retries,
             on_finish=on_finish,
         )
@@ -569,12 +592,18 @@ def _counting(*, quiet: bool) -> Iterator[Callable[[BatchProgress], None] | None
 @click.argument("place", shell_complete=_names)
 @click.argument("subject", required=False)
 @click.option("--out", help="Where runs are kept; else GROWTH_READOUTS, else readouts.")
+@_forms
 @as_json
-def show(place: str, subject: str | None, *, out: str | None, as_json: bool) -> None:
+def show(
+    place: str, subject: str | None, *, out: str | None, as_json: bool, **forms: bool
+) -> None:
     """Show a run: its folder or id as PLACE, or a readout's name and a SUBJECT."""
-    from growth.readout import model
+    from growth.readout import extras, model
 
+    wanted = _wanted(forms)
+    extras.require(wanted)
     folder = _run_folder(place, subject, out)
+    made = extras.make(folder, wanted)
     if as_json:
         click.echo(_dump(model.read_document(folder)))
         return
@@ -596,7 +625,56 @@ def show(place: str, subject: str | None, *, out: str | None, as_json: bool) -> 
     click.echo(_grid(rows))
     for notice in document.notices:
         click.echo(f"{notice.severity}: {_words(f'notice.{notice.code}', notice.args)}")
-    click.echo(f"page: {_near(folder / PAGE)}")
+    for path in (folder / PAGE, *made):
+        click.echo(f"page: {_near(path)}")
+
+
+@readout.command()
+@click.argument("before")
+@click.argument("after")
+@click.option("--fail-above", type=float, help="Exit 9 if one moved by more se.")
+@click.option("--out", help="Where runs are kept; else GROWTH_READOUTS, else readouts.")
+@as_json
+@click.pass_context
+def diff(
+    ctx: click.Context,
+    before: str,
+    after: str,
+    *,
+    fail_above: float | None,
+    out: str | None,
+    as_json: bool,
+) -> None:
+    """Tell what moved from the run BEFORE to AFTER (folders or ids), and why."""
+    from growth.readout.diff import diff as compare
+
+    first, second = (_run_folder(place, None, out) for place in (before, after))
+    found = compare(first, second)
+    if as_json:
+        click.echo(_dump(found.to_dict()))
+    else:
+        for line in found.lines():
+            click.echo(line)
+        for notice in found.notices:
+            click.echo(f"{notice.severity}: {notice.words()}", err=True)
+    ctx.exit(MOVED if fail_above is not None and found.largest > fail_above else 0)
+
+
+@readout.command()
+@click.option("--keep", default="30d", show_default=True, help="Younger runs stay.")
+@click.option("--keep-last", default=10, show_default=True, help="So many a subject.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option("--out", help="Where runs are kept; else GROWTH_READOUTS, else readouts.")
+@as_json
+def gc(
+    *, keep: str, keep_last: int, dry_run: bool, out: str | None, as_json: bool
+) -> None:
+    """Remove old runs, never the latest; file lost ones; end what they left."""
+    from growth.readout.sweep import gc as sweep
+
+    _report(
+        sweep(out, keep=keep, keep_last=keep_last, dry_run=dry_run), as_json=as_json
+    )
 
 
 def _run_folder(place: str, subject: str | None, out: str | None) -> Path:

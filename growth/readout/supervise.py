@@ -37,6 +37,7 @@ __all__ = [
     "end_children",
     "end_run",
     "end_strangers",
+    "run_processes",
     "settle_child",
     "supervise",
 ]
@@ -398,18 +399,34 @@ def end_run(run_id: str) -> int:
     """
     import psutil
 
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, OSError):
-            mine = process.pid != os.getpid()
-            if mine and process.environ().get("GROWTH_RUN_ID") == run_id:
-                found.append(process)
+    found = [process for process, run, _ in _of_runs() if run == run_id]
     for number, patience in ((signal.SIGTERM, 2.0), (signal.SIGKILL, 2.0)):
         for process in [p for p in found if _alive(p)]:
             with contextlib.suppress(psutil.Error):
                 process.send_signal(number)
         psutil.wait_procs(found, timeout=patience)
     return len(found)
+
+
+def run_processes() -> set[tuple[str, str]]:
+    """Return run and staging folder of every process that says it belongs to one.
+
+    Returns
+    -------
+    set of (str, str)
+        ``GROWTH_RUN_ID`` and ``GROWTH_RUN_DIR`` in their environments.
+    """
+    return {(run, folder) for _, run, folder in _of_runs()}
+
+
+def _of_runs() -> Iterator[tuple[psutil.Process, str, str]]:
+    import psutil
+
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            told = process.environ() if process.pid != os.getpid() else {}
+            if run := told.get("GROWTH_RUN_ID"):
+                yield process, run, told.get("GROWTH_RUN_DIR", "")
 
 
 @contextlib.contextmanager
