@@ -34,6 +34,15 @@ from growth.abtest.experiment import (
     load_experiment,
 )
 from growth.abtest.history import UnitHistory, trend_by_age, unit_history
+from growth.abtest.looks import LookEffect, Looks
+from growth.abtest.plans import (
+    AlwaysValid,
+    Fixed,
+    GroupSequential,
+    Hybrid,
+    Look,
+    Standing,
+)
 from growth.abtest.split import Arm, SplitCheck, check_split_from_counts
 from growth.abtest.tables import analyze, check_split, trend
 from growth.abtest.trend import Trend, trend_from_moments
@@ -42,6 +51,7 @@ from growth.abtest.units import UnitTable, unit_table
 __all__ = [
     "AgePoint",
     "AgeTrend",
+    "AlwaysValid",
     "Analysis",
     "Arm",
     "ArmCell",
@@ -52,13 +62,20 @@ __all__ = [
     "Decision",
     "Effect",
     "Experiment",
+    "Fixed",
     "GoalInterval",
+    "GroupSequential",
+    "Hybrid",
+    "Look",
+    "LookEffect",
+    "Looks",
     "Metric",
     "Novelty",
     "Plan",
     "Reason",
     "Source",
     "SplitCheck",
+    "Standing",
     "Trend",
     "UnitHistory",
     "UnitTable",

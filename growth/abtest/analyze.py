@@ -10,7 +10,8 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from growth.abtest.experiment import Experiment  # noqa: TC001
-from growth.abtest.plans import Fixed, Look
+from growth.abtest.looks import Looks  # noqa: TC001
+from growth.abtest.plans import Fixed, Look, Standing
 from growth.abtest.readings import Reading, Threshold, readings, stratum_of
 from growth.errors import DataError, ParameterError, suggest
 from growth.result import Cell, Estimate, Notice, Result, plain
@@ -49,7 +50,6 @@ __all__ = [
 
 By = tuple[tuple[str, str | None], ...]
 Draft = dict[str, Any]
-Past = Mapping[tuple[str, str], Mapping[float, float | None]]
 
 IMBALANCE_ALPHA: Final = 0.001  # null shares and covariates: checked often, so strict
 FAMILIES: Final[Mapping[str, Method]] = {
@@ -302,6 +302,12 @@ class Effect:
         return low > 0 if self.good == "up" else high < 0
 
     @property
+    def harmful(self) -> bool:
+        """Whether the adjusted interval lies wholly beyond the margin."""
+        ends = self._against_margin()
+        return ends is not None and ends[1] < -ends[2]
+
+    @property
     def worse(self) -> bool:
         """Whether the adjusted interval is wholly on the bad side of 0."""
         low, high = self.ci_adj_low, self.ci_adj_high
@@ -342,6 +348,9 @@ class Analysis(Result):
     prior : tuple of (float, float), or None
         What the Bayesian columns take the lift to be beforehand: mean and standard
         deviation; None is flat.
+    looks : Looks, optional
+        Under a sequential plan every look so far; None where the table does not
+        say who was exposed when.
     """
 
     experiment: Experiment = field(repr=False)
@@ -357,6 +366,7 @@ class Analysis(Result):
     caps: tuple[Threshold, ...] = ()
     clusters: tuple[ClusterFacts, ...] = ()
     prior: tuple[float, float] | None = PRIOR
+    looks: Looks | None = None
 
     @property
     def verdict(self) -> str:
@@ -472,6 +482,7 @@ def analyze_from_moments(
     variances: Mapping[tuple[str, By], Mapping[str, float | None]] | None = None,
     passes: Passes | None = None,
     prior: tuple[float, float] | None = PRIOR,
+    look: Look | Standing | None = None,
     days: int | None = None,
     first_day: date | None = None,
     last_day: date | None = None,
@@ -495,6 +506,10 @@ def analyze_from_moments(
         What other looks at the rows found: quantiles, strata, thresholds, clusters.
     prior : tuple of (float, float), or None, default (0, 0.3)
         Mean and standard deviation of the lift beforehand; None is flat.
+    look : Look or Standing, optional
+        How far the plan is: ``experiment.plan.look([0.25, 0.5], alpha=...)`` is
+        the second look at half of the planned units. Omitted under a sequential
+        plan: this is the first look, and all its units can be read.
     days : int, optional
         Days the experiment has run.
     first_day, last_day : date, optional
@@ -539,16 +554,18 @@ def analyze_from_moments(
         msg = f"prior is {prior}; its standard deviation must be above 0 and finite;"
         raise ParameterError(f"{msg} give None for a flat prior.", code="bad_scale")
     found = passes or Passes()
+    standing = _standing(experiment, look, total)
     work = _Work(
         experiment,
         variances or {},
         quantiles=found.quantiles,
         strata=_by_stratum(found.strata, experiment),
         caps=found.caps,
+        looks=standing.looks,
     )
     for (names, values), arms in groups.items():
         work.compare(arms, tuple(zip(names, map(_text, values), strict=True)))
-    rows = _adjusted(work.found, experiment, work.looks, past or {})
+    rows = _adjusted(work.found, experiment, standing)
     effects = tuple(e for e in rows if not e.twin)
     said = [*notices, *work.notices, *_few_clusters(total, experiment)]
     if blank := sum(e.p_value is None for e in effects if e.by):
@@ -578,6 +595,22 @@ def analyze_from_moments(
         prior=prior,
         notices=tuple(dict.fromkeys(said)),
     )
+
+
+def _standing(
+    experiment: Experiment,
+    look: Look | Standing | None,
+    total: Mapping[str, ArmCell],
+) -> Standing:
+    """Return how each metric stands in the plan; none of them if it is fixed."""
+    if isinstance(look, Standing):
+        return look
+    plan = experiment.plan
+    if look is None and plan.sequential:
+        units = sum(cell.rows for cell in total.values())
+        look = plan.look([units / (plan.units or 1)], alpha=experiment.alpha)
+    names = [metric.name for metric in experiment.metrics]
+    return Standing(dict.fromkeys(names, look) if look else {})
 
 
 def fit_arms(
@@ -1061,10 +1094,10 @@ def _root(variance: float | None) -> float | None:
 def _adjusted(
     found: Sequence[tuple[Draft, Contrast]],
     experiment: Experiment,
-    looks: Mapping[str, Look],
-    past: Past,
+    standing: Standing,
 ) -> tuple[Effect, ...]:
     """Adjust each family; what cannot be computed keeps its place as p = 1."""
+    looks, past = standing
     whole = Fixed().look(alpha=experiment.alpha)
     alpha = experiment.alpha
     families: dict[str, list[int]] = defaultdict(list)
@@ -1108,7 +1141,7 @@ def _stop(draft: Draft, contrast: Contrast, look: Look, level: float) -> None:
         draft["p_value"] = stop
     stop = look.p_at_stop(contrast, level)
     if stop is not None:
-        draft["p_adj"] = min(1.0, stop * look.alpha / level)
+        draft["p_adj"] = max(draft["p_value"], min(1.0, stop * look.alpha / level))
 
 
 _COLUMNS: Final = (

@@ -13,7 +13,7 @@ from datetime import date, datetime
 from functools import cache
 from itertools import pairwise
 from math import isfinite
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from growth.errors import Fault, ParameterError, suggest
 
@@ -137,10 +137,14 @@ def _are_looks(value: object) -> bool:
         return 1 <= value <= MAX_LOOKS  # type: ignore[operator]
     if not isinstance(value, list | tuple) or not 1 <= len(value) <= MAX_LOOKS:
         return False
-    items = value if all(map(_is_number, value)) else [read_date(v) for v in value]
-    if None in items or not all(a < b for a, b in pairwise(items)):
-        return False
-    return isinstance(items[0], date) or (items[0] > 0 and items[-1] == 1)
+    if all(map(_is_number, value)):
+        return value[0] > 0 and value[-1] == 1 and _rises(value)
+    days = [day for item in value if (day := read_date(item)) is not None]
+    return len(days) == len(value) and _rises(days)
+
+
+def _rises(items: Sequence[Any]) -> bool:
+    return all(a < b for a, b in pairwise(items))
 
 
 _LOOKS: Final = (

@@ -143,7 +143,7 @@ def unit_table(
         msg = f"ages is {ages}; it must be from 0 to {MOST_AGES}; ask for fewer days."
         raise ParameterError(msg, code="bad_ages")
     exposed = _exposures(dataset, experiment)
-    now_us = _microseconds(moment)
+    now_us = microseconds(moment)
     start_us = _midnight(experiment.start, experiment.tz)
     end_us = _midnight(experiment.end, experiment.tz)
     limit_us = now_us if end_us is None else min(now_us, end_us)
@@ -235,7 +235,8 @@ def _refuse_unbuilt(experiment: Experiment) -> None:
             raise ParameterError(f"{msg} = 'any' }}.", code="metric_not_built")
 
 
-def _microseconds(moment: datetime) -> int:
+def microseconds(moment: datetime) -> int:
+    """Return an instant as microseconds since 1970."""
     return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
@@ -245,7 +246,7 @@ def _midnight(day: date | None, tz: str) -> int | None:
 
     if day is None:
         return None
-    return _microseconds(engine.instant(day - timedelta(days=1), tz=tz))
+    return microseconds(engine.instant(day - timedelta(days=1), tz=tz))
 
 
 def _exposures(dataset: Dataset, experiment: Experiment) -> Rows:

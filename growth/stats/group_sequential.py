@@ -13,7 +13,7 @@ from math import ceil, e, exp, inf, isfinite, log, log1p, pi, sqrt
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 import numpy as np
-from scipy.special import ndtr
+from scipy.special import log_ndtr, ndtr
 
 from growth.errors import ParameterError, suggest
 from growth.stats.contrast import Contrast, Interval, critical_value
@@ -21,7 +21,7 @@ from growth.stats.quadrature import gauss_legendre
 from growth.stats.roots import bracketed_root
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -471,12 +471,39 @@ def repeated_p(
         )
         return min(plan.upper[-1], 2 * FAR) - z
 
+    def tail(log_alpha: float) -> float:
+        """Return how far this look's nominal level is above the wanted one."""
+        return float(log_ndtr(-z - spare(log_alpha)) - log_ndtr(-z))
+
     low, high = log(1e-15), log(1 - 1e-9)
+    first = min(max(log(2) + float(log_ndtr(-z)), low), high)
+    if found := _secant(tail, first, low, high):
+        return exp(found)
     if spare(high) >= 0:
         return 1.0
     if spare(low) <= 0:
         return 1e-15
     return exp(bracketed_root(spare, low, high, rtol=1e-9))
+
+
+def _secant(
+    f: Callable[[float], float], first: float, low: float, high: float
+) -> float | None:
+    """Return a root of a rising function that is nearly a line; None if it is not."""
+    x, fx = first, f(first)
+    step = -fx
+    for _ in range(8):
+        if abs(step) <= 1e-11:
+            return x
+        new = min(max(x + step, low), high)
+        if new == x or not isfinite(new):
+            return None
+        value = f(new)
+        if not isfinite(value) or value == fx:
+            return None
+        step = -value * (new - x) / (value - fx)
+        x, fx = new, value
+    return None
 
 
 def repeated_interval(contrast: Contrast, boundary: float) -> Interval | None:

@@ -147,8 +147,6 @@ def test_all_faults_come_at_once_with_their_key_paths(tmp_path):
     }
     assert found["unknown_key", "alpah"].hint == "Did you mean 'alpha'?"
     assert found["unknown_arm", "control"].hint == "Did you mean 'list'?"
-    late = found["not_available_yet", "metric[refund_rate].kind"]
-    assert "not available yet" in late.hint
     assert "Did you mean 'pre_paid_fen'" in str(
         found["unknown_covariate", "metric[pay_rate].covariates"]
     )
@@ -189,7 +187,28 @@ def metric(**changes):
         ({"by": "platform"}, "wrong_type", "by"),
         ({"by": [[]]}, "wrong_type", "by"),
         ({"title": {"fr": "x"}}, "wrong_type", "title"),
-        ({"plan": {"kind": "always_valid"}}, "not_available_yet", "plan.kind"),
+        ({"plan": {"kind": "always_valid"}}, "missing_key", "plan.units"),
+        ({"plan": {"kind": "bayes", "units": 9}}, "not_a_choice", "plan.kind"),
+        ({"plan": {"kind": "fixed", "looks": "daily"}}, "conflict", "plan.looks"),
+        ({"plan": {"kind": "hybrid", "units": 9, "rho": 2}}, "conflict", "plan.rho"),
+        (
+            {"plan": {"kind": "group_sequential", "units": 9, "looks": [0.5, 0.4]}},
+            "bad_looks",
+            "plan.looks",
+        ),
+        (
+            {"plan": {"kind": "group_sequential", "units": 9, "rho": 2.0}},
+            "conflict",
+            "plan.rho",
+        ),
+        (
+            {
+                "start": "2026-02-01",
+                "plan": {"kind": "hybrid", "units": 9, "looks": ["2026-01-31"]},
+            },
+            "conflict",
+            "plan.looks",
+        ),
         ({"plan": {"units": 0}}, "out_of_range", "plan.units"),
         ({"layer": ""}, "bad_text", "layer"),
         ({"salt": "a\x1fb"}, "bad_text", "salt"),
