@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from datetime import date
     from pathlib import Path
 
+    from growth.labels import Lang
     from growth.readout.batch import BatchProgress
     from growth.readout.runner import Progress, RunOutcome
     from growth.result import Cell, Result
@@ -452,6 +453,7 @@ def schema() -> None:
 @click.pass_context
 def run(
     ctx: click.Context,
+    /,
     name: str,
     *,
     pairs: tuple[str, ...],
@@ -674,6 +676,16 @@ def gc(
     _report(
         sweep(out, keep=keep, keep_last=keep_last, dry_run=dry_run), as_json=as_json
     )
+
+
+@readout.command()
+@click.option("--lang", type=click.Choice(["en", "zh"]), help="The page's language.")
+@click.option("--out", help="Where runs are kept; else GROWTH_READOUTS, else readouts.")
+def index(*, lang: Lang | None, out: str | None) -> None:
+    """Write index.html and index.json of every run; print the page's path."""
+    from growth.readout.history import index as write
+
+    click.echo(_near(write(out, lang=lang)))
 
 
 def _run_folder(place: str, subject: str | None, out: str | None) -> Path:

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from growth.errors import Fault, GrowthError, ParameterError, StoreError, suggest
 from growth.readout import catalog, runner
 from growth.readout.forkserver import Forked, Forkserver, serve
+from growth.readout.history import index
 from growth.readout.params import Declaration, declaration_of, seconds
 from growth.readout.store import Key, Store, root
 from growth.readout.supervise import Signals, adopt_orphans, children, end_strangers
@@ -306,6 +307,8 @@ def run_all(
     if work:
         with Signals().caught() as signals, _server() as server:
             _Crew(work, jobs, signals, server, progress).run()
+        with contextlib.suppress(OSError):  # the runs stand without it
+            index(out)
     runs = tuple(item.ended for item in work if item.ended)
     remarks = dict.fromkeys(each for item in work for each in item.remarks)
     return Batch(

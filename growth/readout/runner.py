@@ -54,7 +54,7 @@ from growth.readout.supervise import (
 from growth.readout.verdict import EXIT_CODES, Status, judge, published, stopped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import FrameType
 
     from growth.labels import Lang
@@ -428,7 +428,7 @@ class _Job:
         if document is not None:
             manifest["data"] = document["provenance"]["data"]
             manifest["decision"] = document["decision"]["verdict"]
-            manifest["estimate"] = next(iter(document["estimates"]), None)
+            manifest["estimate"] = _headline(document["estimates"])
         _draw(
             self.staged,
             manifest,
@@ -647,6 +647,12 @@ def _draw(
     manifest["cells"] = list(repair.read(executed).cells)
     manifest["notices"] = []
     write_file(staged / PAGE, _page(executed, manifest, document, error, log, lang))
+
+
+def _headline(estimates: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """Return the number that a history shows: the first with an interval."""
+    whole = [item for item in estimates if item["lo"] is not None]
+    return next(iter((*whole, *estimates)), None)
 
 
 def _set_aside(staged: Path, attempt: int) -> None:
