@@ -91,6 +91,9 @@ def act(what):
             # this kernel's parent runs papermill; the parent of that, the run
             os.kill(psutil.Process().parent().ppid(), signal.SIGKILL)
             time.sleep(600)
+        case "kill child":
+            os.kill(psutil.Process().ppid(), signal.SIGKILL)
+            time.sleep(600)
         case "hang":
             start = "import time; time.sleep(600)"
             env = ["env", "-i", "setsid", sys.executable, "-c", start]

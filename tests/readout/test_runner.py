@@ -289,6 +289,46 @@ def test_a_notebook_that_publishes_nothing_has_no_result(place):
     assert Store(place / "out").latest("tiny_readout", "one") is None
 
 
+@pytest.mark.parametrize(
+    ("what", "status", "code", "reason"),
+    [
+        ("kill child", "kernel_died", 5, "child_killed"),
+        ("forge", "invalid_result", 6, "bad_document"),
+        ("warp", "invalid_result", 6, "foreign_document"),
+    ],
+)
+def test_what_else_can_go_wrong_is_told_apart(place, what, status, code, reason):
+    outcome = tiny_run(place, what)
+    assert (outcome.status, outcome.exit_code) == (status, code)
+    told = manifest_of(outcome)
+    assert told["reason_code"] == reason
+    assert (outcome.path / "executed.ipynb").exists()
+    assert (outcome.path / "readout.html").exists()
+    assert bool(outcome.faults) is (code == 6)
+    assert Store(place / "out").latest("tiny_readout", "one") is None
+    nothing_left(place)
+
+
+def test_a_full_disk_leaves_the_staging_and_the_next_run_files_it(place, monkeypatch):
+    def full(*_args, **_kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(runner, "_draw", full)
+    outcome = tiny_run(place, "silent")
+    assert (outcome.status, outcome.exit_code) == ("store_error", 8)
+    assert "No space left" in outcome.reason
+    store = Store(place / "out")
+    assert (store.staging(outcome.run_id) / "executed.ipynb").exists()
+    assert list(store.runs()) == []
+    monkeypatch.undo()
+    key = Key(readout="tiny_readout", subject="one", as_of=date.fromisoformat(DAY))
+    with store.lock(key):
+        assert runner.bury(store, key) == 1
+    ((_, manifest),) = store.runs()
+    assert manifest["status"] == "lost"
+    nothing_left(place)
+
+
 CANCELLED = """
 import sys
 from pathlib import Path
@@ -313,6 +353,35 @@ def test_a_run_that_is_told_to_stop_saves_what_it_has(place):
     assert manifest["reason"] == "stopped by SIGTERM"
     assert "now hanging" in (path / "executed.ipynb").read_text()
     assert not psutil.pid_exists(int((path / "orphan").read_text()))
+    nothing_left(place)
+
+
+def test_a_killed_runner_holds_no_lock_and_leaves_no_process(place):
+    root = str(Path(__file__).resolve().parents[2])
+    env = os.environ | {"PYTHONPATH": root}
+    with subprocess.Popen([sys.executable, "-c", CANCELLED], env=env) as runs:
+        until = time.monotonic() + 60
+        while not (found := list(place.glob("out/.staging/*/orphan"))):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        orphan = int(found[0].read_text())
+        below = psutil.Process(runs.pid).children(recursive=True)
+        # two at once: the second is refused
+        assert tiny_run(place).exit_code == 7
+        runs.kill()
+        assert runs.wait() == -signal.SIGKILL
+    # the next run gets the lock, and files what is there as lost
+    outcome = tiny_run(place, wait="20s")
+    assert outcome.status == "succeeded"
+    store = Store(place / "out")
+    (path, manifest), (_, second) = store.runs()
+    assert (manifest["status"], manifest["exit_code"]) == ("lost", 137)
+    assert "now hanging" in (path / "executed.ipynb").read_text()
+    assert second["status"] == "succeeded"
+    assert store.latest("tiny_readout", "one")["run_id"] == outcome.run_id
+    psutil.wait_procs(below, timeout=15)
+    assert not psutil.pid_exists(orphan)
+    assert not any(process.is_running() for process in below)
     nothing_left(place)
 
 
