@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from itertools import combinations
+from math import frexp, isfinite, ldexp
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -35,6 +36,10 @@ Key = tuple[object, ...]
 # columns whose NULLs are told apart in one statement: 2 to this many cells at worst
 PATTERN_COLUMNS = 10
 LARGEST = float(np.finfo(np.float64).max)
+# A double is read on a grid of so many bits over the column's range: sums of grid
+# numbers are exact, so no order of summation shows, and 2**33 squares fit 127 bits.
+GRID_BITS = 47
+WHOLE = 2.0**53  # integers below this are doubles too
 
 
 class MomentCell(NamedTuple):
@@ -102,11 +107,15 @@ def moments(
 
     Notes
     -----
-    Means of integers and decimals come from exact sums, those of doubles from
-    compensated ones (plain ones on Spark); second moments are centred. On DuckDB
-    the statement is the table's own SQL within GROUP BY GROUPING SETS, and
-    GROUPING() tells a NULL key from a total. More than ten columns with NULLs in
-    sets of several take a statement for each ten.
+    On DuckDB integers, booleans and decimals are summed exactly, squares and
+    products too, and doubles as integers on a grid of 2**-48 of the column's range,
+    which takes a look at the ranges first: the same rows give the same bits, in
+    whatever order threads meet them. The centred moments are integer arithmetic on
+    the sums. Where a product leaves 127 bits, and on other engines, means of
+    integers come from exact sums and second moments from the engine's own centred
+    aggregates. On DuckDB the statement is the table's own SQL within GROUP BY
+    GROUPING SETS, and GROUPING() tells a NULL key from a total. More than ten
+    columns with NULLs in sets of several take a statement for each ten.
 
     References
     ----------
@@ -376,9 +385,89 @@ def _attempt(shape: _Shape, chunk: _Chunk, nan: Sequence[str]) -> _Found | None:
             },
         )
     backend = backend_of(shape.table)
-    run = _on_duckdb if backend.name == "duckdb" else _elsewhere
-    found = run(backend, shape._replace(table=table), chunk, nan)
+    seen = shape._replace(table=table)
+    if backend.name != "duckdb":
+        found = _elsewhere(backend, seen, chunk, nan)
+        return found if found is not None and found.finite() else None
+    grids = _grids(backend, seen, chunk)
+    if grids is None:
+        return None
+    wide = {name: grid._replace(wide=True) for name, grid in grids.items()}
+    found = None
+    for tried in (grids, wide, {}):  # 64 bits; 128 bits; the engine's own moments
+        found = _on_duckdb(backend, seen, chunk, nan, tried)
+        if found is not None:
+            break
     return found if found is not None and found.finite() else None
+
+
+class _Grid(NamedTuple):
+    """How a column is read as integers: value = middle + number * 2**-power.
+
+    `scale` is the power of ten of a decimal instead; `wide` says that products are
+    to be taken in 128 bits.
+    """
+
+    middle: float = 0.0
+    power: int = 0
+    scale: int = 0
+    wide: bool = False
+    step: float = 0.0  # 2**power, 0 where values are whole numbers as they are
+
+    def number(self, v: str) -> str:
+        """Return the SQL of a value's integer."""
+        if self.scale:
+            return f"({v} * {10**self.scale})::BIGINT"
+        if self.step == 0:
+            return f"{v}::BIGINT"
+        middle, step = f"'{self.middle!r}'", f"'{self.step!r}'"
+        return f"(({v} - {middle}::DOUBLE) * {step}::DOUBLE)::BIGINT"
+
+
+def _grids(
+    backend: BaseBackend, shape: _Shape, chunk: _Chunk
+) -> dict[str, _Grid] | None:
+    """Return how each column is read as integers; None if one is not finite."""
+    grids: dict[str, _Grid] = {}
+    doubles = []
+    for name in chunk.names:
+        kind = shape.table[shape.value(name)].type()
+        if kind.is_floating():
+            doubles.append(name)
+        elif not kind.is_decimal():
+            grids[name] = _Grid()
+        elif (kind.precision or 38) <= 18:
+            grids[name] = _Grid(scale=kind.scale or 0)
+    if not doubles:
+        return grids
+    ask = ", ".join(
+        # whole: counts kept as doubles, as pandas makes of integers with gaps
+        f"min({v}), max({v}), bool_and({v} = trunc({v}))"
+        for v in map(shape.value, doubles)
+    )
+    with engine_call("reading ranges"):
+        sql = f"SELECT {ask} FROM ({_sql(backend, shape.table)})"
+        row = backend.con.execute(sql).fetchall()[0]
+    for i, name in enumerate(doubles):
+        low, high, whole = row[3 * i : 3 * i + 3]
+        if low is None:
+            grids[name] = _Grid()
+        elif not (isfinite(low) and isfinite(high)):
+            return None
+        elif (grid := _grid(low, high, whole=whole)) is not None:
+            grids[name] = grid
+    return grids
+
+
+def _grid(low: float, high: float, *, whole: bool) -> _Grid | None:
+    """Return the grid of a column of doubles; None if its range is too extreme."""
+    if whole and max(-low, high) < WHOLE:
+        return _Grid()
+    reach = (high - low) / 2
+    power = GRID_BITS - frexp(reach)[1] if isfinite(reach) and reach else 0
+    if not isfinite(reach) or not -400 < power < 1000:
+        return None
+    return _Grid(low + reach, power, wide=True, step=2.0**power)
 
 
 def _nan_columns(shape: _Shape, chunk: _Chunk) -> list[str]:
@@ -415,7 +504,11 @@ def _maximal(groupings: Iterable[Columns]) -> list[Columns]:
 
 
 def _on_duckdb(
-    backend: BaseBackend, shape: _Shape, chunk: _Chunk, nan: Sequence[str]
+    backend: BaseBackend,
+    shape: _Shape,
+    chunk: _Chunk,
+    nan: Sequence[str],
+    grids: Mapping[str, _Grid],
 ) -> _Found | None:
     """Ask DuckDB in its own words; every name in the text is one of ours."""
     import duckdb
@@ -441,28 +534,45 @@ def _on_duckdb(
     )
     asks = [f"{code} AS code", "p", "count(*) AS n", *keys]
     groups = ", ".join(f"({', '.join([*kept, 'p'])})" for kept in sets)
+    numbers = "".join(
+        f", {grid.number(shape.value(name))} AS i{shape.value(name)}"
+        for name, grid in grids.items()
+    )
+    order = ", ".join(["code", "p", *keys])  # cells are merged in an order of their own
     sql = (
-        f"SELECT {', '.join(asks + _aggregates(shape, chunk, nan))} "
-        f"FROM (SELECT *, {pattern or '0'} AS p FROM ({_sql(backend, shape.table)})) "
-        f"GROUP BY GROUPING SETS ({groups})"
+        f"SELECT {', '.join(asks + _aggregates(shape, chunk, nan, grids))} "
+        f"FROM (SELECT *, {pattern or '0'} AS p{numbers} "
+        f"FROM ({_sql(backend, shape.table)})) "
+        f"GROUP BY GROUPING SETS ({groups}) ORDER BY {order}"
     )
     with engine_call("computing moments"):
         try:
             table = backend.con.sql(sql).to_arrow_table()
-        except duckdb.OutOfRangeException:
+        except (duckdb.OutOfRangeException, duckdb.ConversionException):
             return None  # a variance that is no number: NaN, infinity or overflow
-    return _read(shape, chunk, nan, table, asked, codes)
+    return _read(shape, chunk, nan, table, asked, codes, grids)
 
 
-def _aggregates(shape: _Shape, chunk: _Chunk, nan: Sequence[str]) -> list[str]:
+def _product(x: str, y: str, *, wide: bool) -> str:
+    """Return the SQL of an exact sum of products, as text: Arrow has no HUGEINT."""
+    return f"sum(i{x}{'::HUGEINT' * wide} * i{y})::VARCHAR AS sum_{x}_{y}"
+
+
+def _aggregates(
+    shape: _Shape, chunk: _Chunk, nan: Sequence[str], grids: Mapping[str, _Grid]
+) -> list[str]:
     found = []
     for name in chunk.names:
         v = shape.value(name)
-        # exact for integers and decimals, compensated for doubles
-        mean = "favg" if shape.table[v].type().is_floating() else "avg"
+        if name in grids:
+            found += [
+                f"sum(i{v})::VARCHAR AS sum_{v}",
+                _product(v, v, wide=grids[name].wide),
+            ]
+        else:  # compensated for doubles
+            mean = "favg" if shape.table[v].type().is_floating() else "avg"
+            found += [f"{mean}({v}) AS mean_{v}", f"var_pop({v}) AS cov_{v}_{v}"]
         found += [
-            f"{mean}({v}) AS mean_{v}",
-            f"var_pop({v}) AS cov_{v}_{v}",
             f"min({v})::DOUBLE AS low_{v}",
             f"max({v})::DOUBLE AS high_{v}",
             f"count(nullif({v}, 0)) AS nonzero_{v}",
@@ -473,7 +583,10 @@ def _aggregates(shape: _Shape, chunk: _Chunk, nan: Sequence[str]) -> list[str]:
             found.append(f"sum(n{v[1:]})::BIGINT AS nan_{v}")
     for a, b in chunk.pairs:
         x, y = shape.value(a), shape.value(b)
-        found.append(f"covar_pop({x}, {y}) AS cov_{x}_{y}")
+        if a in grids and b in grids:
+            found.append(_product(x, y, wide=grids[a].wide or grids[b].wide))
+        else:
+            found.append(f"covar_pop({x}, {y}) AS cov_{x}_{y}")
     return found
 
 
@@ -537,6 +650,7 @@ def _read(
     table: Any,  # noqa: ANN401
     asked: list[Columns],
     codes: Mapping[int, int],
+    grids: Mapping[str, _Grid] | None = None,
 ) -> _Found:
     """Turn a statement's rows into arrays; absent values are 0 with a count of 0."""
 
@@ -560,17 +674,29 @@ def _read(
         else:
             count[name] = rows
     mean = {}
+    held = grids or {}
+    sums = {
+        name: [int(s or 0) for s in table[f"sum_{at[name]}"].to_pylist()]
+        for name in held
+    }
     for name, v in at.items():
-        if f"sum_{v}" in table.column_names:
-            sums = table[f"sum_{v}"].to_pylist()
-            each = zip(sums, count[name].tolist(), strict=True)
+        if name in held:
+            mean[name] = _means(held[name], sums[name], count[name].tolist())
+        elif f"sum_{v}" in table.column_names:
+            totals = table[f"sum_{v}"].to_pylist()
+            each = zip(totals, count[name].tolist(), strict=True)
             mean[name] = np.array([float(s / n) if n else 0.0 for s, n in each])
         else:
             mean[name] = doubles(f"mean_{v}")
-    comoment = {
-        (a, b): doubles(f"cov_{at[a]}_{at[b]}") * np.minimum(count[a], count[b])
-        for a, b in (*((name, name) for name in at), *chunk.pairs)
-    }
+    comoment = {}
+    for a, b in (*((name, name) for name in at), *chunk.pairs):
+        n = np.minimum(count[a], count[b])
+        if a in held and b in held:
+            products = table[f"sum_{at[a]}_{at[b]}"].to_pylist()
+            parts = zip(products, sums[a], sums[b], n.tolist(), strict=True)
+            comoment[a, b] = _centred(held[a], held[b], parts)
+        else:
+            comoment[a, b] = doubles(f"cov_{at[a]}_{at[b]}") * n
     return _Found(
         asked=asked,
         keys={key: table[shape.key(key)].to_pylist() for key in shape.keys},
@@ -584,6 +710,33 @@ def _read(
         nonzero={name: integers(f"nonzero_{v}") for name, v in at.items()},
         nan={name: integers(f"nan_{at[name]}") for name in nan},
         comoment=comoment,
+    )
+
+
+def _means(
+    grid: _Grid, sums: Iterable[int], counts: Iterable[int]
+) -> NDArray[np.float64]:
+    """Return means from exact sums: one division, then back to the column's unit."""
+    unit = 10**grid.scale
+    return np.array(
+        [
+            grid.middle + ldexp(s / (n * unit), -grid.power) if n else 0.0
+            for s, n in zip(sums, counts, strict=True)
+        ]
+    )
+
+
+def _centred(
+    a: _Grid, b: _Grid, parts: Iterable[tuple[str | None, int, int, int]]
+) -> NDArray[np.float64]:
+    """Return centred co-moments: integers up to the one division at the end."""
+    unit = 10 ** (a.scale + b.scale)
+    power = -a.power - b.power
+    return np.array(
+        [
+            ldexp((n * int(xy) - x * y) / (n * unit), power) if xy and n else 0.0
+            for xy, x, y, n in parts
+        ]
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import ibis
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -305,3 +306,90 @@ def test_misuse_says_what_was_seen(kwargs, error, code, message):
     with pytest.raises(error, match=message) as info:
         moments(as_rows([]), **kwargs)
     assert info.value.code == code
+
+
+# -- the same rows give the same bits ------------------------------------------------
+
+
+def bits(cells):
+    return [
+        (cell.by, cell.key, columns, m.mean.tobytes(), m.comoment.tobytes())
+        for cell in cells
+        for columns, m in cell.moments.items()
+    ]
+
+
+def test_neither_threads_nor_the_order_of_rows_change_a_bit(tmp_path):
+    rng = np.random.default_rng(7)
+    n = 300_000
+    table = pa.table(
+        {
+            "arm": rng.choice(["A", "B"], n),
+            "day": rng.integers(0, 9, n),
+            "fen": rng.integers(0, 10**7, n),
+            "paid": rng.random(n) < 0.1,
+            "minutes": rng.lognormal(2, 2, n),
+            "profit": rng.normal(1e6, 1, n),
+        }
+    )
+    asked = {
+        "values": [["fen", "minutes"], ["paid"], ["profit", "fen"]],
+        "by": [["arm"], ["arm", "day"]],
+    }
+    found = []
+    for i in range(4):
+        mixed = table.take(rng.permutation(n)) if i else table
+        path = tmp_path / f"{i}.parquet"
+        pq.write_table(mixed, path, row_group_size=20_000 + 7_000 * i)
+        found.append(bits(moments(str(path), **asked)))
+    assert found[0] == found[1] == found[2] == found[3]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(-(2**40), 2**40), st.integers(-(2**20), 2**20)),
+        min_size=1,
+        max_size=30,
+    )
+)
+def test_integers_have_the_exact_moments_correctly_rounded(rows):
+    table = pa.table({"a": [a for a, _ in rows], "b": [b for _, b in rows]})
+    (cell,) = moments(table, values=[["a", "b"]])
+    m = cell.moments["a", "b"]
+    n = len(rows)
+    sums = [sum(row[i] for row in rows) for i in (0, 1)]
+    assert m.mean.tolist() == [s / n for s in sums]
+    for i in (0, 1):
+        for j in (0, 1):
+            exact = n * sum(r[i] * r[j] for r in rows) - sums[i] * sums[j]
+            assert m.comoment[i, j] == exact / n
+
+
+@pytest.mark.parametrize("scale", [1e-120, 1e-6, 1.0, 1e6, 1e120, 1e140])
+@pytest.mark.parametrize("offset", [0.0, 1e3])
+def test_doubles_keep_their_accuracy_at_every_scale(scale, offset):
+    x = (np.random.default_rng(8).lognormal(0, 2, 500) + offset) * scale
+    y = np.arange(500)
+    (cell,) = moments(pa.table({"x": x, "y": y}), values=[["x", "y"]])
+    m = cell.moments["x", "y"]
+    want = np.cov(x / scale, y)
+    assert m.mean[0] / scale == pytest.approx((x / scale).mean(), rel=1e-13)
+    assert m.cov[0, 0] / scale / scale == pytest.approx(want[0, 0], rel=1e-10)
+    assert m.cov[0, 1] / scale == pytest.approx(want[0, 1], rel=1e-10)
+
+
+def test_products_beyond_64_bits_are_left_to_the_engine():
+    big = [2**62, -(2**62), 2**61, 5]
+    (cell,) = moments(pa.table({"a": big}), values=["a"])
+    m = cell.moments["a",]
+    assert m.mean[0] == pytest.approx(np.mean(np.array(big, float)), rel=1e-12)
+    assert m.cov[0, 0] == pytest.approx(np.var(np.array(big, float), ddof=1), rel=1e-12)
+
+
+def test_counts_kept_as_doubles_are_integers():
+    whole = [3.0, None, 7.0, 1e15, -2.0]
+    table = pa.table({"a": whole, "b": [3, None, 7, 10**15, -2]})
+    (cell,) = moments(table, values=["a", "b"])
+    a, b = cell.moments["a",], cell.moments["b",]
+    assert (a.mean, a.comoment, a.n) == (b.mean, b.comoment, b.n)
