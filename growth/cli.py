@@ -482,6 +482,7 @@ def run(
             wait=wait,
             deadline=deadline,
             progress=progress,
+            also=_wanted(forms),
             retries=retries,
             on_finish=on_finish,
         )

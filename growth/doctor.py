@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from growth import __version__
+from growth.readout.chromium import NAMES
 from growth.result import Cell, Result
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ _EXTRAS: Final = {
     ),
     "spark": ("pyspark",),
 }
-_CHROMIUMS: Final = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ def _fonts() -> Finding:
 
 
 def _chromium() -> Finding:
-    path = next(filter(None, map(shutil.which, _CHROMIUMS)), None)
+    path = next(filter(None, map(shutil.which, NAMES)), None)
     if path:
         return Finding("chromium", "present", path)
     advice = "only browser tests and PDF need it; Debian: apt install chromium"

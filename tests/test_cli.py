@@ -179,6 +179,21 @@ def test_a_run_shows_how_far_it_is(monkeypatch, tmp_path, capsys):
     assert "5/9 cells" in drawn
 
 
+def test_further_forms_of_the_page_are_passed_on(outcome, tmp_path):
+    calls = outcome(ended(path=tmp_path))
+    options = ["--png", "--interactive", "-q"]
+    assert main(["readout", "run", "abtest_readout", *NEEDED, *options]) == 0
+    assert calls[0][2]["also"] == ("interactive", "png")
+
+
+def test_showing_a_pdf_without_chromium_says_what_to_install(capsys, monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda *_args, **_more: None)
+    assert main(["readout", "show", "abtest_readout", "home_layout", "--pdf"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error[chromium_missing] Chromium is not here;")
+    assert "install it" in said
+
+
 def test_quiet_says_the_folder_alone_and_asks_for_no_progress(
     outcome, tmp_path, capsys
 ):
@@ -196,6 +211,7 @@ def test_quiet_says_the_folder_alone_and_asks_for_no_progress(
         "progress": None,
         "retries": 0,
         "on_finish": None,
+        "also": (),
     }
 
 

@@ -13,7 +13,7 @@ from growth.errors import ParameterError
 if TYPE_CHECKING:
     import altair as alt
 
-__all__ = ["spec_of", "to_svg"]
+__all__ = ["spec_of", "to_svg", "vega_lite_version"]
 
 SVG_NS: Final = "http://www.w3.org/2000/svg"
 # Inside role="img" a reader hears the title and description only, so what Vega
@@ -87,12 +87,12 @@ def to_svg(chart: alt.TopLevelMixin | Mapping[str, Any]) -> str:
     vl-convert draws an empty chart, without an error, where it may not load the
     data; hence the refusal before it draws.
     """
-    import altair as alt
     import vl_convert
 
     spec = spec_of(chart)
-    version = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
-    drawn = vl_convert.vegalite_to_svg(spec, vl_version=version, allowed_base_urls=[])
+    drawn = vl_convert.vegalite_to_svg(
+        spec, vl_version=vega_lite_version(), allowed_base_urls=[]
+    )
     root = ET.fromstring(drawn)
     for node in root.iter():
         node.tag = node.tag.removeprefix(f"{{{SVG_NS}}}")
@@ -102,6 +102,13 @@ def to_svg(chart: alt.TopLevelMixin | Mapping[str, Any]) -> str:
     _name(root, title, str(spec.get("description") or title))
     root.set("xmlns", SVG_NS)
     return ET.tostring(root, encoding="unicode")
+
+
+def vega_lite_version() -> str:
+    """Return the version of Vega-Lite that Altair writes: ``6.4``."""
+    import altair as alt
+
+    return ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
 
 
 def _outside(node: object, *, key: str = "") -> str:

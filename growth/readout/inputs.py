@@ -127,7 +127,7 @@ def package_digest(notebook: Path | None = None) -> str:
         64 hex digits.
     """
     root = Path(__file__).resolve().parent.parent
-    kinds = {".py", ".toml", ".json", ".j2", ".css"}
+    kinds = {".py", ".toml", ".json", ".j2", ".css", ".js"}
     source = sorted(p for p in root.rglob("*") if p.suffix in kinds and p.is_file())
     files = [(str(path.relative_to(root)), path) for path in source]
     if notebook:

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from growth.errors import Fault, ParameterError
 from growth.labels import label
-from growth.readout import catalog, inputs, repair
+from growth.readout import catalog, extras, inputs, repair
 from growth.readout.forkserver import Forkserver, serve
 from growth.readout.params import Declaration, declaration_of, seconds
 from growth.readout.store import (
@@ -54,10 +54,11 @@ from growth.readout.supervise import (
 from growth.readout.verdict import EXIT_CODES, Status, judge, published, stopped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from types import FrameType
 
     from growth.labels import Lang
+    from growth.readout.extras import Extra
     from growth.readout.inputs import Read
     from growth.readout.model import Data
     from growth.readout.supervise import Ended
@@ -120,7 +121,7 @@ class RunOutcome:
     remarks: tuple[str, ...] = ()
 
 
-def run(
+def run(  # noqa: PLR0913  (keyword-only but two)
     name: str,
     params: object,
     *,
@@ -134,6 +135,7 @@ def run(
     retries: int = 0,
     on_finish: str | None = None,
     server: Forkserver | None = None,
+    also: Collection[Extra] = (),
 ) -> RunOutcome:
     """Run a readout and keep what it left.
 
@@ -168,6 +170,9 @@ def run(
     server : Forkserver, optional
         Where to fork the child, for who runs many; see `forkserver`. It is left
         open. One is made for this run if omitted.
+    also : collection of {"interactive", "pdf", "png"}, optional
+        What to leave beside the static page. One that fails is a remark; the run
+        stands.
 
     Returns
     -------
@@ -178,8 +183,8 @@ def run(
     ------
     ParameterError
         If there is no such readout, its notebook disagrees with its declaration,
-        a parameter is wrong, or an input is missing (code ``no_such_path``); no
-        kernel was started.
+        a parameter is wrong, an input is missing (code ``no_such_path``), or what
+        `also` asks for cannot be made here; no kernel was started.
     """
     declared = _declared(name, declaration)
     given = params if isinstance(params, declared.cls) else None
@@ -193,6 +198,7 @@ def run(
     if retries < 0:
         msg = f"retries is {retries}; it must be 0 or more; leave it out for none."
         raise ParameterError(msg, code="out_of_range")
+    extras.require(also)
     read = _inputs(declared, given)
     job = _Job(
         declared=declared,
@@ -204,6 +210,7 @@ def run(
         progress=progress,
         retries=retries,
         server=server,
+        also=frozenset(also),
     )
     try:
         outcome = job.perform(force=force, wait=patience)
@@ -213,7 +220,8 @@ def run(
     except OSError as error:
         outcome = job.ended("store_error", f"the run could not be kept: {error}")
     if on_finish and outcome.status != "skipped":
-        outcome = replace(outcome, remarks=_hooked(on_finish, job, outcome))
+        told = _hooked(on_finish, job, outcome)
+        outcome = replace(outcome, remarks=(*outcome.remarks, *told))
     return outcome
 
 
@@ -311,6 +319,7 @@ class _Job:
     progress: Callable[[Progress], None] | None
     retries: int = 0
     server: Forkserver | None = None
+    also: frozenset[Extra] = frozenset()
     code: str = ""
     run_id: str = ""
     staged: Path | None = None
@@ -370,8 +379,9 @@ class _Job:
             return None
         reason = "the same question was answered before; force a run to repeat it"
         return RunOutcome(
-            status="skipped", exit_code=0, path=path, reason=reason, run_id=path.name
-        )
+            status="skipped", exit_code=0, path=path, reason=reason, run_id=path.name,
+            remarks=_besides(path, self.also),
+        )  # fmt: skip
 
     def ended(self, status: Status, reason: str) -> RunOutcome:
         """Return how the run ended where no verdict was reached."""
@@ -437,6 +447,7 @@ class _Job:
             error=redact.text(told.traceback),
             lang=self.lang,
         )
+        remarks = _besides(self.staged, self.also if document is not None else ())
         self.staged = self.store.finish(self.key, self.run_id, manifest)
         if verdict.status == "succeeded":
             self.store.point(self.key, self.run_id)
@@ -447,6 +458,7 @@ class _Job:
             reason=manifest["reason"],
             run_id=self.run_id,
             faults=verdict.faults,
+            remarks=remarks,
         )
 
     def worth_another(self, verdict: Verdict, error: str, tried: int) -> bool:
@@ -653,6 +665,18 @@ def _headline(estimates: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | Non
     """Return the number that a history shows: the first with an interval."""
     whole = [item for item in estimates if item["lo"] is not None]
     return next(iter((*whole, *estimates)), None)
+
+
+def _besides(folder: Path, also: Collection[Extra]) -> tuple[str, ...]:
+    """Leave further forms of the page; return what could not be made, and why."""
+    remarks = []
+    for kind in sorted(also):
+        try:
+            extras.make(folder, [kind])
+        except Exception as error:  # noqa: BLE001  (the run stands without it)
+            name = extras.FILES[kind]
+            remarks.append(f"{name} was not made: {error or type(error).__name__}")
+    return tuple(remarks)
 
 
 def _set_aside(staged: Path, attempt: int) -> None:

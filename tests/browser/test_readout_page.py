@@ -6,8 +6,11 @@ import shutil
 
 import pytest
 
+from growth import charts
+from growth.charts.svg import spec_of
 from growth.readout import page
-from tests.readout.test_page import MANIFEST, document, story
+from growth.readout.live import render_live
+from tests.readout.test_page import MANIFEST, SPLIT, TREND, document, story
 
 pytestmark = pytest.mark.browser
 
@@ -208,3 +211,56 @@ def test_the_tree_of_the_page_names_its_parts(files, opened):
     tree = json.dumps(tab.locator("main").aria_snapshot())
     for part in ("table", "columnheader", "rowheader", "img", "region"):
         assert part in tree
+
+
+@pytest.fixture(scope="module")
+def live_files(files):
+    found = {}
+    drawn = [
+        charts.abtest.trend_chart(TREND, lang="zh"),
+        charts.abtest.split_chart(SPLIT, lang="zh"),
+    ]
+    held = [(spec_of(chart), charts.to_svg(chart)) for chart in drawn]
+    static = files["zh"].read_text("utf-8")
+    found["whole"] = files["zh"].with_name("live.html")
+    found["whole"].write_text(render_live(static, held), "utf-8")
+    broken = [(spec | {"mark": "nonsense", "layer": 7}, svg) for spec, svg in held]
+    found["broken"] = files["zh"].with_name("broken.html")
+    found["broken"].write_text(render_live(static, broken), "utf-8")
+    return found
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_live_page_swaps_its_charts_and_asks_for_nothing(live_files, opened, width):
+    tab, asked, said = opened(live_files["whole"], width=width, scripts=True)
+    tab.wait_for_function("document.documentElement.dataset.live === '2'")
+    assert asked == [live_files["whole"].as_uri()]
+    assert said == []
+    assert tab.locator(".card svg").count() == tab.locator(".card .vega svg").count()
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    box = tab.locator(".vega").first.bounding_box()
+    assert 300 < box["width"] <= width
+
+
+def test_a_live_chart_tells_the_day_under_the_pointer(live_files, opened):
+    tab, _, _ = opened(live_files["whole"], scripts=True, timezone_id="America/Lima")
+    tab.wait_for_function("document.documentElement.dataset.live === '2'")
+    chart = tab.locator(".vega").first
+    chart.scroll_into_view_if_needed()
+    box = chart.bounding_box()
+    tab.mouse.move(box["x"] + box["width"] * 0.8, box["y"] + box["height"] * 0.5)
+    words = tab.locator("#vg-tooltip-element").inner_text()
+    assert re.search(r"2026-02-1\d", words)
+    assert re.search(r"waterfall\s+[+−]\d", words)
+
+
+@pytest.mark.parametrize(("name", "scripts"), [("broken", True), ("whole", False)])
+def test_a_chart_that_cannot_live_stays_as_it_was_drawn(
+    live_files, opened, name, scripts
+):
+    tab, asked, _ = opened(live_files[name], scripts=scripts)
+    tab.wait_for_timeout(300)
+    assert asked == [live_files[name].as_uri()]
+    assert tab.locator(".vega").count() == 0
+    assert tab.locator(".card > svg").count() == 2
+    assert tab.locator(".card > svg").first.is_visible()
