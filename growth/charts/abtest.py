@@ -1,34 +1,47 @@
-"""Charts of A/B results: intervals on one axis, the split, the effect by day."""
+"""Charts of A/B results: intervals on one axis, the split, the effect over time."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from growth.charts.figures import count
+from growth.charts.figures import count, interval, percent
 from growth.charts.intervals import Axis, Interval, axis_of
 from growth.charts.theme import ARMS, COLOURS, HEIGHT, WIDTH, finish
 from growth.labels import label
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import date
 
     import altair as alt
 
-    from growth.abtest import Analysis, SplitCheck
+    from growth.abtest import AgeTrend, Analysis, Calibrated, Calibration, SplitCheck
     from growth.abtest.analyze import Effect
+    from growth.abtest.looks import LookEffect, Looks
     from growth.abtest.trend import Trend
     from growth.labels import Lang
 
 __all__ = [
+    "age_chart",
+    "calibration_chart",
     "effect_interval",
     "forest_chart",
+    "looks_chart",
     "segments_chart",
     "split_chart",
     "trend_chart",
 ]
 
 ROW: Final = 34
+FLAT: Final = 1.5  # boundaries beyond so many times the middle one are cut
+# the words of an axis stand above it, from left to right
+_ABOVE: Final[dict[str, Any]] = {
+    "titleAngle": 0,
+    "titleAlign": "left",
+    "titleAnchor": "end",
+    "titleX": 0,
+    "titleY": -12,
+}
 
 
 def effect_interval(
@@ -88,8 +101,9 @@ def forest_chart(analysis: Analysis, *, lang: Lang | None = None) -> alt.LayerCh
     -------
     altair.LayerChart
         A row a metric and treatment arm, goals first. Zero is a line, a margin a
-        dotted one; an end that leaves the axis has an arrow. Where the adjusted interval clears zero it has colour, and its
-        mark is a triangle that points the way; else a ring.
+        dotted one; an end that leaves the axis has an arrow. Where the adjusted
+        interval clears zero it has colour, and its mark is a triangle that points
+        the way; else a ring.
     """
     effects = analysis.totals()
     several = len({effect.arm for effect in effects}) > 1
@@ -261,14 +275,10 @@ def trend_chart(
         for day, row in rows
     ]
     several = len(arms) > 1
-    colours = ARMS[1 : len(arms) + 1] if several else (COLOURS["accent"],)
-    key = alt.Legend(title=label("column.arm", lang), orient="top") if several else None
-    colour = alt.Color(
-        "arm:N", legend=key, scale=alt.Scale(domain=arms, range=list(colours))
-    )
+    colour = _arm_colour(arms, lang)
     days = alt.X(
         "day:T",
-        title=label("chart.trend.x", lang),
+        title=label(f"chart.trend.{'stood' if trend.as_it_stood else 'x'}", lang),
         scale=alt.Scale(type="utc"),
         axis=alt.Axis(
             format=label("chart.day", lang), grid=False, tickCount=7, labelOverlap=True
@@ -278,22 +288,11 @@ def trend_chart(
         "lo:Q",
         title=label("chart.trend.y", lang),
         scale=alt.Scale(domain=[axis.lo, axis.hi], nice=False),
-        axis=_ruler(
-            axis,
-            titleAngle=0,
-            titleAlign="left",
-            titleAnchor="end",
-            titleX=0,
-            titleY=-12,
-        ),
+        axis=_ruler(axis, **_ABOVE),
     )
     # a bare ISO day is read as UTC, and drawn on a UTC scale: it stays that day
     base = alt.Chart(alt.InlineData(values=values))
-    zero = (
-        alt.Chart(alt.InlineData(values=[{"zero": 0}]))
-        .mark_rule(color=COLOURS["soft"])
-        .encode(y="zero:Q")
-    )
+    zero = _zero_line()
     if several:
         band = base.mark_area(clip=True, opacity=0.18).encode(
             x=days, y=lift, y2="hi:Q", color=colour
@@ -318,6 +317,344 @@ def trend_chart(
     )
 
 
+def age_chart(
+    trend: AgeTrend,
+    metric: str | None = None,
+    *,
+    name: str = "",
+    lang: Lang | None = None,
+) -> alt.LayerChart:
+    """Draw the relative change at each day since exposure, for the same units.
+
+    Parameters
+    ----------
+    trend : AgeTrend
+        What `abtest.trend_by_age` found.
+    metric : str, optional
+        Whose effect; the trend's first metric if omitted.
+    name : str, optional
+        The metric in words; its code name if omitted.
+    lang : {"en", "zh"}, optional
+        The language; the current one if omitted.
+
+    Returns
+    -------
+    altair.LayerChart
+        A mark a day and treatment arm with its interval, over the units that have
+        all these days behind them. A day whose change cannot be computed is left
+        out; ends beyond the frame are cut.
+    """
+    import altair as alt
+
+    metric = metric or (trend.points[0].metric if trend.points else "")
+    rows = [
+        (p.age, Interval(label=p.arm, value=p.lift, lo=p.lift_low, hi=p.lift_high))
+        for p in trend.series(metric)
+        if p.lift_low is not None and p.lift_high is not None
+    ]
+    axis = axis_of(row for _, row in rows)
+    arms = list(dict.fromkeys(row.label for _, row in rows))
+    values = [
+        {
+            "age": age,
+            "arm": row.label,
+            "lift": row.value,
+            "lo": row.lo,
+            "hi": row.hi,
+            "told": f"{row.said()} ({row.ends(lang)})",
+        }
+        for age, row in rows
+    ]
+    base = alt.Chart(alt.InlineData(values=values))
+    days = alt.X(
+        "age:O",
+        title=label("chart.ages.x", lang),
+        axis=alt.Axis(labelAngle=0, ticks=False, grid=False),
+    )
+    lift = alt.Y(
+        "lo:Q",
+        title=label("chart.trend.y", lang),
+        scale=alt.Scale(domain=[axis.lo, axis.hi], nice=False),
+        axis=_ruler(axis, **_ABOVE),
+    )
+    beside: dict[str, Any] = {}
+    if len(arms) > 1:
+        beside["xOffset"] = alt.XOffset("arm:N", sort=arms)
+    colour = _arm_colour(arms, lang)
+    tip = alt.Tooltip("told:N", title=label("chart.trend.y", lang))
+    lines = base.mark_rule(clip=True, strokeWidth=2).encode(
+        x=days, y=lift, y2="hi:Q", color=colour, tooltip=tip, **beside
+    )
+    points = base.mark_point(clip=True, filled=True, size=60, opacity=1).encode(
+        x=days, y="lift:Q", color=colour, tooltip=tip, **beside
+    )
+    layers = alt.layer(_zero_line(), lines, points)
+    told = "; ".join(
+        label(
+            "chart.ages.told",
+            lang,
+            arm=row.label,
+            age=str(age),
+            value=row.said(),
+            ends=row.ends(lang),
+        )
+        for age, row in rows
+    )
+    title = label("chart.ages", lang, metric=name or metric)
+    return finish(
+        layers.properties(width=WIDTH, height=HEIGHT),
+        name=f"ages-{metric}",
+        title=title,
+        description=told or title,
+    )
+
+
+def looks_chart(
+    looks: Looks,
+    metric: str | None = None,
+    *,
+    name: str = "",
+    lang: Lang | None = None,
+) -> alt.LayerChart:
+    """Draw the statistic at each look of a sequential plan, against its boundary.
+
+    Parameters
+    ----------
+    looks : Looks
+        What `abtest.analyze` found under a sequential plan.
+    metric : str, optional
+        Whose statistic; that of the first look's first metric if omitted.
+    name : str, optional
+        The metric in words; its code name if omitted.
+    lang : {"en", "zh"}, optional
+        The language; the current one if omitted.
+
+    Returns
+    -------
+    altair.LayerChart
+        A line a treatment arm over the share of the planned size; a filled mark
+        where it is beyond the boundary, which is dashed. Early boundaries far off
+        are cut at the frame.
+    """
+    import altair as alt
+
+    metric = metric or (looks.points[0].effect.metric if looks.points else "")
+    points = [
+        point
+        for point in looks.points
+        if point.effect.metric == metric and point.effect.statistic is not None
+    ]
+    arms = list(dict.fromkeys(point.effect.arm for point in points))
+    frame = _frame(points)
+    x = alt.X(
+        "share:Q",
+        title=label("chart.looks.x", lang),
+        axis=alt.Axis(format="%", grid=False, tickCount=6),
+        scale=alt.Scale(domainMin=0),
+    )
+    y = alt.Y(
+        "z:Q",
+        title=label("chart.looks.y", lang),
+        scale=alt.Scale(domain=[-frame, frame], nice=False),
+        axis=alt.Axis(domain=False, ticks=False, tickCount=7, **_ABOVE),
+    )
+    colour = _arm_colour(arms, lang)
+    tip = [
+        alt.Tooltip("day:N", title=label("column.day", lang)),
+        alt.Tooltip("z:Q", format=".2f"),
+    ]
+    base = alt.Chart(alt.InlineData(values=[_look_mark(point) for point in points]))
+    line = base.mark_line(strokeWidth=2).encode(x=x, y=y, color=colour)
+    marks = base.mark_point(size=50, opacity=1, fill=COLOURS["card"]).encode(
+        x=x, y=y, color=colour, tooltip=tip
+    )
+    beyond = (
+        base.transform_filter("datum.crossed")
+        .mark_point(size=110, opacity=1, filled=True, shape="diamond")
+        .encode(x=x, y=y, color=colour, tooltip=tip)
+    )
+    bounds = (
+        alt.Chart(alt.InlineData(values=_boundary(points)))
+        .mark_line(clip=True, color=COLOURS["bad"], strokeWidth=1.5, strokeDash=[4, 3])
+        .encode(x=x, y=y, detail="side:N")
+    )
+    layers = alt.layer(_zero_line(), bounds, line, marks, beyond)
+    last = {point.effect.arm: point for point in points}
+    told = "; ".join(
+        label(
+            "chart.looks.told",
+            lang,
+            arm=arm,
+            statistic=_z(point.effect.statistic),
+            share=percent(point.information, digits=0),
+            critical=_z(point.effect.critical),
+        )
+        for arm, point in last.items()
+    )
+    title = label("chart.looks", lang, metric=name or metric)
+    return finish(
+        layers.properties(width=WIDTH, height=HEIGHT),
+        name=f"looks-{metric}",
+        title=title,
+        description=told or title,
+    )
+
+
+def calibration_chart(
+    calibration: Calibration,
+    *,
+    names: Mapping[str, str] | None = None,
+    lang: Lang | None = None,
+) -> alt.LayerChart:
+    """Draw how often each test rejects when nothing differs.
+
+    Parameters
+    ----------
+    calibration : Calibration
+        What `abtest.calibrate` found.
+    names : mapping of str to str, optional
+        Metrics in words; their code names if omitted.
+    lang : {"en", "zh"}, optional
+        The language; the current one if omitted.
+
+    Returns
+    -------
+    altair.LayerChart
+        A row a metric, method and weight of arm: the rate with its interval, the
+        intended level as a line. A test that is off has colour and a diamond, and
+        says so in a word. One without a rate keeps its row.
+    """
+    import altair as alt
+
+    several = len({one.arm for one in calibration.found}) > 1
+    values = [
+        _rate_mark(one, names or {}, lang, arms=several) for one in calibration.found
+    ]
+    most = max([2 * calibration.alpha, *(row["hi"] or 0.0 for row in values)])
+    base = alt.Chart(alt.InlineData(values=values))
+    bare = alt.Axis(ticks=False, domain=False, labelPadding=8, labelLimit=260)
+    y = alt.Y("label:N", sort=None, title=None, axis=bare)
+    x = alt.X(
+        "lo:Q",
+        scale=alt.Scale(domain=[0, most * 1.03], nice=False),
+        axis=alt.Axis(format="%", domain=False, ticks=False, tickCount=5),
+        title=label("chart.calibration.x", lang, alpha=_level(calibration.alpha)),
+    )
+    colour = alt.Color(
+        "tone:N",
+        legend=None,
+        scale=alt.Scale(domain=["bad", "ink"], range=[COLOURS["bad"], COLOURS["ink"]]),
+    )
+    shape = alt.Shape(
+        "tone:N",
+        legend=None,
+        scale=alt.Scale(domain=["bad", "ink"], range=["diamond", "circle"]),
+    )
+    aim = (
+        alt.Chart(alt.InlineData(values=[{"alpha": calibration.alpha}]))
+        .mark_rule(color=COLOURS["accent"], strokeWidth=1.5)
+        .encode(x="alpha:Q")
+    )
+    known = base.transform_filter("isValid(datum.rate)")
+    tip = alt.Tooltip("told:N", title=label("chart.calibration", lang))
+    lines = known.mark_rule(strokeWidth=2).encode(
+        x=x, x2="hi:Q", y=y, color=colour, tooltip=tip
+    )
+    points = known.mark_point(filled=True, size=90, opacity=1).encode(
+        x="rate:Q", y=y, color=colour, shape=shape, tooltip=tip
+    )
+    words = base.mark_text(align="left", color=COLOURS["ink"], fontSize=13).encode(
+        x=alt.value(WIDTH + 12), y=y, text="said:N"
+    )
+    layers = alt.layer(lines, aim, points, words).properties(
+        width=WIDTH, height=max(ROW * len(values), ROW)
+    )
+    title = label("chart.calibration", lang)
+    told = "; ".join(row["told"] for row in values)
+    return finish(layers, name="calibration", title=title, description=told or title)
+
+
+def _look_mark(point: LookEffect) -> dict[str, Any]:
+    return {
+        "share": point.information,
+        "z": point.effect.statistic,
+        "arm": point.effect.arm,
+        "day": point.day.isoformat(),
+        "crossed": point.crossed,
+    }
+
+
+def _boundary(points: Sequence[LookEffect]) -> list[dict[str, Any]]:
+    """Return both sides of the boundary; looks at which nothing is spent have none."""
+    first = points[0].effect.arm if points else ""
+    return [
+        {"share": p.information, "z": sign * p.effect.critical, "side": side}
+        for side, sign in (("upper", 1), ("lower", -1))
+        for p in points
+        if p.effect.arm == first and p.effect.critical is not None
+    ]
+
+
+def _frame(points: Sequence[LookEffect]) -> float:
+    """Return how far up and down the axis of z goes."""
+    seen = [abs(p.effect.statistic or 0.0) for p in points]
+    bounds = sorted(p.effect.critical for p in points if p.effect.critical is not None)
+    near = bounds[len(bounds) // 2] * FLAT if bounds else 0.0
+    return 1.08 * max([3.0, near, *seen])
+
+
+def _z(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}".replace("-", "−")
+
+
+def _level(alpha: float) -> str:
+    """Write a level: ``5%``, ``0.1%``."""
+    return f"{alpha * 100:.4g}%"
+
+
+def _rate_mark(
+    one: Calibrated, names: Mapping[str, str], lang: Lang | None, *, arms: bool
+) -> dict[str, Any]:
+    words = [names.get(one.metric, one.metric), one.method]
+    ends = interval(one.rate_low, one.rate_high, signed=False, lang=lang)
+    rate = percent(one.rate)
+    return {
+        "label": " · ".join([*words, one.arm] if arms else words),
+        "rate": one.rate,
+        "lo": one.rate_low,
+        "hi": one.rate_high,
+        "tone": "bad" if one.finding in {"inflated", "conservative"} else "ink",
+        "said": label(f"abtest.calibrate.finding.{one.finding}", lang),
+        "told": label(
+            "chart.calibration.told",
+            lang,
+            metric=" · ".join(words),
+            rate=rate,
+            ends=ends,
+        ),
+    }
+
+
+def _arm_colour(arms: Sequence[str], lang: Lang | None) -> alt.Color:
+    """Return the colour of each treatment arm; a legend where there are several."""
+    import altair as alt
+
+    several = len(arms) > 1
+    colours = ARMS[1 : len(arms) + 1] if several else (COLOURS["accent"],)
+    title = label("column.arm", lang)
+    key = alt.Legend(title=title, orient="bottom") if several else None
+    return alt.Color(
+        "arm:N", legend=key, scale=alt.Scale(domain=list(arms), range=list(colours))
+    )
+
+
+def _zero_line() -> alt.Chart:
+    import altair as alt
+
+    zero = alt.Chart(alt.InlineData(values=[{"zero": 0}]))
+    return cast("alt.Chart", zero.mark_rule(color=COLOURS["soft"]).encode(y="zero:Q"))
+
+
 def _by_day(rows: Sequence[tuple[date, Interval]], lang: Lang | None) -> alt.Chart:
     """Return what a live chart says of the day under the pointer; never drawn."""
     import altair as alt
@@ -337,11 +674,11 @@ def _by_day(rows: Sequence[tuple[date, Interval]], lang: Lang | None) -> alt.Cha
         alt.Tooltip("said:N", title=label("column.day", lang)),
         *(alt.Tooltip(f"{columns[arm]}:N", title=arm) for arm in arms),
     ]
-    return (
-        alt.Chart(alt.InlineData(values=values))
-        .mark_rule(opacity=0, strokeWidth=max(4, WIDTH // max(1, len(days))))
-        .encode(x=alt.X("day:T", scale=alt.Scale(type="utc")), tooltip=told)
+    rules = alt.Chart(alt.InlineData(values=values)).mark_rule(
+        opacity=0, strokeWidth=max(4, WIDTH // max(1, len(days)))
     )
+    at = alt.X("day:T", scale=alt.Scale(type="utc"))
+    return cast("alt.Chart", rules.encode(x=at, tooltip=told))
 
 
 def _row_name(

@@ -54,16 +54,22 @@ def percent(value: float | None, *, signed: bool = False, digits: int = 1) -> st
     return f"{text if signed else text.removeprefix('+')}%".replace("-", "−")
 
 
-def interval(lo: float | None, hi: float | None, *, lang: Lang | None = None) -> str:
-    """Write a relative interval: ``+1.9% to +10.6%``; None is an en dash."""
+def interval(
+    lo: float | None,
+    hi: float | None,
+    *,
+    signed: bool = True,
+    lang: Lang | None = None,
+) -> str:
+    """Write an interval of shares: ``+1.9% to +10.6%``; None is an en dash."""
     if lo is None or hi is None:
         return NONE
     digits = decimals(hi - lo)
     return label(
         "figure.interval",
         lang,
-        lo=percent(lo, signed=True, digits=digits),
-        hi=percent(hi, signed=True, digits=digits),
+        lo=percent(lo, signed=signed, digits=digits),
+        hi=percent(hi, signed=signed, digits=digits),
     )
 
 

@@ -1,5 +1,6 @@
 """A hand-made experiment, small enough to think through, for charts and pages."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -10,7 +11,11 @@ from growth.abtest import (
     analyze_from_moments,
     check_split_from_counts,
     decide,
+    trend_by_age_from_moments,
 )
+from growth.abtest.ages import age_column
+from growth.abtest.calibration import calibrate_from_columns
+from growth.abtest.looks import looks_from
 from growth.abtest.trend import trend_from_moments
 from growth.stats.moments import Moments
 
@@ -99,6 +104,48 @@ def results(seed=3, units=3000, **changes):
     split = check_split_from_counts(dict(analysis.arms), planned=exp.arms)
     trend = trend_from_moments(days, exp)
     return analysis, split, decide(analysis, split), trend
+
+
+def aged(seed=5, units=2000, ages=7, **changes):
+    """Return the trend by age of one goal whose effect wears off."""
+    rng = np.random.default_rng(seed)
+    exp = experiment(**changes)
+    columns = tuple(age_column("pay_rate", age) for age in range(ages))
+    cells = []
+    for arm in (arm for arm, weight in exp.arms.items() if weight):
+        lift = np.linspace(0.0 if arm == exp.control else 1.2, 0, ages)
+        rows = (rng.random((units, ages)) < 0.1 * (1 + lift)).astype(float)
+        cells.append(
+            ArmCell(("variant",), (arm,), units, {columns: Moments.of(columns, rows)})
+        )
+    return trend_by_age_from_moments(cells, exp, ages=ages, metrics=["pay_rate"])
+
+
+def looked(kind="group_sequential", looks=5, units=6000, **changes):
+    """Return the analysis of the last of a plan's looks, the looks in it."""
+    plan = {"kind": kind, "units": units, "looks": looks}
+    exp = experiment(plan=plan, **changes)
+    rng = np.random.default_rng(11)
+    arms = [arm for arm, weight in exp.arms.items() if weight]
+    drawn = {arm: _draw(rng, units, 0.45 * (arm != exp.control)) for arm in arms}
+    taken = []
+    for k in range(1, looks + 1):
+        n = units * k // looks // len(arms)
+        cells = [_cell(("variant",), (arm,), rows[:n]) for arm, rows in drawn.items()]
+        look = exp.plan.look([i / looks for i in range(1, k + 1)], alpha=exp.alpha)
+        found = analyze_from_moments(cells, exp, look=look, days=7 * k)
+        day = date(2026, 1, 31) + timedelta(7 * k)
+        taken.append((day, found, dict.fromkeys(COLUMNS, look)))
+    return replace(taken[-1][1], looks=looks_from(taken))
+
+
+def calibrated(replications=200, units=2000, **changes):
+    """Return how the tests behave on units without any effect."""
+    rows = _draw(np.random.default_rng(13), units, 0.0)
+    columns = {name: rows[:, i] for i, name in enumerate(COLUMNS)}
+    return calibrate_from_columns(
+        columns, experiment(**changes), seed=1, replications=replications
+    )
 
 
 def _draw(rng, units, lift):

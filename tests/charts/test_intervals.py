@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -104,4 +106,4 @@ def test_the_words_of_the_ticks_never_meet(ends, leads):
     assert axis.lo < axis.hi
     assert 0.0 in axis.ticks
     places = [axis.at(tick, 300) for tick in axis.ticks]
-    assert all(b - a >= 50 for a, b in zip(places, places[1:], strict=False))
+    assert all(b - a >= 50 for a, b in pairwise(places))
