@@ -563,22 +563,26 @@ class _Columns:
         self.clustered = units.clusters is not None
         self.parts = units.of(reading)
         self.whole = not any(np.isnan(part).any() for part in self.parts)
-        self.nonzero = int(np.count_nonzero(np.nan_to_num(self.parts[0])))
+        self.nonzero = int(np.count_nonzero(self.parts[0]))
+        if not self.whole:
+            self.nonzero -= int(np.isnan(self.parts[0]).sum())
         self.offset = 0.0
         if self.ratio:  # what is left of the numerator keeps its digits
-            x, y = (np.nan_to_num(part) for part in self.parts)
-            joint = ~np.isnan(self.parts[0] + self.parts[1])
+            x, y = self.parts
+            joint = slice(None) if self.whole else ~np.isnan(x + y)
             below = float(y[joint].sum())
             self.offset = float(x[joint].sum()) / below if below > 0 else 0.0
-            self.parts[0] = self.parts[0] - self.offset * self.parts[1]
+            self.parts[0] = x - self.offset * y
         self.shift = np.array([_mean(part) for part in self.parts])
 
     def block(self, start: int, end: int) -> Array:
         """Return some units' columns, each less its shift."""
-        found = np.empty((end - start, len(self.parts)), order="F")
+        found = np.empty((len(self.parts), end - start), dtype=np.float32)
         for i, part in enumerate(self.parts):
-            np.subtract(part[start:end], self.shift[i], out=found[:, i])
-        return found
+            np.subtract(
+                part[start:end], self.shift[i], out=found[i], casting="same_kind"
+            )
+        return found.T
 
     def moments(self, sums: Array) -> ArmArrays:
         """Return an arm's moments; `sums` start with the count of all its units."""
@@ -643,9 +647,8 @@ class _Moments(_Columns):
 
     def features(self, out: NDArray[np.float32], start: int, end: int) -> None:
         block = self.block(start, end)
-        found = nulls.products(block)
-        width = found.shape[1] - self.whole
-        out[:width] = found[:, self.whole :].T
+        width = nulls.width(len(self.parts)) - self.whole
+        nulls.products(block, out[:width])
         if not self.hc2_width:
             return
         z = block[:, self.size :]

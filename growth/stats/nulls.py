@@ -90,29 +90,37 @@ class Fit(NamedTuple):
     inverse: Array
 
 
-def products(columns: Array) -> Array:
+def products(columns: Array, out: Array | None = None) -> Array:
     """Return the features whose sums give joint moments.
 
     Parameters
     ----------
     columns : ndarray, shape (n, k)
         Columns, each less a constant near its mean; a row with a NaN counts not.
+    out : ndarray, shape (f, n) or (f - 1, n), optional
+        Where to write them, a feature a row; without the first if it is one short.
 
     Returns
     -------
-    ndarray, shape (n, 1 + k + k (k + 1) / 2)
+    ndarray, shape (n, f), f = 1 + k + k (k + 1) / 2
         1, the columns, and their products ``c_i c_j`` for i <= j.
     """
-    whole = np.asarray(~np.isnan(columns).any(axis=1))
-    if not whole.all():
-        columns = np.where(whole[:, None], columns, 0.0)
-    k = columns.shape[1]
-    left, right = np.triu_indices(k)
-    found = np.empty((len(columns), 1 + k + len(left)))
-    found[:, 0] = whole
-    found[:, 1 : 1 + k] = columns
-    np.multiply(columns[:, left], columns[:, right], out=found[:, 1 + k :])
-    return found
+    n, k = columns.shape
+    found = np.empty((width(k), n), columns.dtype) if out is None else out
+    at = len(found) + 1 - width(k)
+    whole = np.asarray(~np.isnan(columns).any(axis=1)) if at else None
+    if at:
+        found[0] = whole
+    if whole is not None and not whole.all():
+        columns = np.where(whole[:, None], columns, 0)
+    for i in range(k):
+        found[at + i] = columns[:, i]
+    place = at + k
+    for i in range(k):
+        for j in range(i, k):
+            np.multiply(columns[:, i], columns[:, j], out=found[place])
+            place += 1
+    return found.T
 
 
 def from_products(sums: Array, shift: Array) -> ArmArrays:
@@ -574,15 +582,14 @@ def unbounded_lifts(
     ndarray of bool, shape (R,)
         ``m0**2 <= q**2 v0``; False where the test is not computable.
     """
-    df = found.df
+    m2, v = control.value**2, control.variance
     with np.errstate(invalid="ignore"):
-        q = np.where(
-            np.isinf(df),
-            critical_value(alpha),
-            -stdtrit(np.where(np.isinf(df), 1, df), alpha / 2),
-        )
-        known = ~np.isnan(found.p_value)
-        return known & (control.value**2 <= q * q * control.variance)
+        known = ~np.isnan(found.p_value) & (m2 <= critical_value(alpha, 1.0) ** 2 * v)
+    df = np.where(known, found.df, np.inf)
+    q = np.full(len(df), critical_value(alpha))
+    q[np.isfinite(df)] = -stdtrit(df[np.isfinite(df)], alpha / 2)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(known & (m2 <= q * q * v))
 
 
 def _from_spread(n: Array, value: Array, spread: Array, df: Array) -> Estimates:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.special import kolmogorov, stdtr
@@ -141,7 +141,8 @@ def draw_sums(
         table.shape[1], repeats=repeats, shares=(1 - share, share), seed=seed
     )
     drawing.add(table)
-    return drawing.sums()[1]
+    treated: NDArray[np.float64] = drawing.sums()[1]
+    return treated
 
 
 class Redraw:
@@ -197,6 +198,7 @@ class Redraw:
         self._inside = [
             ((at >= low) & (at < high)).astype(np.float32)
             for low, high in pairwise(cuts)
+            if not self._even
         ]
         self._room = np.empty(min(CHUNK, repeats) * BLOCK, dtype=np.float32)
         self._random = np.random.Philox(seed)
@@ -244,9 +246,10 @@ class Redraw:
             size = (high - low) * width
             drawn = self._room[:size]
             shaped = drawn.reshape(high - low, width)[:, :n]
+            place: NDArray[Any]
             if self._even:
-                raw = self._random.random_raw(size // 64).view(np.uint8)
-                np.take(_BITS, raw, axis=0, out=drawn.reshape(-1, 8), mode="clip")
+                place = self._random.random_raw(size // 64).view(np.uint8)
+                np.take(_BITS, place, axis=0, out=drawn.reshape(-1, 8), mode="clip")
                 self._sums[1, low:high] += shaped @ block
                 continue
             raw = self._random.random_raw(size // (4 if self._deep else 8))

@@ -8,6 +8,7 @@ from growth.stats.means import mean
 from growth.stats.moments import Moments
 from growth.stats.rerandomise import (
     NullTests,
+    Redraw,
     draw_sums,
     false_alarms,
     features,
@@ -48,6 +49,28 @@ def test_blocks_and_seeds_draw_fairly_and_repeatably():
     assert third[:, 0].mean() == pytest.approx(20_001 * 85 / 256, rel=0.005)
     # coins of different units are independent: the spread is the binomial one
     assert one[:, 0].std() == pytest.approx(np.sqrt(20_001 / 4), rel=0.4)
+
+
+def test_rows_may_come_in_pieces_of_any_size():
+    table = np.random.default_rng(5).normal(size=(10_000, 3))
+    whole = Redraw(3, repeats=40, seed=2)
+    whole.add(table)
+    cut = Redraw(3, repeats=40, seed=2)
+    for piece in np.split(table, [1, 100, 2048, 2050, 9000, 9000]):
+        cut.add(piece)
+    assert cut.sums() == pytest.approx(whole.sums(), rel=1e-4, abs=1e-3)
+    assert cut.total == pytest.approx(table.sum(axis=0), rel=1e-5, abs=1e-3)
+
+
+@pytest.mark.parametrize("shares", [(0.5, 0.3), (0.98, 0.02), (0.2, 0.3, 0.5)], ids=str)
+def test_arms_are_disjoint_and_of_their_shares(shares):
+    drawing = Redraw(4000, repeats=30, shares=shares, seed=1)
+    drawing.add(np.eye(4000))
+    sums = drawing.sums()
+    assert set(np.unique(sums.round(6))) == {0.0, 1.0}
+    assert sums.sum(axis=0).max() <= 1.001
+    means = sums.mean(axis=(1, 2))
+    assert means == pytest.approx(np.array(shares), abs=0.005)
 
 
 def test_a_healthy_metric_passes():
