@@ -129,6 +129,8 @@ class Decision(Result):
     units_needed : int, optional
         Units still needed, all arms together, until the interval is as narrow as
         the smallest change worth having and so must exclude it or 0.
+    plan : {"fixed", "group_sequential", "always_valid", "hybrid"}
+        What the intervals are valid under.
     """
 
     outcome: Outcome
@@ -137,6 +139,12 @@ class Decision(Result):
     days: int | None = None
     information: float = 1.0
     units_needed: int | None = None
+    plan: str = "fixed"
+
+    @property
+    def rule(self) -> str:
+        """The rule the answer came from: its plan."""
+        return self.plan
 
     @property
     def verdict(self) -> str:
@@ -238,6 +246,7 @@ def decide_from_intervals(
         days=days,
         information=information,
         units_needed=_units_needed(goals, units) if open_question else None,
+        plan=plan,
         notices=() if days is not None else (Notice("days_unknown", "info"),),
     )
 

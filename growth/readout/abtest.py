@@ -97,10 +97,20 @@ class Opened:
         One row a unit: built from a dataset, or ready.
     load_report : LoadReport, optional
         Rows taken in and turned away, where a mapping was applied.
+    rejects : Path, optional
+        The file of the rows turned away.
     """
 
     units: UnitTable | ir.Table
     load_report: LoadReport | None = None
+    rejects: Path | None = None
+
+    @property
+    def kept(self) -> tuple[Path, ...]:
+        """What to keep with a run: the rows turned away, if there are any."""
+        report = self.load_report
+        some = report is not None and any(count.rejected for count in report.tables)
+        return (self.rejects,) if self.rejects and some else ()
 
     @property
     def rows(self) -> dict[str, int]:
@@ -144,9 +154,12 @@ def open_units(data: str, experiment: Experiment, *, as_of: date | datetime) -> 
         return Opened(units=engine.as_table(data))
     opened = dataset.open(data, mapping=mapping, as_of=as_of)
     if opened.has("units"):
-        return Opened(units=opened.units, load_report=opened.load_report)
-    units = abtest.unit_table(opened, experiment, as_of=as_of).cache()
-    return Opened(units=units, load_report=opened.load_report)
+        units = opened.units
+    else:
+        units = abtest.unit_table(opened, experiment, as_of=as_of).cache()
+    return Opened(
+        units=units, load_report=opened.load_report, rejects=opened.rejects_file
+    )
 
 
 def over_days(

@@ -53,7 +53,8 @@ class AbtestParams:
         ------
         ParameterError
             If no file is given and the id is no plain file name (code
-            ``experiment_needed``).
+            ``experiment_needed``), or there are experiments beside the data and
+            this is none of them (``unknown_experiment``).
         """
         if self.experiment:
             return FilePath(located(self.experiment))
@@ -64,8 +65,12 @@ class AbtestParams:
             )
             msg = f"{msg} dataset's experiments; give the file as `experiment`."
             raise ParameterError(msg, code="experiment_needed")
-        name = f"{self.experiment_id}.toml"
-        return FilePath(located(self.data)) / "experiments" / name
+        folder = FilePath(located(self.data)) / "experiments"
+        path = folder / f"{self.experiment_id}.toml"
+        if folder.is_dir() and not path.is_file():
+            there = sorted(item.stem for item in folder.glob("*.toml"))
+            raise ParameterError.of("abtest_readout", [_unknown(self, there)])
+        return path
 
     def inputs(self) -> "Iterator[tuple[str, str]]":
         """Yield what a run reads, by name: its fingerprint is taken of these."""
@@ -103,6 +108,18 @@ class AbtestParams:
                     )
                 ],
             )
+
+
+def _unknown(params: AbtestParams, there: list[str]) -> Fault:
+    """Return the fault of an experiment that is not among those there."""
+    return Fault(
+        "unknown_experiment",
+        "experiment_id",
+        repr(params.experiment_id),
+        f"one of {', '.join(there) or 'none'}, which lie beside the data",
+        suggest(params.experiment_id, there).strip()
+        or "Name one of them, or give the experiment's file as `experiment`.",
+    )
 
 
 @cache

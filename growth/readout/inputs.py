@@ -37,6 +37,7 @@ _WATCHED: Final = (
     "nbconvert", "numpy", "pandas", "papermill", "pyarrow", "scipy", "statsmodels",
     "vl-convert-python",
 )  # fmt: skip
+_ASIDE: Final = {"load.json", "rejects.parquet", "truth.json"}
 _TABLES: Final = (".parquet", ".csv", ".csv.gz", ".csv.zip", ".duckdb", ".jsonl")
 
 
@@ -206,12 +207,19 @@ def _parts(name: str, location: str) -> Iterator[tuple[str, list[tuple[str, Path
         if any(part.startswith((".", "_")) for part in inside.parts):
             continue
         # experiments/ holds other experiments too; ours is named on its own
-        if inside.parts[0] == "experiments":
+        if inside.parts[0] == "experiments" or _no_table(inside):
             continue
         tables.setdefault(_table(inside), []).append((inside.as_posix(), file))
     yield from sorted(tables.items())
     if not tables:
         yield name, []
+
+
+def _no_table(inside: Path) -> bool:
+    """Return whether a file beside the tables declares or reports something."""
+    return len(inside.parts) == 1 and (
+        inside.name in _ASIDE or inside.suffix in {".toml", ".md"}
+    )
 
 
 def _table(inside: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from html import escape
 from pathlib import Path
@@ -15,18 +16,22 @@ from growth.readout.store import write_file
 from growth.result import Notice, show
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from growth.readout.model import Readout
 
 __all__ = ["publish", "summary"]
 
 
-def publish(readout: Readout) -> None:
+def publish(readout: Readout, *, keep: Sequence[Path] = ()) -> None:
     """Check a document, show it, and inside a run write it: once a notebook.
 
     Parameters
     ----------
     readout : Readout
         What the notebook found.
+    keep : sequence of Path, optional
+        Files to keep with the run under their own names, as rows turned away.
 
     Raises
     ------
@@ -54,6 +59,8 @@ def publish(readout: Readout) -> None:
     for chart, drawing in zip(made.charts, made.drawings, strict=True):
         write_file(Path(folder) / chart.spec, drawing.spec)
         write_file(Path(folder) / chart.svg, drawing.svg)
+    for path in keep:
+        shutil.copyfile(path, Path(folder) / path.name)
     write_file(target, text)
 
 

@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+from collections import Counter
 from pathlib import Path
 
 import nbformat
 import pytest
+from pyarrow import parquet
 
 from growth.readout import load
 from growth.readout.catalog import get, notebook
@@ -56,6 +58,10 @@ def test_what_was_planted_is_found(sample, run):
     lift = estimates(document, arm="waterfall")["revenue.lift"]
     assert lift["lo"] < lift["value"] < lift["hi"]
     assert document["decision"]["verdict"].startswith("abtest.decision.")
+    assert document["decision"]["rule"] == "fixed"
+    read = {item["name"] for item in document["provenance"]["data"]}
+    assert {"assignments", "events", "orders"} <= read
+    assert not {"truth.json", "programme.toml"} & read
     assert "home_layout" in json.dumps(truth)
     shares = [e["value"] for e in document["estimates"] if e["key"] == "split.share"]
     assert sum(shares) == pytest.approx(1)
@@ -117,6 +123,12 @@ def test_rows_that_contradict_themselves_are_set_apart_and_told(run, real_data):
     assert found["converted.difference"]["p_value"] == pytest.approx(0.190, abs=5e-4)
     assert "contradict themselves 3,893 · repeated 1" in made.page
     assert "290,584 of 294,478 rows used" in made.page
+    (load,) = [t for t in made.document["tables"] if t["key"] == "load"]
+    told = {row[1]: row[2] for row in load["rows"]}
+    assert told == {"accepted": 290_584, "inconsistent": 3893, "duplicate_key": 1}
+    away = parquet.read_table(made.path / "rejects.parquet").column("reason")
+    assert Counter(away.to_pylist()) == {"inconsistent": 3893, "duplicate_key": 1}
+    assert "rejects.parquet" in made.manifest["artifacts"]
 
 
 def test_plain_papermill_runs_the_same_notebook(sample, tmp_path):

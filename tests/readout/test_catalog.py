@@ -66,6 +66,26 @@ def test_a_run_reads_the_data_the_experiment_and_its_mapping(tmp_path):
     }
 
 
+@pytest.mark.parametrize(
+    ("there", "seen"),
+    [
+        (["home_layout", "aa_check"], "Did you mean 'home_layout'?"),
+        (["aa_check"], "one of aa_check, which lie beside the data"),
+        ([], "one of none"),
+    ],
+)
+def test_an_experiment_that_misses_its_name_is_told_the_names(tmp_path, there, seen):
+    (tmp_path / "experiments").mkdir()
+    for name in there:
+        (tmp_path / "experiments" / f"{name}.toml").write_text("")
+    given = GIVEN | {"data": str(tmp_path), "experiment_id": "home_layuot"}
+    with pytest.raises(ParameterError, match="home_layuot") as info:
+        dict(AbtestParams(**given).inputs())
+    (fault,) = info.value.faults
+    assert (fault.code, fault.name) == ("unknown_experiment", "experiment_id")
+    assert seen in f"{fault.expected} {fault.hint}"
+
+
 def test_a_wrong_experiment_is_refused_before_a_run(tmp_path):
     file = tmp_path / "layout.toml"
     file.write_text(EXPERIMENT)

@@ -14,6 +14,8 @@ def test_a_folder_is_fingerprinted_table_by_table(tmp_path):
     (tmp_path / "experiments").mkdir()
     (tmp_path / "experiments" / "other.toml").write_text("id = 'other'")
     (tmp_path / ".hidden").write_text("x")
+    for aside in ("truth.json", "programme.toml", "load.json", "rejects.parquet"):
+        (tmp_path / aside).write_text("{}")
     found = {d.name: d.sha256 for d in fingerprints([("data", str(tmp_path))])}
     assert sorted(found) == ["events", "orders"]
     assert all(re.fullmatch("[0-9a-f]{64}", sha) for sha in found.values())

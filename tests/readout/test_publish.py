@@ -38,6 +38,14 @@ def test_inside_a_run_the_document_and_its_charts_are_written(folder):
     assert names == ["effect.svg", "effect.vl.json", "readout.json"]
 
 
+def test_files_to_keep_are_copied_to_the_run(folder, tmp_path_factory):
+    rejects = tmp_path_factory.mktemp("cache") / "rejects.parquet"
+    rejects.write_bytes(b"PAR1")
+    publish(tiny(PARAMS), keep=[rejects])
+    assert (folder / "rejects.parquet").read_bytes() == b"PAR1"
+    assert rejects.exists()
+
+
 def test_a_notebook_publishes_once(folder):
     publish(tiny(PARAMS))
     before = (folder / "readout.json").read_bytes()
