@@ -293,7 +293,7 @@ def decide(
         decision = decide_from_intervals(
             sides["goal"],
             guardrails=sides["guardrail"],
-            srm_p=split.p_value,
+            srm_p=split.p_judged,
             srm_alpha=split.alpha,
             closed_units=split.closed_units,
             crossover_rate=split.crossover_rate,

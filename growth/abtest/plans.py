@@ -148,7 +148,12 @@ class Plan(ABC):
         return Look(plan=self, alpha=alpha, information=(*kept, seen[-1]), final=final)
 
     def look_days(
-        self, units: Mapping[date, int], *, start: date, until: date
+        self,
+        units: Mapping[date, int],
+        *,
+        start: date,
+        until: date,
+        ended: date | None = None,
     ) -> tuple[date, ...]:
         """Return the days at whose end the plan looks.
 
@@ -161,12 +166,14 @@ class Plan(ABC):
             First day of the experiment.
         until : date
             The last day counted.
+        ended : date, optional
+            The first day at whose end no more units will come.
 
         Returns
         -------
         tuple of date
-            In order, up to `until`, where `rhythm` says how often. The day on
-            which the planned size is reached, and every later one, is a look: the
+            In order, up to `until`. The day on which the planned size is reached,
+            or the experiment has ended, is a look, and so is every later one: the
             last look may be read late.
         """
         days = [start + k * DAY for k in range((until - start).days + 1)]
@@ -188,10 +195,13 @@ class Plan(ABC):
             when = [bisect_left(counts, t * planned) for t in shares_of(rhythm)]
             chosen = {days[k] for k in when if k < len(days)}
         full = {d for d, n in zip(days, counts, strict=True) if n >= planned}
+        full |= {d for d in days if ended is not None and d >= ended}
         now = {until} if days and not isinstance(self, GroupSequential) else set()
         return tuple(sorted(chosen | full | now))
 
-    def look_on(self, seen: Sequence[tuple[date, float]], *, alpha: float) -> Look:
+    def look_on(
+        self, seen: Sequence[tuple[date, float]], *, alpha: float, ended: bool = False
+    ) -> Look:
         """Return what may be concluded at the end of a day.
 
         Parameters
@@ -201,6 +211,9 @@ class Plan(ABC):
             the day asked about last.
         alpha : float
             Two-sided level of the whole plan, in (0, 1).
+        ended : bool, default False
+            Whether no more units will come: this is then the last look, whatever
+            was planned.
 
         Returns
         -------
@@ -215,7 +228,7 @@ class Plan(ABC):
         day, share = seen[-1]
         last = self.over(day)
         early = [t for d, t in seen[:-1] if not (last and self.over(d))]
-        return self.look([*early, share], alpha=alpha, last=last or share >= 1)
+        return self.look([*early, share], alpha=alpha, last=last or ended or share >= 1)
 
     def over(self, day: date) -> bool:
         """Return whether the last look that has a date is due on `day`."""

@@ -23,6 +23,7 @@ from growth.abtest.analyze import (
     covariates_of,
     fit_arms,
     moments_by_arm,
+    pooled,
     sort_cells,
 )
 from growth.abtest.history import STOOD, UnitHistory
@@ -33,7 +34,7 @@ from growth.abtest.pooling import mixed, pool_experiment, within_days
 from growth.abtest.readings import SEEN, SIZE, WITH, Threshold, readings, stratum_of
 from growth.abtest.rewind import Ripening, rewound, ripening
 from growth.abtest.split import SplitCheck, check_split_from_counts
-from growth.abtest.trend import Trend, trend_from_moments
+from growth.abtest.trend import Trend, read_day, trend_from_moments
 from growth.abtest.units import (
     Expr,
     Rows,
@@ -57,10 +58,12 @@ if TYPE_CHECKING:
     from growth.stats.means import ArmFit, Line
     from growth.stats.moments import Moments
 
-__all__ = ["UnitColumns", "analyze", "check_split", "read_columns", "trend"]
+__all__ = ["Totals", "UnitColumns", "analyze", "check_split", "read_columns"]
+__all__ += ["read_totals", "trend"]
 
 EXACT_ROWS: Final = 1_000_000  # above this, repeated units are looked for in a sample
 HC2_BITS: Final = 44  # to which a variance is summed; 2**18 more are left for outliers
+DAY: Final = timedelta(days=1)
 SAMPLE: Final = 64  # of one unit in so many, all its rows
 
 
@@ -70,8 +73,11 @@ def check_split(
     planned: Mapping[str, float] | None = None,
     unit_col: str | None = None,
     variant_col: str | None = None,
+    day_col: str | None = None,
     alpha: float | None = None,
     experiment: Experiment | None = None,
+    sequential: bool | None = None,
+    by: Sequence[str] | None = None,
 ) -> SplitCheck:
     """Count units per variant in `exposures`, then `check_split_from_counts`.
 
@@ -84,11 +90,22 @@ def check_split(
     unit_col, variant_col : str, optional
         The unit that was randomised, and its arm; the experiment's columns, else
         ``user_id`` and ``variant``.
+    day_col : str, optional
+        The local day of exposure, which a sequential test goes by; the
+        experiment's column, else ``exposure_ds``.
     alpha : float, optional
         Level of the test; the experiment's `srm_alpha`, else 0.001.
     experiment : Experiment, optional
         Where the defaults come from; a `UnitTable` brings its own. Its dates
         apply where the table has the day of exposure.
+    sequential : bool, optional
+        Whether the verdict rests on a test that may be read every day. Omitted:
+        where the plan is sequential, its size is not reached, and the table has
+        the day of exposure.
+    by : sequence of str, optional
+        Columns to search for the cause of a mismatch: ``["platform", "scene",
+        "app_version", "day"]``; ``day`` is the day of exposure. A unit with several
+        values counts with the smallest.
 
     Returns
     -------
@@ -122,11 +139,64 @@ def check_split(
             msg = f"column {variant!r} holds the arm {seen!r}; planned are"
             msg += f" {list(weights)}; correct the table or plan it (0 if closed)."
             raise DataError(msg + suggest(seen, weights), code="unknown_arm")
+    day = day_col or (exp.columns.day if exp else "exposure_ds")
+    if sequential is None:
+        planned_units = exp.plan.units if exp and exp.plan.sequential else None
+        short = sum(counted.units.values()) < (planned_units or 0)
+        sequential = short and day in table.columns
+    columns = {name: table[name] for name in _cuts(table, by or (), day)}
+    if sequential or "day" in (by or ()):
+        engine.need_columns(table, (day,), unlocks="the split by day")
+        columns["day"] = _day_column(table, day, exp.tz if exp else "Asia/Shanghai")
+    cut = _units_by(table, unit, variant, columns) if columns else {}
     level = alpha if alpha is not None else (exp.srm_alpha if exp else 0.001)
-    crossovers = counted.crossovers + (built.crossovers if built else 0)
     return check_split_from_counts(
-        counted.units, planned=weights, alpha=level, crossovers=crossovers
+        counted.units,
+        planned=weights,
+        alpha=level,
+        crossovers=counted.crossovers + (built.crossovers if built else 0),
+        sequential=sequential,
+        by_day=cut["day"] if sequential else None,
+        by=None if by is None else {name: _texts(cut[name]) for name in by},
     )
+
+
+def _cuts(table: Rows, by: Sequence[str], day: str) -> list[str]:
+    """Return the columns to cut by, the day of exposure apart."""
+    from growth import engine
+
+    names = [name for name in dict.fromkeys(by) if name != "day" or day == "day"]
+    unlocks = "that cut of the split; a unit table is built with by=[...]"
+    engine.need_columns(table, names, unlocks=unlocks)
+    return [name for name in names if name != "day"]
+
+
+def _units_by(
+    table: Rows, unit: str, variant: str, columns: Mapping[str, Expr]
+) -> dict[str, dict[Any, dict[str, int]]]:
+    """Count the units of one arm only by each column's values and by arm."""
+    from growth import engine
+
+    named = {f"cut{i}": column for i, column in enumerate(columns.values())}
+    rows = table.select(unit=table[unit], arm=table[variant].cast("string"), **named)
+    units = rows.group_by("unit").aggregate(
+        arm=rows.arm.min(), last=rows.arm.max(), **{n: rows[n].min() for n in named}
+    )
+    whole = units.filter(units.arm == units.last)
+    found: dict[str, dict[Any, dict[str, int]]] = {}
+    for name, key in zip(columns, named, strict=True):
+        counts = whole.group_by(key, "arm").aggregate(n=whole.count())
+        cells: dict[Any, dict[str, int]] = {}
+        for row in engine.fetch(counts, "counting units").to_pylist():
+            cells.setdefault(row[key], {})[row["arm"]] = int(row["n"])
+        found[name] = cells
+    return found
+
+
+def _texts(
+    cells: Mapping[Any, Mapping[str, int]],
+) -> dict[str | None, Mapping[str, int]]:
+    return {None if v is None else str(v): counts for v, counts in cells.items()}
 
 
 def analyze(
@@ -329,9 +399,10 @@ def _under_plan(
     plan = experiment.plan
     goals, exposed, news = ripe.goals(experiment), ripe.exposed(), ripe.news()
     start = experiment.start or (exposed[0] if exposed else until)
-    days = plan.look_days(goals, start=start, until=until)
+    ended = max([experiment.end - DAY, *news]) if experiment.end else None
+    days = plan.look_days(goals, start=start, until=until, ended=ended)
     days = tuple(d for d in days if d == until or d in news)
-    watched = _Watched(experiment)
+    watched = _Watched(experiment, ended)
     seen: list[tuple[date, Analysis, dict[str, Look]]] = []
     for day in days:
         if not ripe.at(0, day):
@@ -345,7 +416,7 @@ def _under_plan(
         groups = breakdowns if latest else ()
         look = asked._replace(look=watched.on(day))
         found = _read(source, experiment, groups, then, look)
-        seen.append((day, found, watched.note(day, found)))
+        seen.append((day, found, watched.note(found)))
     notices = []
     if plan_notice := _values_of_now(table, experiment, days, until):
         notices.append(plan_notice)
@@ -416,8 +487,10 @@ def _values_of_now(
 class _Watched:
     """What was seen at each look, and how each metric so stands in the plan."""
 
-    def __init__(self, experiment: Experiment) -> None:
+    def __init__(self, experiment: Experiment, ended: date | None) -> None:
         self.experiment = experiment
+        self.ended = ended
+        self.looks: dict[str, Look] = {}
         self.shares: dict[str, list[tuple[date, float]]] = defaultdict(list)
         self.past: dict[tuple[str, str], dict[float, float | None]] = defaultdict(dict)
 
@@ -426,14 +499,15 @@ class _Watched:
 
         def standing(units: int, immature: Mapping[str, int]) -> Standing:
             exp = self.experiment
-            looks = {}
+            over = self.ended is not None and day >= self.ended
             for metric in exp.metrics:
                 ready = max(units - immature.get(metric.name, 0), 0)
                 seen = self.shares[metric.name]
                 before = seen[-1][1] if seen else 0.0
                 seen.append((day, max(ready / (exp.plan.units or 1), before)))
-                looks[metric.name] = exp.plan.look_on(seen, alpha=exp.alpha)
-            return Standing(looks, self.past)
+                look = exp.plan.look_on(seen, alpha=exp.alpha, ended=over)
+                self.looks[metric.name] = look
+            return Standing(dict(self.looks), self.past)
 
         return standing
 
@@ -443,18 +517,12 @@ class _Watched:
         look = exp.plan.look([0.0], alpha=exp.alpha, last=False)
         return Standing({metric.name: look for metric in exp.metrics})
 
-    def note(self, day: date, found: Analysis) -> dict[str, Look]:
+    def note(self, found: Analysis) -> dict[str, Look]:
         """Keep the statistics of a look for those that follow."""
-        exp = self.experiment
-        looks = {
-            name: exp.plan.look_on(seen, alpha=exp.alpha)
-            for name, seen in self.shares.items()
-            if seen[-1][0] == day
-        }
         for effect in found.totals():
-            look = looks[effect.metric]
-            self.past[effect.metric, effect.arm][look.share] = effect.statistic
-        return looks
+            share = self.looks[effect.metric].share
+            self.past[effect.metric, effect.arm][share] = effect.statistic
+        return dict(self.looks)
 
 
 # -- reading a ready table ---------------------------------------------------------
@@ -624,17 +692,22 @@ def _check_types(table: Rows, names: Iterable[str], *, listed: set[str]) -> None
 
 def _day_of(table: Rows, experiment: Experiment) -> Expr:
     """Return the local day of exposure as a date."""
+    return _day_column(table, experiment.columns.day, experiment.tz)
+
+
+def _day_column(table: Rows, name: str, tz: str) -> Expr:
+    """Return a column as local dates."""
     from growth import engine
 
-    column = table[experiment.columns.day]
+    column = table[name]
     kind = column.type()
     if kind.is_timestamp():
-        return engine.local_date(column, experiment.tz)
+        return engine.local_date(column, tz)
     if kind.is_date():
         return column
     if kind.is_string():
         return column.try_cast("date")
-    msg = f"column {experiment.columns.day!r} is of type {kind}; it must be the local"
+    msg = f"column {name!r} is of type {kind}; it must be the local"
     msg += " date of first exposure, or its instant; convert it or leave it out."
     raise DataError(msg, code="column_type")
 
@@ -942,6 +1015,76 @@ def read_columns(
             *(Notice("lists_left_out", "info", (("column", n),)) for n in lists),
         ),
     )
+
+
+class Totals(NamedTuple):
+    """All units of a table taken together.
+
+    Parameters
+    ----------
+    moments : mapping
+        Moments of all units (clusters, where these are randomised) by column set.
+    caps : tuple of Threshold
+        Where columns were capped.
+    days : mapping of date to int
+        Units by day of first exposure; empty if the table has no days.
+    notices : tuple of Notice
+        What was noticed.
+    """
+
+    moments: Mapping[tuple[str, ...], Moments]
+    caps: tuple[Threshold, ...]
+    days: Mapping[date, int]
+    notices: tuple[Notice, ...]
+
+
+def read_totals(
+    units: TableLike | UnitTable,
+    experiment: Experiment,
+    *,
+    as_of: date | datetime | None = None,
+    unique: bool = False,
+) -> Totals:
+    """Read the joint moments of all units, whatever their arm.
+
+    Parameters
+    ----------
+    units, experiment, as_of, unique
+        As in `analyze`; a table may lack the arms.
+
+    Returns
+    -------
+    Totals
+        Of the units in an open arm.
+
+    Raises
+    ------
+    ColumnNotFoundError, DataError, ParameterError
+        As in `analyze`.
+    """
+    from growth import engine
+
+    columns = experiment.columns
+    if not isinstance(units, UnitTable):
+        units = engine.as_table(units)
+        if columns.variant not in units.columns:
+            units = units.mutate(**{columns.variant: _text(experiment.control)})
+    ready = _prepare(units, experiment, (), as_of, unique=unique)
+    groupings = [(columns.variant,)]
+    if ready.has_day and experiment.cluster is None:
+        groupings.append((columns.variant, columns.day))
+    cells, remarks = _scan(ready, experiment, groupings)
+    opened = [c for c in cells if experiment.arms.get(str(c.key[0]))]
+    days: dict[date, int] = defaultdict(int)
+    for cell in opened:
+        if len(cell.by) > 1:
+            days[read_day(cell.key[1], columns.day)] += cell.rows
+    whole = [cell for cell in opened if len(cell.by) == 1]
+    if not whole:
+        msg = "the table has no units in an open arm; it must have some; check the"
+        raise DataError(f"{msg} arms and filters.", code="no_units")
+    notices = (*ready.notices, *remarks)
+    return Totals(pooled(whole), ready.caps, dict(sorted(days.items())), notices)
 
 
 def _text(value: str) -> Expr:

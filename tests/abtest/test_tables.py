@@ -559,3 +559,69 @@ def test_a_table_read_long_after_has_not_run_since():
     assert analyze(units, experiment(pay), as_of=date(2026, 2, 7)).days == 7
     ended = experiment(pay, end=date(2026, 3, 1))
     assert analyze(units, ended, as_of=date(2029, 1, 1)).days == 28
+
+
+# -- the split by day and by segment -------------------------------------------------
+
+
+def lossy(users=4000):
+    """Arm B loses a third of its android users."""
+    rng = default_rng(20260301)
+    arm = np.where(rng.random(users) < 0.5, "A", "B")
+    platform = rng.choice(["android", "ios"], users)
+    lost = (arm == "B") & (platform == "android") & (rng.random(users) < 0.35)
+    days = [date(2026, 2, 1 + int(d)) for d in rng.integers(0, 14, users)]
+    table = pa.table(
+        {
+            "user_id": np.arange(users),
+            "variant": arm,
+            "platform": platform,
+            "scene": rng.choice(["1001", "1007", None], users),
+            "exposure_ds": days,
+        }
+    )
+    return table.filter(pa.array(~lost))
+
+
+def test_the_split_is_searched_by_column_and_by_day():
+    table = lossy()
+    check = check_split(table, by=["scene", "platform", "day"])
+    assert (check.driver.dimension, check.driver.value) == ("platform", "android")
+    seen = {(s.dimension, s.value) for s in check.segments}
+    assert len(seen) == 3 + 2 + 14
+    assert ("scene", None) in seen
+    assert ("day", "2026-02-14") in seen
+    twice = pa.concat_tables([table, table.slice(0, 500)])
+    assert check_split(twice, by=["scene", "platform", "day"]) == check
+
+
+def test_the_split_is_watched_day_by_day():
+    table = lossy()
+    check = check_split(table, sequential=True)
+    counts = table.group_by(["exposure_ds", "variant"]).aggregate([([], "count_all")])
+    by_day: dict = {}
+    for row in counts.to_pylist():
+        by_day.setdefault(row["exposure_ds"], {})[row["variant"]] = row["count_all"]
+    units = {arm.variant: arm.units for arm in check.arms}
+    assert check == check_split_from_counts(units, by_day=by_day, sequential=True)
+    assert len(check.looks) == 14
+    assert check.p_sequential == check.looks[-1].p_running
+    assert check.verdict == "abtest.split.mismatch"
+
+
+def test_a_sequential_plan_watches_the_split_until_its_size_is_reached():
+    keys = {"columns": {"unit": "user_id"}}
+    for units, watched in ((100_000, True), (1000, False)):
+        exp = experiment(plan={"kind": "always_valid", "units": units}, **keys)
+        check = check_split(lossy(), experiment=exp)
+        assert (check.p_sequential is not None) is watched
+    fixed = experiment(plan={"kind": "fixed", "units": 100_000}, **keys)
+    assert check_split(lossy(), experiment=fixed).p_sequential is None
+
+
+def test_a_split_by_an_unknown_column_is_refused():
+    with pytest.raises(ColumnNotFoundError, match=r"Did you mean 'platform'"):
+        check_split(lossy(), by=["platfrom"])
+    bare = lossy().drop_columns("exposure_ds")
+    with pytest.raises(ColumnNotFoundError, match="the split by day"):
+        check_split(bare, sequential=True)
