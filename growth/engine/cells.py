@@ -39,6 +39,7 @@ LARGEST = float(np.finfo(np.float64).max)
 # A double is read on a grid of so many bits over the column's range: sums of grid
 # numbers are exact, so no order of summation shows, and 2**33 squares fit 127 bits.
 GRID_BITS = 47
+ENDS = ("min", "max")
 WHOLE = 2.0**53  # integers below this are doubles too
 
 
@@ -440,29 +441,42 @@ def _grids(
             grids[name] = _Grid(scale=kind.scale or 0)
     if not doubles:
         return grids
-    ask = ", ".join(
-        # whole: counts kept as doubles, as pandas makes of integers with gaps
-        f"min({v}), max({v}), bool_and({v} = trunc({v}))"
-        for v in map(shape.value, doubles)
+    # a Parquet file's statistics answer this without a scan
+    ends = _row(
+        backend, shape, [f"{f}({shape.value(n)})" for n in doubles for f in ENDS]
     )
-    with engine_call("reading ranges"):
-        sql = f"SELECT {ask} FROM ({_sql(backend, shape.table)})"
-        row = backend.con.execute(sql).fetchall()[0]
-    for i, name in enumerate(doubles):
-        low, high, whole = row[3 * i : 3 * i + 3]
-        if low is None:
+    ranges = dict(zip(doubles, zip(ends[::2], ends[1::2], strict=True), strict=True))
+    known = {name: r for name, r in ranges.items() if r[0] is not None}
+    if not all(isfinite(end) for r in known.values() for end in r):
+        return None
+    # whole: counts kept as doubles, as pandas makes of integers with gaps
+    hopeful = [
+        name
+        for name, (low, high) in known.items()
+        if float(low).is_integer() and float(high).is_integer()
+        if max(-low, high) < WHOLE
+    ]
+    tests = [f"bool_and({v} = trunc({v}))" for v in map(shape.value, hopeful)]
+    found = _row(backend, shape, tests) if tests else ()
+    whole = {name for name, yes in zip(hopeful, found, strict=True) if yes}
+    for name in doubles:
+        if name in whole or name not in known:
             grids[name] = _Grid()
-        elif not (isfinite(low) and isfinite(high)):
-            return None
-        elif (grid := _grid(low, high, whole=whole)) is not None:
+        elif (grid := _grid(*known[name])) is not None:
             grids[name] = grid
     return grids
 
 
-def _grid(low: float, high: float, *, whole: bool) -> _Grid | None:
+def _row(backend: BaseBackend, shape: _Shape, asks: Sequence[str]) -> tuple[Any, ...]:
+    """Return one row of aggregates over the whole table."""
+    with engine_call("reading ranges"):
+        sql = f"SELECT {', '.join(asks)} FROM ({_sql(backend, shape.table)})"
+        row: tuple[Any, ...] = backend.con.execute(sql).fetchall()[0]
+    return row
+
+
+def _grid(low: float, high: float) -> _Grid | None:
     """Return the grid of a column of doubles; None if its range is too extreme."""
-    if whole and max(-low, high) < WHOLE:
-        return _Grid()
     reach = (high - low) / 2
     power = GRID_BITS - frexp(reach)[1] if isfinite(reach) and reach else 0
     if not isfinite(reach) or not -400 < power < 1000:
