@@ -505,10 +505,8 @@ def _server() -> Iterator[Forkserver | None]:
 
 def server() -> None:
     """Import what runs and pages take, then fork workers as asked."""
-    from growth.readout import page
-
     runner.preload()
-    page.warm()
+    runner.warm()
     serve(int(sys.argv[-1]), {"work": work})
 
 

@@ -18,6 +18,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from dataclasses import asdict, dataclass, replace
@@ -199,26 +200,28 @@ def run(  # noqa: PLR0913  (keyword-only but two)
         msg = f"retries is {retries}; it must be 0 or more; leave it out for none."
         raise ParameterError(msg, code="out_of_range")
     extras.require(also)
-    read = _inputs(declared, given)
     job = _Job(
         declared=declared,
         params=given,
         notebook=source.absolute(),
         store=Store(root(out)),
-        read=read,
         limit=limit,
         progress=progress,
         retries=retries,
         server=server,
         also=frozenset(also),
     )
-    try:
-        outcome = job.perform(force=force, wait=patience)
-    except Busy as error:
-        status: Status = "store_error" if job.staged else "refused"
-        outcome = job.ended(status, str(error))
-    except OSError as error:
-        outcome = job.ended("store_error", f"the run could not be kept: {error}")
+    with contextlib.ExitStack() as stack:
+        if force or not job.answered():
+            job.prepare(stack)  # it imports while we read the inputs
+        job.read = _inputs(declared, given)
+        try:
+            outcome = job.perform(stack, force=force, wait=patience)
+        except Busy as error:
+            status: Status = "store_error" if job.staged else "refused"
+            outcome = job.ended(status, str(error))
+        except OSError as error:
+            outcome = job.ended("store_error", f"the run could not be kept: {error}")
     if on_finish and outcome.status != "skipped":
         told = _hooked(on_finish, job, outcome)
         outcome = replace(outcome, remarks=(*outcome.remarks, *told))
@@ -314,9 +317,9 @@ class _Job:
     params: Any
     notebook: Path
     store: Store
-    read: tuple[Read, ...]
     limit: float
     progress: Callable[[Progress], None] | None
+    read: tuple[Read, ...] = ()
     retries: int = 0
     server: Forkserver | None = None
     also: frozenset[Extra] = frozenset()
@@ -339,18 +342,27 @@ class _Job:
         found = getattr(self.params, "lang", None)
         return found if found in {"en", "zh"} else None
 
-    def perform(self, *, force: bool, wait: float) -> RunOutcome:
+    def answered(self) -> bool:
+        """Return whether this day has runs, so that this one may be skipped."""
+        return self.store.root.joinpath(*self.key.parts).exists()
+
+    def prepare(self, stack: contextlib.ExitStack) -> None:
+        """Begin to import what takes long: before the lock, so no child inherits it."""
+        if self.server is None:
+            self.server = stack.enter_context(forkserver())
+            threading.Thread(target=warm, daemon=True).start()
+
+    def perform(
+        self, stack: contextlib.ExitStack, *, force: bool, wait: float
+    ) -> RunOutcome:
         run_key = self.run_key()
         if not force and (done := self.done(run_key)):
             return done
-        with contextlib.ExitStack() as stack:
-            if self.server is None:  # before the lock: no child may inherit it
-                self.server = stack.enter_context(forkserver())
-            stack.enter_context(self.store.lock(self.key, wait=wait))
+        self.prepare(stack)
+        with self.store.lock(self.key, wait=wait), Signals().caught() as signals:
             bury(self.store, self.key, self.notebook)
             if not force and (done := self.done(run_key)):
                 return done
-            signals = stack.enter_context(Signals().caught())
             try:
                 return self.execute(run_key, signals)
             except (OSError, Busy):
@@ -522,7 +534,8 @@ class _Job:
         """Run the child in a short-lived folder for sockets and profiles."""
         if self.staged is None:
             raise AssertionError
-        folder = Path(tempfile.mkdtemp(prefix="growth-", dir=_short_folder()))
+        folder = _scratch(self.run_id)
+        folder.mkdir(mode=0o700)
         done, total = 0, 0
 
         def tell(event: Mapping[str, Any] | None) -> None:
@@ -615,6 +628,7 @@ def bury(store: Store, key: Key, notebook: Path | None = None) -> int:
             continue
         count += 1
         end_run(run_id)
+        shutil.rmtree(_scratch(run_id), ignore_errors=True)
         if held.get("whole"):
             store.settle(key, run_id)
             continue
@@ -717,6 +731,14 @@ def environment() -> dict[str, str]:
     return env
 
 
+def warm() -> None:
+    """Import what the page takes while the notebook runs elsewhere."""
+    with contextlib.suppress(Exception):  # drawing the page will tell
+        from growth.readout import page
+
+        page.warm()
+
+
 def _page(
     executed: Path,
     manifest: dict[str, Any],
@@ -761,11 +783,11 @@ def _tail(log: Path) -> str:
         return ""
 
 
-def _short_folder() -> str | None:
-    """Return a folder whose path leaves room for a socket's name."""
-    default = tempfile.gettempdir()
-    short = len(default) <= _SOCKET_PATH - 20
-    return None if short or not os.access("/tmp", os.W_OK) else "/tmp"
+def _scratch(run_id: str) -> Path:
+    """Return a run's short-lived folder: its path leaves room for a socket's name."""
+    name, default = f"growth-{run_id}", tempfile.gettempdir()
+    short = len(default) + 1 + len(name) <= _SOCKET_PATH
+    return Path(default if short or not os.access("/tmp", os.W_OK) else "/tmp", name)
 
 
 def _sockets_work(folder: Path) -> bool:
@@ -873,6 +895,7 @@ def _execute(job: Mapping[str, Any], tell: Callable[..., None]) -> tuple[str, st
     if job["ipc"]:
         # without a name of its own it is kernel-ipc-1, in the current folder
         manager |= {"transport": "ipc", "ip": job["ipc"]}
+        manager["connection_file"] = f"{job['ipc']}.json"
     try:
         papermill.execute_notebook(
             # papermill takes braces in paths for parameters

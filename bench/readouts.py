@@ -1,0 +1,279 @@
+"""Readouts: a batch against the papermill CLI, what the runner costs, and a storm.
+
+The batch is 8 trivial readouts with 2 workers, against 8 runs of the papermill
+CLI of the same notebook, two at a time; the overhead is one supervised run without
+a page against bare nbclient in a new process. The storm kills runner, kernel or the
+process between at seeded moments, and looks at what is on disk and still alive.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from pathlib import Path
+from statistics import median
+
+import psutil
+from _common import ROOT, arguments, machine, peak_mib, table
+
+DAY = date(2026, 1, 31)
+NAME = "trivial_readout"
+READOUTS, WORKERS, KILLS = 8, 2, 300
+
+SOURCE = '''
+from dataclasses import dataclass
+from datetime import date
+from typing import Annotated
+
+from growth.readout import Help, Id, Readout, Sample, readout
+from growth.readout.model import Decision
+
+
+@readout("trivial_readout", subject="who")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Params:
+    """A trivial readout."""
+
+    who: Annotated[str, Id(), Sample("one"), Help("whom it is about")]
+    as_of: Annotated[date, Sample("2026-01-31"), Help("last day")]
+
+
+def made(params):
+    return Readout.from_results(params, decision=Decision(verdict="abtest.split.ok"))
+'''
+
+CELLS = (
+    'who: str = "one"  # whom it is about\nas_of: str = "2026-01-31"  # last day',
+    """from growth.readout import publish
+from trivial import Params, made
+p = Params.from_notebook(globals())""",
+    "publish(made(p))",
+)
+
+NBCLIENT = """
+import sys, nbformat
+from nbclient import NotebookClient
+notebook = nbformat.read(sys.argv[1], 4)
+NotebookClient(notebook, kernel_name="python3").execute()
+nbformat.write(notebook, sys.argv[2])
+"""
+
+# all of a run but its page, as the goal says; the page is told on its own line
+ONCE = """
+import sys
+from pathlib import Path
+from growth.readout import runner
+from trivial import Params
+if "--no-page" in sys.argv:
+    runner._page = lambda *_: ""
+    runner.warm = lambda: None
+outcome = runner.run("trivial_readout", {"who": sys.argv[1], "as_of": "2026-01-31"},
+                     out="out", declaration=Params, notebook="trivial.ipynb")
+sys.exit(outcome.exit_code)
+"""
+
+BATCH = """
+import sys
+from datetime import date
+from growth.readout.batch import run_all
+sys.exit(run_all("readouts.toml", date(2026, 1, 31), jobs=2, out=sys.argv[1]).exit_code)
+"""
+
+
+def place():
+    """Return a folder with the notebook, its declaration and a configuration."""
+    folder = Path(tempfile.mkdtemp(prefix="bench-readouts-"))
+    (folder / "trivial.py").write_text(SOURCE)
+    cells = [
+        {
+            "cell_type": "code", "execution_count": None, "id": f"c{n}",
+            "metadata": {"tags": ["parameters"] if n == 0 else []}, "outputs": [],
+            "source": source,
+        }
+        for n, source in enumerate(CELLS)
+    ]  # fmt: skip
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    notebook = {"cells": cells, "metadata": {"kernelspec": kernel}}
+    notebook |= {"nbformat": 4, "nbformat_minor": 5}
+    (folder / "trivial.ipynb").write_text(json.dumps(notebook))
+    lines = [
+        f'[[readout]]\nname = "{NAME}"\nparams = {{ who = "r{n}" }}\n'
+        'declaration = "trivial:Params"\nnotebook = "trivial.ipynb"\n'
+        for n in range(READOUTS)
+    ]
+    (folder / "readouts.toml").write_text("\n".join(lines))
+    return folder
+
+
+def environment(folder):
+    """Return an environment in which the kernel finds the declaration."""
+    path = os.pathsep.join([str(ROOT), str(folder)])
+    return {**os.environ, "PYTHONPATH": path, "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+
+
+def spent(command, folder):
+    """Return the seconds a command takes, which must succeed."""
+    begun = time.perf_counter()
+    subprocess.run(
+        command, cwd=folder, env=environment(folder), check=True, capture_output=True
+    )
+    return time.perf_counter() - begun
+
+
+def papermill(folder, number):
+    """Run the notebook by papermill's command, as a scheduler would."""
+    command = [sys.executable, "-m", "papermill", "trivial.ipynb", f"out{number}.ipynb"]
+    spent([*command, "-r", "who", f"r{number}", "--no-progress-bar"], folder)
+
+
+def papermills(folder, workers):
+    """Return the seconds of 8 papermill commands, so many at a time."""
+    begun = time.perf_counter()
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(lambda number: papermill(folder, number), range(READOUTS)))
+    return time.perf_counter() - begun
+
+
+def batch_and_overhead(repeat):
+    """Time everything in turns, so that a slow moment hits all."""
+    folder = place()
+    python = sys.executable
+    cases = {
+        "papermill CLI, 8 at once": lambda _: papermills(folder, READOUTS),
+        "papermill CLI, 2 at a time": lambda _: papermills(folder, WORKERS),
+        "papermill CLI, one by one": lambda _: papermills(folder, 1),
+        "run-all, 2 workers": lambda n: spent(
+            [python, "-c", BATCH, f"batch{n}"], folder
+        ),
+        "nbclient, new process": lambda n: spent(
+            [python, "-c", NBCLIENT, "trivial.ipynb", f"nb{n}.ipynb"], folder
+        ),
+        "runner, without page": lambda n: spent(
+            [python, "-c", ONCE, f"a{n}", "--no-page"], folder
+        ),
+        "runner, whole": lambda n: spent([python, "-c", ONCE, f"b{n}"], folder),
+    }
+    times = {name: [] for name in cases}
+    for number in range(repeat):
+        for name, work in cases.items():
+            times[name].append(work(number))
+    shutil.rmtree(folder, ignore_errors=True)
+    return {
+        name: {"best": median(found), "seconds": found, "peak": peak_mib()}
+        for name, found in times.items()
+    }
+
+
+def victim(runner, rng):
+    """Return the process to kill: the runner, the child, or the kernel."""
+    below = psutil.Process(runner.pid).children(recursive=True)
+    return rng.choice([psutil.Process(runner.pid), *below])
+
+
+def storm(kills, seed=20_260_301):
+    """Kill so many runs; return what was found wrong, by name."""
+    from growth.readout.store import Store
+
+    rng = random.Random(seed)
+    folder = place()
+    out = folder / "out"
+    store = Store(out)
+    wrong = {"torn": 0, "lost results": 0, "stale locks": 0, "kernels left": 0}
+    counts = {"killed": 0, "runner killed": 0, "finished first": 0}
+    good = {}
+    for number in range(kills):
+        run = subprocess.Popen(
+            [sys.executable, "-c", ONCE, f"s{number % 4}"],
+            cwd=folder, env=environment(folder),
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        time.sleep(rng.uniform(0.0, 3.5))
+        try:
+            chosen = victim(run, rng)
+            counts["runner killed"] += chosen.pid == run.pid
+            chosen.send_signal(signal.SIGKILL)
+            counts["killed"] += 1
+        except psutil.Error:
+            counts["finished first"] += 1
+        run.wait()
+        for path, manifest in store.runs():
+            wrong["torn"] += not verified(path, manifest)
+            if manifest["status"] == "succeeded":
+                good.setdefault(path, manifest)
+        wrong["lost results"] += sum(not path.exists() for path in good)
+    for number in range(4):  # the next run of each: it must get its lock
+        done = subprocess.run(
+            [sys.executable, "-c", ONCE, f"s{number}"],
+            cwd=folder, env=environment(folder), check=False, capture_output=True,
+        )  # fmt: skip
+        wrong["stale locks"] += done.returncode != 0
+        latest = store.latest(NAME, f"s{number}")
+        wrong["lost results"] += latest is None or not Path(latest["folder"]).is_dir()
+    subprocess.run(
+        [sys.executable, "-m", "growth", "readout", "gc", "--out", str(out)],
+        cwd=folder, env=environment(folder), check=True, capture_output=True,
+    )  # fmt: skip
+    wrong["torn"] += len(list((out / ".staging").iterdir()))
+    wrong["kernels left"] = left(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+    return wrong, counts
+
+
+def verified(path, manifest):
+    """Return whether a run is just what its manifest says."""
+    from growth.readout.store import sha256_of
+
+    there = {p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file()}
+    told = manifest.get("artifacts", {})
+    return there == {*told, "manifest.json"} and all(
+        sha256_of(path / name) == sha for name, sha in told.items()
+    )
+
+
+def left(folder):
+    """Return how many processes of the runs in a folder are alive."""
+    count = 0
+    for process in psutil.process_iter():
+        try:
+            count += process.environ().get("GROWTH_RUN_DIR", "").startswith(str(folder))
+        except (psutil.Error, OSError):
+            continue
+    return count
+
+
+def main():
+    """Print the times side by side, then what the storm left."""
+    options = arguments(__doc__)
+    if options.only is None or "batch" in options.only:
+        repeat = max(1, round(options.repeat * min(1.0, options.scale)))
+        found = batch_and_overhead(repeat)
+        against = {
+            "x papermill": lambda _: "papermill CLI, 8 at once",
+            "x two by two": lambda _: "papermill CLI, 2 at a time",
+            "x nbclient": lambda _: "nbclient, new process",
+        }
+        goals = {
+            "run-all, 2 workers": "0.4 x papermill",
+            "runner, without page": "1.15 x nbclient",
+        }
+        title = f"{READOUTS} trivial readouts, medians of {repeat}; {machine()}"
+        table(title, found, against=against, goals=goals)
+    if options.only is None or "storm" in options.only:
+        kills = max(3, round(KILLS * options.scale))
+        wrong, counts = storm(kills)
+        print(f"\nStorm: {kills} runs, {counts}")
+        for name, number in wrong.items():
+            print(f"  {name:14}{number:5d}  goal 0")
+
+
+if __name__ == "__main__":
+    main()
