@@ -31,7 +31,7 @@ from growth.abtest.looks import looks_from
 from growth.abtest.passes import cap_columns, cluster_facts, quantile_estimates
 from growth.abtest.plans import Look, Standing
 from growth.abtest.pooling import mixed, pool_experiment, within_days
-from growth.abtest.readings import SEEN, SIZE, WITH, Threshold, readings, stratum_of
+from growth.abtest.readings import SEEN, SIZE, WITH, Threshold, readings
 from growth.abtest.rewind import Ripening, rewound, ripening
 from growth.abtest.split import SplitCheck, check_split_from_counts
 from growth.abtest.trend import Trend, read_day, trend_from_moments
@@ -42,6 +42,7 @@ from growth.abtest.units import (
     as_day,
     covariate_names,
     measured,
+    strata_columns,
     windows_of,
 )
 from growth.errors import DataError, ParameterError, suggest
@@ -541,12 +542,6 @@ class _Ready(NamedTuple):
     immature: Mapping[str, int]
     notices: tuple[Notice, ...]
     caps: tuple[Threshold, ...] = ()
-
-
-def strata_columns(experiment: Experiment) -> list[str]:
-    """Return the columns some metric is stratified by."""
-    names = (stratum_of(experiment, metric) for metric in experiment.metrics)
-    return list(dict.fromkeys(name for name in names if name))
 
 
 def _pooled(
@@ -1070,7 +1065,7 @@ def read_totals(
         if columns.variant not in units.columns:
             units = units.mutate(**{columns.variant: _text(experiment.control)})
     ready = _prepare(units, experiment, (), as_of, unique=unique)
-    groupings = [(columns.variant,)]
+    groupings: list[tuple[str, ...]] = [(columns.variant,)]
     if ready.has_day and experiment.cluster is None:
         groupings.append((columns.variant, columns.day))
     cells, remarks = _scan(ready, experiment, groupings)

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 from growth.abtest.ages import LEAST_AGES, MOST_AGES, age_column, aged
 from growth.abtest.analyze import by_columns, covariates_of
 from growth.abtest.declaration import TIME_COLUMNS
+from growth.abtest.readings import stratum_of
+from growth.abtest.sharing import SHARE_GROUP, share_groups
 from growth.abtest.trend import read_day
 from growth.errors import ColumnNotFoundError, DataError, ParameterError, suggest
 from growth.result import Notice
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from growth.abtest.experiment import Experiment, Source
     from growth.dataset import Dataset
@@ -25,13 +27,14 @@ if TYPE_CHECKING:
 Rows: TypeAlias = Any
 Expr: TypeAlias = Any
 
-__all__ = ["UnitTable", "unit_table"]
+__all__ = ["UnitTable", "seen_units", "unit_table"]
 
 DAY_US: Final = 86_400_000_000
 NEVER_US: Final = -(2**62)  # before any instant
 LOOK_BACK_DAYS: Final = 30  # how old a breakdown value may be at exposure
 MAX_NULL_RATE: Final = 0.01  # exposures without unit or variant
-UNIT_COLUMNS: Final = {"user": "user_id", "device": "device_id"}
+#: Whose rows are counted; the members of a cluster are users.
+UNIT_COLUMNS: Final = {"user": "user_id", "device": "device_id", "cluster": "user_id"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +122,8 @@ def unit_table(
     ParameterError
         If `as_of` is unusable (code ``bad_as_of``), `ages` is out of range
         (``bad_ages``), a metric names no table
-        (``metric_not_built``), or the unit is a cluster (``not_available_yet``).
+        (``metric_not_built``), or the unit is a cluster and none is named
+        (``not_available_yet``).
     DataError
         If nobody was exposed (code ``no_units``), more than 1 % of the exposures
         lack unit or variant (``null_value``), or a variant is not declared
@@ -135,14 +139,85 @@ def unit_table(
     (or NULL if `missing` is unknown), one whose window is not over has NULL.
     """
     from growth import engine
-    from growth.engine.connections import engine_call
 
     moment = engine.instant(as_of, tz=experiment.tz)
     _refuse_unbuilt(experiment)
     if not 0 <= ages <= MOST_AGES:
         msg = f"ages is {ages}; it must be from 0 to {MOST_AGES}; ask for fewer days."
         raise ParameterError(msg, code="bad_ages")
-    exposed = _exposures(dataset, experiment)
+    return _build(dataset, experiment, _exposures, moment, by=by, ages=ages)
+
+
+def seen_units(
+    dataset: Dataset,
+    experiment: Experiment,
+    *,
+    seen: Source,
+    as_of: date | datetime,
+) -> UnitTable:
+    """Build one row a unit that some event could have exposed, in no arm yet.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Canonical tables.
+    experiment : Experiment
+        A declaration with a start, whose metrics say what they are built from.
+    seen : Source
+        The rows that would expose a unit, the first of them from the start on.
+    as_of : date or aware datetime
+        As in `unit_table`.
+
+    Returns
+    -------
+    UnitTable
+        As `unit_table` gives, everybody in the control arm.
+
+    Raises
+    ------
+    ParameterError
+        As in `unit_table`.
+    DataError
+        If nobody was seen (code ``no_units``), or as in `unit_table`.
+    """
+    from growth import engine
+
+    moment = engine.instant(as_of, tz=experiment.tz)
+    _refuse_unbuilt(experiment)
+
+    def met(dataset: Dataset, experiment: Experiment) -> Rows:
+        key, name = UNIT_COLUMNS[experiment.unit], seen.table or "events"
+        rows = _rows(dataset, name, key, TIME_COLUMNS[name])
+        ts = rows[TIME_COLUMNS[name]]
+        at, start_us = _instant_us(ts), _midnight(experiment.start, experiment.tz)
+        picked = rows.select(
+            unit=rows[key],
+            variant=rows[key].isnull().ifelse(None, experiment.control),
+            ts=ts,
+            at=at,
+            conflict=rows[key].isnull(),
+            hit=hit_of(rows, seen) & rows[key].notnull(),
+        )
+        picked = picked.filter(picked.hit).drop("hit")
+        return picked if start_us is None else picked.filter(picked.at >= start_us)
+
+    return _build(dataset, experiment, met, moment, by=(), nobody=_refuse_unseen)
+
+
+def _build(
+    dataset: Dataset,
+    experiment: Experiment,
+    exposures: Callable[[Dataset, Experiment], Rows],
+    moment: datetime,
+    *,
+    by: Sequence[str | Sequence[str]] | None = None,
+    ages: int = 0,
+    nobody: Callable[[Dataset, Experiment], None] | None = None,
+) -> UnitTable:
+    """Build one row a unit from its exposures."""
+    from growth.engine.connections import engine_call
+
+    exposed = exposures(dataset, experiment)
     now_us = microseconds(moment)
     start_us = _midnight(experiment.start, experiment.tz)
     end_us = _midnight(experiment.end, experiment.tz)
@@ -165,7 +240,7 @@ def unit_table(
             rows, first, crossed, late, windows, now_us, experiment, ages
         )
     if not facts["rows"]:
-        _refuse_nobody(dataset, experiment)
+        (nobody or _refuse_nobody)(dataset, experiment)
     notices = _exposure_notices(facts, experiment)
     base = kept.select(
         unit=kept.unit, variant=kept.low, exposure_ts=kept.ts, exposed_us=kept.at
@@ -177,15 +252,23 @@ def unit_table(
     table = _join_values(dataset, experiment, base, now_us, start_us, parts)
     asked = experiment.by if by is None else by
     names = list(dict.fromkeys(n for group in by_columns(asked) for n in group))
-    table = _join_breakdowns(dataset, experiment, table, base, names, start_us)
+    wanted = list(dict.fromkeys([*names, *strata_columns(experiment)]))
+    cluster = experiment.cluster
+    if cluster and cluster not in (SHARE_GROUP, *wanted):
+        wanted.append(cluster)
     columns = experiment.columns
+    wanted = [name for name in wanted if name != columns.day]
+    table = _join_breakdowns(dataset, experiment, table, base, wanted, start_us)
+    if experiment.cluster == SHARE_GROUP:
+        table = _join_share_groups(dataset, table, base, start_us)
+        wanted.append(SHARE_GROUP)
     shown = {
         columns.unit: table.unit,
         columns.variant: table.variant,
         "exposure_ts": table.exposure_ts,
         columns.day: _local_day(table.exposure_ts, experiment.tz),
         **{name: table[f"value_{name}"] for name in measured(experiment)},
-        **{name: table[f"by_{name}"] for name in names},
+        **{name: table[f"by_{name}"] for name in wanted},
         **{name: table[f"value_{name}"] for name in _aged_columns(experiment, ages)},
     }
     return UnitTable(
@@ -206,6 +289,25 @@ def unit_table(
     )
 
 
+def strata_columns(experiment: Experiment) -> list[str]:
+    """Return the columns some metric is stratified by."""
+    names = (stratum_of(experiment, metric) for metric in experiment.metrics)
+    return list(dict.fromkeys(name for name in names if name))
+
+
+def _join_share_groups(
+    dataset: Dataset, table: Rows, base: Rows, start_us: int | None
+) -> Rows:
+    """Add the share-group at exposure; who never shared is one of its own."""
+    from growth import engine
+
+    after = None if start_us is None else start_us - LOOK_BACK_DAYS * DAY_US
+    groups = engine.as_table(share_groups(dataset, base, after_us=after))
+    table = table.left_join(groups, "unit").drop("unit_right")
+    own = table.cluster.fill_null(table.unit.cast("string"))
+    return table.mutate(**{f"by_{SHARE_GROUP}": own}).drop("cluster")
+
+
 def _rows(dataset: Dataset, name: str, *columns: str) -> Rows:
     """Return a canonical table that has `columns`."""
     return dataset.require(name, *columns)
@@ -224,9 +326,12 @@ def _local_day(column: Expr, tz: str) -> Expr:
 
 
 def _refuse_unbuilt(experiment: Experiment) -> None:
-    if experiment.unit not in UNIT_COLUMNS:
-        msg = f"unit is {experiment.unit!r}; unit_table builds {sorted(UNIT_COLUMNS)};"
-        msg += " bring a ready table with one row a cluster."
+    if experiment.unit == "cluster" and experiment.cluster is None:
+        msg = (
+            "unit is 'cluster' and no cluster is named; unit_table builds members with"
+        )
+        msg += " the column of their cluster; declare cluster = 'share_group' (or a"
+        msg += " column known at exposure), or bring a ready table of clusters."
         raise ParameterError(msg, code="not_available_yet")
     for metric in experiment.metrics:
         if not metric.built:
@@ -256,7 +361,8 @@ def _exposures(dataset: Dataset, experiment: Experiment) -> Rows:
         rows = rows.filter(rows.exp_id == experiment.id)
         if "unit_type" in rows.columns:
             kind = rows.unit_type
-            rows = rows.filter(kind.isnull() | (kind == experiment.unit))
+            member = "user" if experiment.unit == "cluster" else experiment.unit
+            rows = rows.filter(kind.isnull() | (kind == member))
         unit = rows.unit_id
         conflict = None
         if "conflict" in rows.columns:
@@ -321,6 +427,12 @@ def _refuse_nobody(dataset: Dataset, experiment: Experiment) -> None:
     msg = f"nobody was exposed to experiment {experiment.id!r} in its dates; the data"
     msg += f" have exposures to {known}; check id, start, end and as_of."
     raise DataError(msg + suggest(experiment.id, known), code="no_units")
+
+
+def _refuse_unseen(dataset: Dataset, experiment: Experiment) -> None:  # noqa: ARG001
+    msg = f"nobody was seen from {experiment.start} on by the rows that would expose a"
+    msg += " unit; somebody must be; check as_of, weeks and those rows."
+    raise DataError(msg, code="no_units")
 
 
 def _exposure_notices(facts: Mapping[str, Any], experiment: Experiment) -> list[Notice]:
@@ -477,6 +589,9 @@ def _aggregate(
                 value = inside.cast("int64").max()
             case "count":
                 value = inside.cast("int64").sum()
+            case "each":
+                own = joined[f"own{i}"]
+                value = own.collect(where=inside & own.notnull())
             case "distinct":
                 value = joined[f"own{read}"].nunique(where=inside)
             case _:
@@ -548,7 +663,7 @@ def _join_members(
     names: Sequence[str],
 ) -> Rows:
 
-    if experiment.unit != "user" or not dataset.has("members"):
+    if experiment.unit == "device" or not dataset.has("members"):
         known = _rows(dataset, "events").columns if dataset.has("events") else ()
         raise ColumnNotFoundError(names[0], known, unlocks="that breakdown")
     members = _rows(dataset, "members", *names)
