@@ -400,7 +400,10 @@ def _embedded(settings: dict[str, Any], database: str = ":memory:") -> Any:  # n
     import duckdb
 
     try:
-        return ibis.duckdb.connect(database, **settings)
+        connection = ibis.duckdb.connect(database, **settings)
+        # in a notebook it would leave a widget that no page can show
+        connection.con.execute("SET enable_progress_bar = false")
+        return connection
     except (duckdb.InvalidInputException, duckdb.ParserException) as error:
         msg = f"the embedded engine refuses its settings: {error}; memory_limit is"
         msg = f"{msg} written like '2GB'; correct it or leave it out."

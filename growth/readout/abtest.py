@@ -6,7 +6,7 @@ that return a `Block` or charts. Nothing is computed here that a result lacks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +17,7 @@ from growth.charts.figures import (
     count,
     difference,
     difference_interval,
+    interval,
     listed,
     p_value,
     percent,
@@ -45,12 +46,16 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
 
     from growth.abtest import (
+        AgeTrend,
         Analysis,
+        Calibration,
         Decision,
         Effect,
         Experiment,
+        Novelty,
         SplitCheck,
         Trend,
+        UnitHistory,
         UnitTable,
     )
     from growth.dataset import LoadReport
@@ -59,12 +64,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Opened",
+    "ages_note",
+    "calibration_table",
     "checks",
     "drawings",
     "effects_table",
     "figures",
     "found",
+    "looks_note",
     "open_units",
+    "over_ages",
     "over_days",
     "segments_table",
     "summary",
@@ -80,6 +89,8 @@ TONES: Final[dict[str, Tone]] = {
 WEEK: Final = 7
 MAX_CROSSOVER_RATE: Final = 0.01
 TILES: Final = 4
+AGES: Final = 14  # days since exposure to look at, where the units are built
+_OFF: Final = {"inflated", "conservative"}
 # Said by a line of its own, so not repeated below it.
 TOLD: Final = {
     "covariate_imbalance", "crossovers", "days_unknown", "immature",
@@ -99,11 +110,14 @@ class Opened:
         Rows taken in and turned away, where a mapping was applied.
     rejects : Path, optional
         The file of the rows turned away.
+    history : UnitHistory, optional
+        The units as they stood day by day, where they were built from a dataset.
     """
 
     units: UnitTable | ir.Table
     load_report: LoadReport | None = None
     rejects: Path | None = None
+    history: UnitHistory | None = None
 
     @property
     def kept(self) -> tuple[Path, ...]:
@@ -116,6 +130,19 @@ class Opened:
     def rows(self) -> dict[str, int]:
         """Rows read of the parameter ``data``, where that was counted."""
         return {} if self.load_report is None else {"data": self.load_report.rows_in}
+
+    @property
+    def evidence(self) -> UnitTable | UnitHistory | ir.Table:
+        """What the analysis reads: with the days, where its plan looks at them.
+
+        A windowed metric has one value, known once the window is over; only others
+        need the units as they stood on the day of a look.
+        """
+        if self.history is None:
+            return self.units
+        exp = self.history.units.experiment
+        grows = any(metric.window_days is None for metric in exp.metrics)
+        return self.history if exp.plan.sequential and grows else self.units
 
 
 def open_units(data: str, experiment: Experiment, *, as_of: date | datetime) -> Opened:
@@ -153,24 +180,29 @@ def open_units(data: str, experiment: Experiment, *, as_of: date | datetime) -> 
     if mapping is None and not is_folder and not _is_database(data):
         return Opened(units=engine.as_table(data))
     opened = dataset.open(data, mapping=mapping, as_of=as_of)
+    history = None
     if opened.has("units"):
         units = opened.units
     else:
-        units = abtest.unit_table(opened, experiment, as_of=as_of).cache()
+        units = abtest.unit_table(opened, experiment, as_of=as_of, ages=AGES).cache()
+        history = abtest.unit_history(opened, units)
     return Opened(
-        units=units, load_report=opened.load_report, rejects=opened.rejects_file
+        units=units,
+        load_report=opened.load_report,
+        rejects=opened.rejects_file,
+        history=history,
     )
 
 
 def over_days(
-    units: UnitTable | ir.Table, experiment: Experiment, *, as_of: date | datetime
+    opened: Opened, experiment: Experiment, *, as_of: date | datetime
 ) -> Trend | None:
     """Return the effect by day of first exposure; None if the units have no days.
 
     Parameters
     ----------
-    units : UnitTable or ibis.Table
-        One row a unit.
+    opened : Opened
+        The units; where their history is known, a day shows what was known then.
     experiment : Experiment
         The declaration.
     as_of : date or aware datetime
@@ -183,10 +215,35 @@ def over_days(
     """
     from growth import abtest
 
+    if opened.history is not None:
+        return abtest.trend(opened.history, experiment)
+    units = opened.units
     table = units.table if isinstance(units, abtest.UnitTable) else units
     if experiment.columns.day not in table.columns:
         return None
     return abtest.trend(units, experiment, as_of=as_of)
+
+
+def over_ages(opened: Opened, experiment: Experiment) -> AgeTrend | None:
+    """Return the effect by days since exposure; None if the units do not have them.
+
+    Parameters
+    ----------
+    opened : Opened
+        The units.
+    experiment : Experiment
+        The declaration.
+
+    Returns
+    -------
+    AgeTrend or None
+        As `abtest.trend_by_age`: of units built from a dataset.
+    """
+    from growth import abtest
+
+    if not isinstance(opened.units, abtest.UnitTable):
+        return None
+    return abtest.trend_by_age(opened.units, experiment)
 
 
 def found(opened: Opened, **results: Result | None) -> dict[str, Result]:
@@ -202,9 +259,21 @@ def found(opened: Opened, **results: Result | None) -> dict[str, Result]:
     Returns
     -------
     dict of str to Result
-        In the order given.
+        In the order given. A trend is kept for the goals as it built up: the rest
+        is in the table it was made from.
     """
-    held = {**results, "load": opened.load_report}
+    held: dict[str, Result | None] = {**results, "load": opened.load_report}
+    from growth import abtest
+
+    trend, analysis = held.get("trend"), held.get("analysis")
+    if isinstance(trend, abtest.Trend) and isinstance(analysis, abtest.Analysis):
+        goals = {m.name for m in analysis.experiment.metrics if m.role == "goal"}
+        points = tuple(
+            p
+            for p in trend.points
+            if p.series == "cumulative" and p.effect.metric in goals
+        )
+        held["trend"] = replace(trend, points=points)
     return {name: result for name, result in held.items() if result is not None}
 
 
@@ -212,6 +281,8 @@ def drawings(
     analysis: Analysis,
     split: SplitCheck,
     trend: Trend | None,
+    ages: AgeTrend | None = None,
+    calibration: Calibration | None = None,
     *,
     lang: Lang | None = None,
 ) -> dict[str, alt.LayerChart]:
@@ -223,14 +294,19 @@ def drawings(
         The results of `abtest.analyze` and `abtest.check_split`.
     trend : Trend or None
         The result of `over_days`.
+    ages : AgeTrend, optional
+        The result of `over_ages`.
+    calibration : Calibration, optional
+        The result of `abtest.calibrate`.
     lang : {"en", "zh"}, optional
         The language; the current one if omitted.
 
     Returns
     -------
     dict of str to altair.LayerChart
-        ``forest``, ``split``; ``trend`` where there are days; ``segments`` where
-        something was broken down.
+        ``forest``, ``split``; ``trend`` where there are days; ``looks`` under a
+        sequential plan; ``ages`` where days since exposure are known;
+        ``calibration``; ``segments`` where something was broken down.
     """
     goal = analysis.experiment.metric(_goal(analysis))
     charts = {
@@ -241,18 +317,35 @@ def drawings(
         charts["trend"] = pictures.trend_chart(
             trend, goal.name, name=goal.words(lang), lang=lang
         )
+    if analysis.looks is not None:
+        charts["looks"] = pictures.looks_chart(
+            analysis.looks, goal.name, name=goal.words(lang), lang=lang
+        )
+    if ages is not None and ages.series(goal.name):
+        charts["ages"] = pictures.age_chart(
+            ages, goal.name, name=goal.words(lang), lang=lang
+        )
+    if calibration is not None:
+        names = {m.name: m.words(lang) for m in analysis.experiment.metrics}
+        charts["calibration"] = pictures.calibration_chart(
+            calibration, names=names, lang=lang
+        )
     if analysis.segments():
         charts["segments"] = pictures.segments_chart(analysis, lang=lang)
     return charts
 
 
-def trend_note(trend: Trend | None, *, lang: Lang | None = None) -> Block:
+def trend_note(
+    trend: Trend | None, analysis: Analysis, *, lang: Lang | None = None
+) -> Block:
     """Say how the chart of the trend may be read, or why there is none.
 
     Parameters
     ----------
     trend : Trend or None
         The result of `over_days`.
+    analysis : Analysis
+        Its plan says whether a day's band may be acted upon.
     lang : {"en", "zh"}, optional
         The language; the current one if omitted.
 
@@ -261,8 +354,135 @@ def trend_note(trend: Trend | None, *, lang: Lang | None = None) -> Block:
     Block
         One line of words.
     """
-    key = "abtest.trend.no_days" if trend is None else "abtest.trend.how_to_read"
-    return Block.of("p", label(key, lang), kind="note")
+    if trend is None:
+        key = "no_days"
+    elif not trend.as_it_stood:
+        key = "how_to_read"
+    else:
+        key = "as_it_stood" if analysis.looks is None else "under_plan"
+    return Block.of("p", label(f"abtest.trend.{key}", lang), kind="note")
+
+
+def looks_note(analysis: Analysis, *, lang: Lang | None = None) -> Block:
+    """Say how a sequential plan stands; nothing under a fixed one.
+
+    Parameters
+    ----------
+    analysis : Analysis
+        What `abtest.analyze` found.
+    lang : {"en", "zh"}, optional
+        The language; the current one if omitted.
+
+    Returns
+    -------
+    Block
+        What the plan says, how many looks it has taken, which boundaries were
+        crossed when.
+    """
+    looks, exp = analysis.looks, analysis.experiment
+    if looks is None:
+        return Block("")
+    lines = [
+        label(
+            "abtest.looks.taken",
+            lang,
+            plan=label(exp.plan.label, lang),
+            looks=count(len(looks.days)),
+            units=count(analysis.mature_units),
+            planned=count(looks.planned_units),
+        )
+    ]
+    crossed: dict[tuple[str, str], date] = {}
+    for point in looks.points:
+        if point.crossed and point.effect.role == "goal":
+            crossed.setdefault((point.effect.metric, point.effect.arm), point.day)
+    several = len(exp.treatments) > 1
+    for (metric, arm), day in crossed.items():
+        name = exp.metric(metric).words(lang)
+        name = f"{name} · {arm}" if several else name
+        lines.append(
+            label("abtest.looks.where", lang, metric=name, day=day.isoformat())
+        )
+    return _told(label(looks.verdict, lang), lines)
+
+
+def ages_note(
+    ages: AgeTrend | None, analysis: Analysis, *, lang: Lang | None = None
+) -> Block:
+    """Say whether the effect lasts, and on which figures.
+
+    Parameters
+    ----------
+    ages : AgeTrend or None
+        The result of `over_ages`.
+    analysis : Analysis
+        Its experiment has the metrics' words.
+    lang : {"en", "zh"}, optional
+        The language; the current one if omitted.
+
+    Returns
+    -------
+    Block
+        The finding and a line a goal and variant; without ages, why there are none.
+    """
+    if ages is None:
+        return Block.of("p", label("abtest.ages.none", lang), kind="note")
+    if not ages.points:
+        lines = [_notice(notice, analysis, lang) for notice in ages.notices]
+        return _told(label(ages.verdict, lang), lines)
+    units = max(item.n_control + item.n_treatment for item in ages.leading())
+    most = 1 + max(point.age for point in ages.points)
+    for_whom = label(
+        "abtest.ages.how_to_read", lang, units=count(units), ages=str(most)
+    )
+    lines = [_novelty(item, analysis, lang) for item in ages.leading()]
+    return _told(label(ages.verdict, lang), [*lines, for_whom])
+
+
+def calibration_table(
+    calibration: Calibration, analysis: Analysis, *, lang: Lang | None = None
+) -> Block:
+    """Write how every test behaved on these units under no effect, folded away.
+
+    Parameters
+    ----------
+    calibration : Calibration
+        What `abtest.calibrate` found.
+    analysis : Analysis
+        Its experiment has the metrics' words.
+    lang : {"en", "zh"}, optional
+        The language; the current one if omitted.
+
+    Returns
+    -------
+    Block
+        A table a reader opens.
+    """
+    names = ("metric", "method", "rate", "ci", "coverage", "finding")
+    columns = {name: label(f"column.{name}", lang) for name in names}
+    several = len({one.arm for one in calibration.found}) > 1
+    rows = [
+        {
+            "metric": analysis.experiment.metric(one.metric).words(lang)
+            + (f" · {one.arm}" if several else ""),
+            "method": one.method,
+            "rate": percent(one.rate),
+            "ci": interval(one.rate_low, one.rate_high, signed=False, lang=lang),
+            "coverage": percent(one.coverage),
+            "finding": label(f"abtest.calibrate.finding.{one.finding}", lang),
+        }
+        for one in calibration.found
+    ]
+    told = {
+        "runs": count(calibration.replications),
+        "alpha": _level(calibration.alpha),
+    }
+    return data_table(
+        columns,
+        rows,
+        caption=label("abtest.table.calibration", lang, **told),
+        fold=label("abtest.table.calibration_fold", lang),
+    )
 
 
 def summary(
@@ -489,6 +709,7 @@ def checks(
     analysis: Analysis,
     decision: Decision,
     opened: Opened | None = None,
+    calibration: Calibration | None = None,
     *,
     lang: Lang | None = None,
 ) -> Block:
@@ -500,6 +721,9 @@ def checks(
         The results of `abtest.check_split`, `abtest.analyze`, `abtest.decide`.
     opened : Opened, optional
         The rows the units come from: those turned away are told by reason.
+    calibration : Calibration, optional
+        The result of `abtest.calibrate`: whether the tests keep their promise on
+        these units.
     lang : {"en", "zh"}, optional
         The language; the current one if omitted.
 
@@ -516,6 +740,8 @@ def checks(
         *_calendar_lines(analysis, decision, lang),
         *_unit_lines(analysis, lang),
     ]
+    if calibration is not None:
+        lines.append(_calibration_line(calibration, analysis, lang))
     seen: set[Notice] = set()
     if report is not None:
         lines.append(_load_line(report, lang))
@@ -642,6 +868,34 @@ def _unit_lines(analysis: Analysis, lang: Lang | None) -> list[Check]:
     return lines
 
 
+def _calibration_line(
+    calibration: Calibration, analysis: Analysis, lang: Lang | None
+) -> Check:
+    """Say how often the tests that decide reject where nothing can differ."""
+    methods = {(e.metric, e.method) for e in analysis.totals() if e.role == "goal"}
+    goals = [one for one in calibration.found if (one.metric, one.method) in methods]
+    off = [one for one in calibration.found if one.finding in _OFF]
+    seen = " · ".join(
+        f"{analysis.experiment.metric(one.metric).words(lang)} {percent(one.rate)}"
+        f" ({interval(one.rate_low, one.rate_high, signed=False, lang=lang)})"
+        for one in dict.fromkeys([*goals, *off])
+    )
+    words = label(
+        "abtest.check.false_alarms",
+        lang,
+        alpha=_level(calibration.alpha),
+        runs=count(calibration.replications),
+        seen=seen,
+    )
+    kinds: dict[str, tuple[State, str]] = {
+        "ok": ("ok", "calibrated"),
+        "suspicious": ("warn", "uncalibrated"),
+    }
+    few: tuple[State, str] = ("info", "calibrated_few")
+    state, key = kinds.get(calibration.verdict.rpartition(".")[2], few)
+    return Check(state, label(f"abtest.check.{key}", lang), words)
+
+
 def _load_line(report: LoadReport, lang: Lang | None) -> Check:
     """Say how many rows were turned away and why; rows in add up to rows told."""
     away = sum(report.rejected.values())
@@ -690,6 +944,31 @@ def _reasons(
     if split.verdict == "abtest.split.ok" and decision.outcome != "invalid":
         lines.append(label("abtest.because.split", lang))
     return list(dict.fromkeys(lines))
+
+
+def _told(finding: str, lines: Sequence[str]) -> Block:
+    """Say a finding, and below it what it rests on."""
+    return Block.of("p", finding, kind="finding") + Block(
+        "".join(Block.of("p", line, kind="note").html for line in lines)
+    )
+
+
+def _novelty(item: Novelty, analysis: Analysis, lang: Lang | None) -> str:
+    metric = analysis.experiment.metric(item.metric)
+    name = metric.words(lang)
+    if len(analysis.experiment.treatments) > 1:
+        name = f"{name} · {item.arm}"
+    key, unit = "line_absolute", metric.written_as
+    if item.kind == "relative_slope":
+        key, unit = "line", "ratio"
+    return label(
+        f"abtest.ages.{key}",
+        lang,
+        metric=name,
+        change=difference(item.estimate, unit, lang=lang),
+        ends=difference_interval(item.ci_low, item.ci_high, unit, lang=lang),
+        p=p_value(item.p_adj),
+    )
 
 
 def _tile(effect: Effect, analysis: Analysis, lang: Lang | None) -> Tile:

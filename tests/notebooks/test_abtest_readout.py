@@ -41,12 +41,14 @@ def test_the_runner_leaves_document_manifest_and_page_that_agree(sample, run):
     for name, sha in manifest["artifacts"].items():
         assert hashlib.sha256((made.path / name).read_bytes()).hexdigest() == sha
     keys = [chart["key"] for chart in document["charts"]]
-    assert keys == ["forest", "split", "trend", "segments"]
+    assert keys == ["forest", "split", "trend", "ages", "calibration", "segments"]
     for chart in document["charts"]:
         assert chart["alt"]
         assert "<script" not in (made.path / chart["svg"]).read_text("utf-8")
     tables = {table["key"] for table in document["tables"]}
-    assert {"analysis", "split", "trend"} <= tables
+    assert {"analysis", "split", "trend", "ages", "own"} <= tables
+    trend = next(t for t in document["tables"] if t["key"] == "trend")
+    assert len(json.dumps(trend, indent=2)) < 25_000
     text = json.dumps(document)
     assert "NaN" not in text
     assert "user_id" not in text
@@ -84,6 +86,7 @@ def test_the_page_is_small_safe_and_in_one_language(sample, run, lang, here, not
     assert page.count('role="img"') > 2
     assert "bad_latex" not in page
     assert "removed" not in page
+    assert "JupyterLab" not in page  # no widget was left in it
 
 
 def test_a_ready_table_through_its_mapping_gives_the_published_figures(run, real_data):

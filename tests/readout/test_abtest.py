@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from growth.abtest import (
+    UnitHistory,
     UnitTable,
     analyze,
     check_split,
@@ -16,9 +18,10 @@ from growth.dataset import LoadReport, TableCount
 from growth.errors import ParameterError
 from growth.readout import abtest as room
 from growth.result import Notice
-from tests.charts.sample import experiment, results
+from tests.charts.sample import aged, calibrated, experiment, looked, results
 
 ANALYSIS, SPLIT, DECISION, TREND = results()
+AGES, LOOKED, OWN = aged(), looked(), calibrated()
 
 
 @pytest.mark.parametrize(
@@ -208,7 +211,93 @@ def test_charts_are_named_and_those_without_data_left_out():
     ]  # fmt: skip
     bare = replace(ANALYSIS, effects=ANALYSIS.totals())
     assert list(room.drawings(bare, SPLIT, None)) == ["forest", "split"]
-    assert "no day of first exposure" in room.trend_note(None, lang="en").html
+    assert list(room.drawings(LOOKED, SPLIT, TREND, AGES, OWN)) == [
+        "forest", "split", "trend", "looks", "ages", "calibration",
+    ]  # fmt: skip
+    young = replace(AGES, points=(), novelty=())
+    assert "ages" not in room.drawings(ANALYSIS, SPLIT, None, young)
+
+
+@pytest.mark.parametrize(
+    ("trend", "analysis", "words"),
+    [
+        (None, ANALYSIS, "no day of first exposure"),
+        (TREND, ANALYSIS, "as they stand now"),
+        (replace(TREND, as_it_stood=True), ANALYSIS, "The band holds for one look"),
+        (replace(TREND, as_it_stood=True), LOOKED, "boundary below"),
+    ],
+)
+def test_the_trend_says_how_it_may_be_read(trend, analysis, words):
+    assert words in room.trend_note(trend, analysis, lang="en").html
+
+
+def test_a_sequential_plan_says_how_it_stands():
+    html = room.looks_note(LOOKED, lang="en").html
+    assert "A goal crossed its boundary: the plan says stop" in html
+    assert "Group-sequential: the error is spent over the looks. 5 looks so far" in html
+    first = next(p for p in LOOKED.looks.of("pay_rate", "waterfall") if p.crossed)
+    assert f"Purchase rate: boundary crossed on {first.day}" in html
+    assert "越过边界" in room.looks_note(LOOKED, lang="zh").html
+    assert room.looks_note(ANALYSIS).html == ""
+
+
+def test_whether_the_effect_lasts_is_said_with_its_figures():
+    html = room.ages_note(AGES, ANALYSIS, lang="en").html
+    assert "The effect fades as units stay longer" in html
+    (item,) = AGES.leading()
+    assert f"Purchase rate: {item.estimate * 100:.2f}% a day".replace("-", "−") in html
+    assert "The same 4,000 units on each of 7 days" in html
+    several = aged(arms={"list": 1, "waterfall": 1, "grid": 1})
+    analysis, *_ = results(arms={"list": 1, "waterfall": 1, "grid": 1})
+    assert "Purchase rate · grid:" in room.ages_note(several, analysis, lang="en").html
+    assert "events and orders" in room.ages_note(None, ANALYSIS, lang="en").html
+    young = replace(
+        AGES, points=(), novelty=(), ages=0, notices=(Notice("too_young", "info"),)
+    )
+    assert "Fewer than half" in room.ages_note(young, ANALYSIS, lang="en").html
+
+
+def test_a_slope_without_a_level_is_told_in_the_metrics_own_unit():
+    slope = next(item for item in AGES.novelty if item.kind == "slope")
+    bare = replace(AGES, novelty=(slope,))
+    html = room.ages_note(bare, ANALYSIS, lang="en").html
+    assert " pp a day (" in html
+
+
+def test_own_aa_runs_are_a_check_with_their_rates():
+    html = room.checks(SPLIT, ANALYSIS, DECISION, None, OWN, lang="en").html
+    assert "Own A/A runs behave" in html
+    assert "5% intended; of 200 re-randomisations rejected: Purchase rate " in html
+    bad = tuple(replace(one, finding="inflated") for one in OWN.found)
+    html = room.checks(
+        SPLIT, ANALYSIS, DECISION, None, replace(OWN, found=bad), lang="zh"
+    ).html
+    assert "自有数据的 A/A 检验异常" in html
+    few = tuple(
+        replace(one, finding="unsure", rate=None, rate_low=None, rate_high=None)
+        for one in OWN.found
+    )
+    html = room.checks(
+        SPLIT, ANALYSIS, DECISION, None, replace(OWN, found=few), lang="en"
+    ).html
+    assert "too few to judge" in html
+
+
+def test_every_own_test_is_in_the_folded_table():
+    html = room.calibration_table(OWN, ANALYSIS, lang="en").html
+    assert html.startswith("<details>")
+    assert html.count("<tr>") == 1 + len(OWN.found)
+    assert "200 times, 5% intended" in html
+    assert "as intended" in html
+
+
+def test_the_document_keeps_the_trend_of_the_goals_alone():
+    opened = room.Opened(units=None)
+    kept = room.found(opened, analysis=ANALYSIS, trend=TREND)["trend"]
+    assert {p.effect.metric for p in kept.points} == {"pay_rate", "revenue"}
+    assert {p.series for p in kept.points} == {"cumulative"}
+    assert len(kept.rows()) == 2 * 14
+    assert len(TREND.rows()) == 2 * 4 * 14  # the result itself has all
 
 
 UNITS = pd.DataFrame(
@@ -236,7 +325,59 @@ def test_a_ready_table_is_read_as_it_is(tmp_path, suffix):
     assert check_split(opened.units, experiment=exp).units == 400
     assert analyze(opened.units, exp).units == 400
     when = pd.Timestamp("2026-03-01").date()
-    assert room.over_days(opened.units, exp, as_of=when) is None
+    assert room.over_days(opened, exp, as_of=when) is None
+    assert room.over_ages(opened, exp) is None
+    assert opened.evidence is opened.units
+
+
+def dataset(folder):
+    start = pd.Timestamp("2026-01-31T16:00Z")
+    rng = np.random.default_rng(3)
+    hours = pd.to_timedelta(rng.integers(0, 24 * 10, 200), unit="h")
+    units = [f"u{i}" for i in range(200)]
+    pd.DataFrame(
+        {
+            "unit_id": units,
+            "exp_id": "home_layout",
+            "variant": ["list", "waterfall"] * 100,
+            "ts": (start + hours).as_unit("us"),
+        }
+    ).to_parquet(folder / "assignments.parquet")
+    later = pd.to_timedelta(rng.integers(0, 24 * 25, 600), unit="h")
+    pd.DataFrame(
+        {
+            "order_id": [str(i) for i in range(600)],
+            "user_id": rng.choice(units, 600),
+            "pay_ts": (start + later).as_unit("us"),
+            "paid_fen": 100,
+        }
+    ).to_parquet(folder / "orders.parquet")
+    return folder
+
+
+@pytest.mark.parametrize("plan", [{}, {"kind": "always_valid", "units": 150}])
+@pytest.mark.parametrize("window", [{}, {"window_days": 3}])
+def test_units_of_a_dataset_bring_their_days_and_ages(tmp_path, plan, window):
+    goal = {
+        "name": "pay",
+        "kind": "proportion",
+        "role": "goal",
+        "good": "up",
+        "value": {"table": "orders", "agg": "any"},
+    }
+    exp = experiment(by=[], metric=[goal | window], plan=plan)
+    when = pd.Timestamp("2026-02-28").date()
+    opened = room.open_units(str(dataset(tmp_path)), exp, as_of=when)
+    trend = room.over_days(opened, exp, as_of=when)
+    assert trend.as_it_stood
+    ages = room.over_ages(opened, exp)
+    assert ages.points[-1].age == (2 if window else 13)
+    with_history = isinstance(opened.evidence, UnitHistory)
+    assert with_history is bool(plan and not window)
+    found = analyze(opened.evidence, exp, as_of=when)
+    assert (found.looks is not None) is bool(plan)
+    last = [p.effect for p in trend.points if p.series == "cumulative"][-1]
+    assert last.estimate == pytest.approx(found.totals()[0].estimate)
 
 
 def test_what_is_nowhere_is_said(tmp_path):
