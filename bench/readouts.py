@@ -89,7 +89,7 @@ sys.exit(run_all("readouts.toml", date(2026, 1, 31), jobs=2, out=sys.argv[1]).ex
 """
 
 
-def place():
+def place(readouts=READOUTS):
     """Return a folder with the notebook, its declaration and a configuration."""
     folder = Path(tempfile.mkdtemp(prefix="bench-readouts-"))
     (folder / "trivial.py").write_text(SOURCE)
@@ -108,7 +108,7 @@ def place():
     lines = [
         f'[[readout]]\nname = "{NAME}"\nparams = {{ who = "r{n}" }}\n'
         'declaration = "trivial:Params"\nnotebook = "trivial.ipynb"\n'
-        for n in range(READOUTS)
+        for n in range(readouts)
     ]
     (folder / "readouts.toml").write_text("\n".join(lines))
     return folder
@@ -135,22 +135,21 @@ def papermill(folder, number):
     spent([*command, "-r", "who", f"r{number}", "--no-progress-bar"], folder)
 
 
-def papermills(folder, workers):
-    """Return the seconds of 8 papermill commands, so many at a time."""
+def papermills(folder, readouts, workers):
+    """Return the seconds of so many papermill commands, so many at a time."""
     begun = time.perf_counter()
     with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(lambda number: papermill(folder, number), range(READOUTS)))
+        list(pool.map(lambda number: papermill(folder, number), range(readouts)))
     return time.perf_counter() - begun
 
 
-def batch_and_overhead(repeat):
+def batch_and_overhead(repeat, readouts):
     """Time everything in turns, so that a slow moment hits all."""
-    folder = place()
+    folder = place(readouts)
     python = sys.executable
     cases = {
-        "papermill CLI, 8 at once": lambda _: papermills(folder, READOUTS),
-        "papermill CLI, 2 at a time": lambda _: papermills(folder, WORKERS),
-        "papermill CLI, one by one": lambda _: papermills(folder, 1),
+        "papermill CLI, all at once": lambda _: papermills(folder, readouts, readouts),
+        "papermill CLI, 2 at a time": lambda _: papermills(folder, readouts, WORKERS),
         "run-all, 2 workers": lambda n: spent(
             [python, "-c", BATCH, f"batch{n}"], folder
         ),
@@ -255,9 +254,10 @@ def main():
     options = arguments(__doc__)
     if options.only is None or "batch" in options.only:
         repeat = max(1, round(options.repeat * min(1.0, options.scale)))
-        found = batch_and_overhead(repeat)
+        readouts = READOUTS if options.scale >= 0.1 else 2
+        found = batch_and_overhead(repeat, readouts)
         against = {
-            "x papermill": lambda _: "papermill CLI, 8 at once",
+            "x papermill": lambda _: "papermill CLI, all at once",
             "x two by two": lambda _: "papermill CLI, 2 at a time",
             "x nbclient": lambda _: "nbclient, new process",
         }
@@ -265,7 +265,7 @@ def main():
             "run-all, 2 workers": "0.4 x papermill",
             "runner, without page": "1.15 x nbclient",
         }
-        title = f"{READOUTS} trivial readouts, medians of {repeat}; {machine()}"
+        title = f"{readouts} trivial readouts, medians of {repeat}; {machine()}"
         table(title, found, against=against, goals=goals)
     if options.only is None or "storm" in options.only:
         kills = max(3, round(KILLS * options.scale))

@@ -1,10 +1,19 @@
 import json
 import re
+from datetime import UTC, datetime
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from growth.readout import inputs
-from growth.readout.inputs import fingerprints, missing, package_digest, provenance
+from growth.readout.inputs import (
+    fingerprints,
+    inspected,
+    missing,
+    package_digest,
+    provenance,
+)
 
 
 def test_a_folder_is_fingerprinted_table_by_table(tmp_path):
@@ -106,3 +115,22 @@ def test_without_a_checkout_or_git_there_is_no_commit(monkeypatch):
 @pytest.mark.parametrize("name", ["python", "numpy", "papermill"])
 def test_versions_name_what_takes_part(name):
     assert re.match(r"[0-9]+\.", inputs.versions()[name])
+
+
+def test_parquet_footers_tell_rows_and_the_first_and_last_moment(tmp_path):
+    folder = tmp_path / "events"
+    folder.mkdir()
+    for day in (30, 31):
+        times = [datetime(2026, 1, day, hour, tzinfo=UTC) for hour in (1, 9)]
+        table = pa.table({"ts": times, "event": ["a", "b"]})
+        parquet.write_table(table, folder / f"ds=2026-01-{day}.parquet")
+    parquet.write_table(pa.table({"x": [1]}), tmp_path / "units.parquet")
+    (tmp_path / "orders.parquet").write_bytes(b"torn")
+    events, orders, units = inspected([("data", str(tmp_path))])
+    assert (events.data.rows, units.data.rows, orders.data.rows) == (4, 1, None)
+    assert events.data.min == "2026-01-30T01:00:00+00:00"
+    assert events.data.max == "2026-01-31T09:00:00+00:00"
+    assert units.data.min is None
+    assert [item["rows"] for item in events.files] == [2, 2]
+    assert [item["file"] for item in events.files][1].endswith("ds=2026-01-31.parquet")
+    assert (events.data,) == fingerprints([("data", str(tmp_path))])[:1]
