@@ -181,6 +181,9 @@ class Effect:
         Whether it only stands beside the row that decides.
     plan : {"fixed", "group_sequential", "always_valid", "hybrid"}
         What the intervals and p-values are valid under.
+    nominal : float, optional
+        The level at which the plan reads an ordinary interval at this look: alpha
+        itself under a fixed plan; None where nothing can be concluded yet.
     statistic : float, optional
         Estimate over its standard error (t or z).
     critical : float, optional
@@ -225,6 +228,7 @@ class Effect:
     cap_high: float | None = None
     twin: bool = False
     plan: str = "fixed"
+    nominal: float | None = None
     statistic: float | None = None
     critical: float | None = None
 
@@ -1074,6 +1078,7 @@ def _draft(
         "p_value": look.p_value(contrast),
         "method": method,
         "plan": look.plan.kind,
+        "nominal": look.nominal(),
         "statistic": look.statistic(contrast),
     }
 

@@ -451,17 +451,18 @@ def _lead(
         return first
     second, leader = (_arm(effects[d.arm or ""]) for d in (rest[0], first))
     p = Contrast(second, leader).p_value
-    if p is not None and p < exp.alpha:
+    level = effects[first.arm or ""].nominal  # the two are compared at the same look
+    if p is not None and level is not None and p < level:
         return first
     tie = Reason("best_arm_not_separated", goal.name, rest[0].arm)
     return replace(first, reasons=(*first.reasons, tie))
 
 
 def _arm(effect: Effect) -> ArmEstimate:
-    se = effect.se_treatment
+    se, sequential = effect.se_treatment, effect.plan != "fixed"
     return ArmEstimate(
         effect.n_treatment,
         effect.mean_treatment,
         None if se is None else se * se,
-        inf if effect.df_treatment is None else effect.df_treatment,
+        inf if sequential or effect.df_treatment is None else effect.df_treatment,
     )

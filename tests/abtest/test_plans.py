@@ -347,3 +347,21 @@ def test_only_a_sequential_plan_ships_or_stops_early():
         worse = dict(zip(arms, reversed(arms.values()), strict=True))
         lost = analyze_from_moments(worse, exp, days=3)
         assert decide(lost, split).outcome == ("keep" if plan.sequential else "iterate")
+
+
+def test_the_leading_arm_is_separated_by_the_plan_too():
+    cov = [[4.0]]
+    arms = {
+        arm: Moments.from_summary(["x"], n=300, mean=[mean], cov=cov)
+        for arm, mean in (("A", 10.0), ("B", 11.0), ("C", 11.4))
+    }
+    split = check_split_from_counts(dict.fromkeys("ABC", 300))
+    ties = {}
+    for plan in (Fixed(units=900), AlwaysValid(units=900)):
+        keys = {"arms": dict.fromkeys("ABC", 1), "plan": plan.to_dict()}
+        found = analyze_from_moments(arms, experiment(metric("x"), **keys), days=14)
+        decision = decide(found, split)
+        assert decision.arm == "C"
+        ties[plan.kind] = [r.code for r in decision.reasons]
+    assert "best_arm_not_separated" not in ties["fixed"]  # z is 2.4
+    assert "best_arm_not_separated" in ties["always_valid"]
