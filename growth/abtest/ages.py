@@ -31,6 +31,7 @@ __all__ = [
     "trend_by_age_from_moments",
 ]
 
+AGED: Final = "__age"  # between a column's name and its age
 MOST_AGES: Final = 28
 LEAST_AGES: Final = 2  # a trend needs two points
 Series = Literal["complete", "matured"]
@@ -243,7 +244,7 @@ class _Aged(NamedTuple):
 
 def age_column(column: str, age: int) -> str:
     """Return the name of a metric's column at one age: ``gmv__age3``."""
-    return f"{column}__age{age}"
+    return f"{column}{AGED}{age}"
 
 
 def aged(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from growth.abtest.ages import (
+    AGED,
     LEAST_AGES,
     MOST_AGES,
     AgeTrend,
@@ -24,7 +25,6 @@ from growth.abtest.units import (
     Expr,
     Rows,
     UnitTable,
-    covariate_names,
     hit_of,
     windows_of,
 )
@@ -79,7 +79,8 @@ def unit_history(dataset: Dataset, units: UnitTable) -> UnitHistory:
     UnitHistory
         Its rows of day D are those that `unit_table` builds with ``as_of=D``: a
         value grows with what a unit does, and is NULL while its window is open. Only
-        units later seen in several arms are missing from the start.
+        units later seen in several arms are missing from the start, and lists of
+        events without a window are those of now.
 
     Notes
     -----
@@ -112,12 +113,17 @@ def unit_history(dataset: Dataset, units: UnitTable) -> UnitHistory:
         facts = facts.left_join(frame, ["unit", "day"])
         facts = facts.drop("unit_right", "day_right")
     facts = _cumulated(facts, base, parts, exp)
+    built = {part.name for part in parts}
     fixed = known.select(
         unit=known[columns.unit],
-        **{columns.variant: known[columns.variant], columns.day: known[columns.day]},
-        **{name: known[name] for name in covariate_names(exp)},
+        **{
+            name: known[name]
+            for name in known.columns
+            if name not in built and name != columns.unit and AGED not in name
+        },
     )
     facts = facts.inner_join(fixed, "unit")
+    facts = _opened(facts, [m for m in exp.metrics if not built & {*m.columns}], exp)
     asked = facts.select(**{STOOD: facts.since}).distinct()
     table = facts.inner_join(
         asked,
@@ -147,9 +153,25 @@ def _followed(experiment: Experiment) -> list[_Followed]:
     found = {}
     for metric in experiment.metrics:
         for name, source in zip(metric.columns, metric.sources, strict=True):
-            if source is not None and source.table:
+            if source is not None and source.table and source.agg != "each":
                 found[name] = _Followed(name, metric, source, source.table)
     return list(found.values())
+
+
+def _opened(facts: Rows, metrics: Sequence[Metric], experiment: Experiment) -> Rows:
+    """Blank what is not cumulated (lists of events) while its window is open."""
+    from growth import engine
+
+    windowed = [metric for metric in metrics if metric.window_days]
+    if not windowed:
+        return facts
+    timed = facts.mutate(exposed_us=engine.epoch_us(facts.exposure_ts))
+    shown = {}
+    for metric in windowed:
+        over = timed.since >= _ripe(timed, metric.window_days or 0, experiment)
+        for name in metric.columns:
+            shown[name] = over.ifelse(timed[name], None)
+    return timed.mutate(**shown).drop("exposed_us")
 
 
 def _ripe(base: Rows, days: int, experiment: Experiment) -> Expr:

@@ -590,7 +590,7 @@ def _aggregate(
             case "count":
                 value = inside.cast("int64").sum()
             case "each":
-                own = joined[f"own{i}"]
+                own = joined[f"own{read}"]
                 value = own.collect(where=inside & own.notnull())
             case "distinct":
                 value = joined[f"own{read}"].nunique(where=inside)
