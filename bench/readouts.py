@@ -46,12 +46,12 @@ class Params:
     who: Annotated[str, Id(), Sample("one"), Help("whom it is about")]
     as_of: Annotated[date, Sample("2026-01-31"), Help("last day")]
 
-PEER_FAILURES: list[int] = []  # readouts that papermill's own command lost
-
 
 def made(params):
     return Readout.from_results(params, decision=Decision(verdict="abtest.split.ok"))
 '''
+
+PEER_FAILURES = []  # readouts that papermill's own command lost
 
 CELLS = (
     'who: str = "one"  # whom it is about\nas_of: str = "2026-01-31"  # last day',
