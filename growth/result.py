@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import date, datetime
 from html import escape
 from math import isfinite
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from growth.labels import has, label
 
@@ -24,6 +24,32 @@ if TYPE_CHECKING:
 __all__ = ["Cell", "Estimate", "Notice", "Result", "plain", "show"]
 
 Cell = str | int | float | bool | None
+
+# JupyterLab's own colours, so a card follows its theme; elsewhere plain light ones.
+CARD_STYLE: Final = (
+    "<style>"
+    ".growth-card{--ink:var(--jp-content-font-color1,#1b1f24);"
+    "--soft:var(--jp-content-font-color2,#57606a);"
+    "--line:var(--jp-border-color2,#d8dee4);--warn:var(--jp-warn-color0,#8a6100);"
+    "background:var(--jp-layout-color1,#fff);color:var(--ink);"
+    "border:1px solid var(--line);border-radius:8px;padding:14px 18px;margin:2px 0;"
+    "max-width:960px;font:14px/1.5 system-ui,'PingFang SC','Microsoft YaHei',"
+    "'Noto Sans CJK SC',sans-serif;font-variant-numeric:tabular-nums}"
+    ".growth-card p{margin:0 0 6px;color:var(--soft)}"
+    ".growth-card p strong{font-size:17px;color:var(--ink)}"
+    ".growth-card div{overflow:auto;max-height:28em;margin:8px 0 0}"
+    ".growth-card table{border-collapse:collapse;border:0;margin:0;font-size:13px}"
+    ".growth-card caption{text-align:left;color:var(--soft);padding:0 0 4px}"
+    ".growth-card tr{background:none!important}"
+    ".growth-card th,.growth-card td{text-align:right!important;white-space:nowrap;"
+    "border:0;border-bottom:1px solid var(--line);padding:4px 14px 4px 0}"
+    ".growth-card thead th{color:var(--soft);font-weight:600}"
+    ".growth-card th:first-child{text-align:left!important}"
+    ".growth-card td.t,.growth-card th.t{text-align:left!important}"
+    ".growth-card ul{margin:8px 0 0;padding-left:1.2em;color:var(--soft)}"
+    ".growth-card li.warning{color:var(--warn);list-style:'! '}"
+    "</style>"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,23 +180,50 @@ class Result(ABC):
     def _table(self, lang: Lang | None) -> str:
         if not (rows := self.rows()):
             return ""
-        caption = label(self.verdict.rpartition(".")[0], lang)
-        head = "".join(
-            f'<th scope="col">{escape(_column(name, lang))}</th>' for name in rows[0]
-        )
-        body = "".join(
-            f'<tr><th scope="row">{first}</th>'
-            + "".join(f"<td>{cell}</td>" for cell in rest)
-            + "</tr>"
-            for first, *rest in ([escape(show(v)) for v in r.values()] for r in rows)
-        )
-        return (
-            f"<table><caption>{escape(caption)}</caption>"
-            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-        )
+        return table_html(rows, label(self.verdict.rpartition(".")[0], lang), lang)
 
     def _repr_html_(self) -> str:
-        return self.to_html()
+        return CARD_STYLE + self.to_html()
+
+
+def table_html(rows: list[dict[str, Cell]], caption: str, lang: Lang | None) -> str:
+    """Return rows as a table; every value is escaped.
+
+    Parameters
+    ----------
+    rows : list of dict
+        One or more, with the same keys.
+    caption : str
+        What they show.
+    lang : {"en", "zh"}, optional
+        The language of the column names.
+
+    Returns
+    -------
+    str
+        A ``<table>`` that scrolls within its region.
+    """
+    words = {
+        name for row in rows for name, value in row.items() if isinstance(value, str)
+    }
+    kinds = [' class="t"' if name in words else "" for name in rows[0]]
+    head = "".join(
+        f'<th scope="col"{kind}>{escape(_column(name, lang))}</th>'
+        for name, kind in zip(rows[0], kinds, strict=True)
+    )
+    body = "".join(
+        f'<tr><th scope="row">{first}</th>'
+        + "".join(f"<td{k}>{c}</td>" for c, k in zip(rest, kinds[1:], strict=True))
+        + "</tr>"
+        for first, *rest in (
+            [escape(show(row.get(name))) for name in rows[0]] for row in rows
+        )
+    )
+    return (
+        f'<div tabindex="0" role="region" aria-label="{escape(caption)}">'
+        f"<table><caption>{escape(caption)}</caption>"
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
 
 
 def _column(name: str, lang: Lang | None) -> str:

@@ -1,6 +1,7 @@
 """What every result can do: show itself, be stored, be read back, hide nothing."""
 
 import json
+import re
 from dataclasses import FrozenInstanceError, dataclass
 from datetime import UTC, date, datetime
 from html.parser import HTMLParser
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from growth.labels import table
-from growth.result import Estimate, Notice, Result, plain, show
+from growth.result import CARD_STYLE, Estimate, Notice, Result, plain, show
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +154,14 @@ def test_a_table_has_a_caption_and_scoped_heads_and_shows_a_missing_cell():
 
 
 @pytest.mark.usefixtures("words")
+def test_words_stand_left_and_numbers_right():
+    rows = ((("name", "A"), ("own", None)), (("name", "B"), ("own", "pay")))
+    html = Plain(table=rows).to_html("en")
+    assert html.count('<td class="t">') == 2
+    assert '<th scope="col" class="t">' in html
+
+
+@pytest.mark.usefixtures("words")
 def test_a_column_named_by_the_user_keeps_its_name():
     html = Plain(table=((("城市 <b>", 1),),)).to_html("zh")
     assert '<th scope="col">城市 &lt;b&gt;</th>' in html
@@ -165,14 +174,17 @@ def test_everything_shown_is_escaped():
     html = Plain(name="<script>", table=((("a", "<i>"),),), notices=(notice,)).to_html()
     assert {tag for tag, _ in Tags(html).seen} <= {
         *("section", "p", "strong", "table", "caption", "thead", "tbody"),
-        *("tr", "th", "td", "ul", "li"),
+        *("tr", "th", "td", "ul", "li", "div"),
     }
     assert '<li class="info">&lt;7&gt; crossed over</li>' in html
 
 
 @pytest.mark.usefixtures("words")
 def test_jupyter_shows_the_current_language():
-    assert Plain()._repr_html_() == Plain().to_html("en")
+    shown = Plain()._repr_html_()
+    assert shown == CARD_STYLE + Plain().to_html("en")
+    assert "--jp-content-font-color1" in shown  # it follows the theme of JupyterLab
+    assert not re.search(r"url\(|@import|<(?!/?style)", CARD_STYLE)
 
 
 def test_rows_become_a_frame():

@@ -9,7 +9,14 @@ Declare an experiment once (`load_experiment`), then ask::
 """
 
 from growth.abtest.ages import AgePoint, AgeTrend, Novelty, trend_by_age_from_moments
-from growth.abtest.analyze import Analysis, ArmCell, Effect, analyze_from_moments
+from growth.abtest.analyze import (
+    Analysis,
+    ArmCell,
+    ClusterFacts,
+    Effect,
+    Passes,
+    analyze_from_moments,
+)
 from growth.abtest.assignment import assign, assign_many, overlapping
 from growth.abtest.calibration import (
     Calibrated,
@@ -25,6 +32,7 @@ from growth.abtest.decide import (
     decide_from_intervals,
 )
 from growth.abtest.experiment import (
+    Cap,
     Columns,
     Covariate,
     Experiment,
@@ -35,6 +43,15 @@ from growth.abtest.experiment import (
 )
 from growth.abtest.history import UnitHistory, trend_by_age, unit_history
 from growth.abtest.looks import LookEffect, Looks
+from growth.abtest.planner import (
+    Baseline,
+    Need,
+    PlanWeek,
+    PowerPoint,
+    SizePlan,
+    plan,
+    plan_from_numbers,
+)
 from growth.abtest.plans import (
     AlwaysValid,
     Fixed,
@@ -43,6 +60,8 @@ from growth.abtest.plans import (
     Look,
     Standing,
 )
+from growth.abtest.pooling import pool_cells, pool_experiment
+from growth.abtest.readings import Threshold
 from growth.abtest.split import Arm, SplitCheck, check_split_from_counts
 from growth.abtest.tables import analyze, check_split, trend
 from growth.abtest.trend import Trend, trend_from_moments
@@ -55,8 +74,11 @@ __all__ = [
     "Analysis",
     "Arm",
     "ArmCell",
+    "Baseline",
     "Calibrated",
     "Calibration",
+    "Cap",
+    "ClusterFacts",
     "Columns",
     "Covariate",
     "Decision",
@@ -70,12 +92,18 @@ __all__ = [
     "LookEffect",
     "Looks",
     "Metric",
+    "Need",
     "Novelty",
+    "Passes",
     "Plan",
+    "PlanWeek",
+    "PowerPoint",
     "Reason",
+    "SizePlan",
     "Source",
     "SplitCheck",
     "Standing",
+    "Threshold",
     "Trend",
     "UnitHistory",
     "UnitTable",
@@ -91,6 +119,10 @@ __all__ = [
     "decide_from_intervals",
     "load_experiment",
     "overlapping",
+    "plan",
+    "plan_from_numbers",
+    "pool_cells",
+    "pool_experiment",
     "trend",
     "trend_by_age",
     "trend_by_age_from_moments",

@@ -20,7 +20,7 @@ from growth.errors import Fault, ParameterError, suggest
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["TIME_COLUMNS", "faults_in", "plan_faults", "read_date"]
+__all__ = ["TIME_COLUMNS", "faults_in", "plan_faults", "read_date", "source_faults"]
 
 #: Canonical tables a metric can be built from, and the instant each counts by.
 TIME_COLUMNS: Final = {
@@ -602,6 +602,11 @@ def _check_parts(item: Mapping[str, object], path: str) -> list[Fault]:
         expected = "both from canonical tables, or both columns"
         faults.append(Fault("conflict", name, seen, expected))
     return faults
+
+
+def source_faults(value: Mapping[str, object], path: str) -> list[Fault]:
+    """Return every fault in a table that says which canonical rows are meant."""
+    return _check_source(value, path, built=True)
 
 
 def _check_source(

@@ -13,7 +13,7 @@ from math import ceil, e, exp, inf, isfinite, log, log1p, pi, sqrt
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 import numpy as np
-from scipy.special import log_ndtr, ndtr
+from scipy.special import log_ndtr, ndtr, ndtri
 
 from growth.errors import ParameterError, suggest
 from growth.stats.contrast import Contrast, Interval, critical_value
@@ -367,9 +367,7 @@ def inflation(
     if not 0 < power < 1:
         msg = f"power is {power}; it must be in (0, 1); write 80% as 0.8."
         raise ParameterError(msg, code="power_out_of_range")
-    fixed = critical_value(alpha) - critical_value(min(2 * power, 2 - 2 * power)) * (
-        1 if power < 0.5 else -1
-    )
+    fixed = critical_value(alpha) + float(ndtri(power))
 
     def lacking(drift: float) -> float:
         found = crossing(bounds.information, bounds.upper, bounds.lower, drift=drift)
