@@ -170,7 +170,7 @@ class Result(ABC):
         )
         return (
             '<section class="growth-card">'
-            f"<p><strong>{escape(label(self.verdict, lang))}</strong></p>"
+            f"<p><strong>{escape(_words(self.verdict, lang))}</strong></p>"
             + (f"<p>{figures}</p>" if figures else "")
             + self._table(lang)
             + (f"<ul>{notes}</ul>" if notes else "")
@@ -180,7 +180,7 @@ class Result(ABC):
     def _table(self, lang: Lang | None) -> str:
         if not (rows := self.rows()):
             return ""
-        return table_html(rows, label(self.verdict.rpartition(".")[0], lang), lang)
+        return table_html(rows, _words(self.verdict.rpartition(".")[0], lang), lang)
 
     def _repr_html_(self) -> str:
         return CARD_STYLE + self.to_html()
@@ -224,6 +224,13 @@ def table_html(rows: list[dict[str, Cell]], caption: str, lang: Lang | None) -> 
         f"<table><caption>{escape(caption)}</caption>"
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
+
+
+def _words(key: str, lang: Lang | None) -> str:
+    """Return a label's words; a key of somebody's own readout stands for itself."""
+    if has(key):
+        return label(key, lang)
+    return key.rpartition(".")[2].replace("_", " ")
 
 
 def _column(name: str, lang: Lang | None) -> str:

@@ -30,7 +30,7 @@ from growth.readout.blocks import (
     tiled,
 )
 from growth.readout.clean import clean
-from growth.result import show
+from growth.result import CARD_STYLE, show
 
 if TYPE_CHECKING:
     from growth.labels import Lang
@@ -58,6 +58,13 @@ _MATH: Final = re.compile(
     r"(?<![\\$])\$\$(?P<block>.+?)\$\$|(?<![\\$\w])\$(?P<line>[^\s$](?:[^$\n]*[^\s$\\])?)\$"
     r"(?![\w$])",
     re.DOTALL,
+)
+
+# a card takes JupyterLab's colours; here they are the page's own
+_CARDS: Final = (
+    "<style>main.growth{--jp-content-font-color1:var(--ink);"
+    "--jp-content-font-color2:var(--soft);--jp-border-color2:var(--line);"
+    "--jp-warn-color0:var(--warn);--jp-layout-color1:var(--paper)}</style>"
 )
 
 Json = Mapping[str, Any]
@@ -200,13 +207,15 @@ def warm() -> None:
 
 def _shell(title: str, body: str, lang: Lang) -> str:
     """Put the page's body into one file; nothing else may add to its head."""
+    cards = CARD_STYLE + _CARDS if 'class="growth-card"' in body else ""
     return (
         f'<!doctype html><html lang="{HTML_LANG[lang]}"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f'<meta http-equiv="Content-Security-Policy" content="{CSP}">'
         '<meta name="referrer" content="no-referrer">'
         f"<title>{escape(title)}</title>"
-        f"<style>{styles('block.css')}{styles('page.css')}</style></head>"
+        f"<style>{styles('block.css')}{styles('page.css')}</style>"
+        f"{cards}</head>"
         f'<body><main class="growth">{body}</main></body></html>\n'
     )
 
@@ -476,6 +485,7 @@ def _shown(data: dict[str, Any], lang: Lang) -> int:
 
 def _bare(html: str) -> str:
     """Take a block's frame off, which the page has; put a chart on its light card."""
+    html = html.removeprefix(CARD_STYLE)
     if html.startswith(opening := '<div class="growth">'):
         html = html.removeprefix(opening).removesuffix("</div>")
         return re.sub(r"^<style>.*?</style>", "", html, flags=re.DOTALL)

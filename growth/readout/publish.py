@@ -13,7 +13,7 @@ from growth.errors import ParameterError
 from growth.labels import LANG, Lang, has, label
 from growth.readout.model import FILE
 from growth.readout.store import write_file
-from growth.result import Notice, show
+from growth.result import CARD_STYLE, Notice, show
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -139,7 +139,7 @@ def _display(html: str) -> None:
         return
     from IPython import display
 
-    data = {"text/html": html, "text/plain": ""}
+    data = {"text/html": CARD_STYLE + html, "text/plain": ""}
     show_data: Any = display.display
     show_data(data, raw=True, metadata={"growth": "publish"})
 

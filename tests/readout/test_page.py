@@ -359,3 +359,11 @@ def test_every_colour_is_read_easily_in_light_and_dark(place):
             for name in ("ink", "soft", "good", "bad", "warn", "accent"):
                 pair = sorted(luminance(palette[key]) for key in (name, ground))
                 assert (pair[1] + 0.05) / (pair[0] + 0.05) >= 4.5, (name, ground)
+
+
+def test_a_result_keeps_its_card_and_the_page_its_colours():
+    shown = composed(code(html(SPLIT._repr_html_())))
+    assert shown.count(".growth-card{") == 1  # once, in the head
+    assert shown.index(".growth-card{") < shown.index("</head>")
+    assert 'class="growth-card"' in shown
+    assert ".growth-card{" not in composed(code(html("<p>none</p>")))
