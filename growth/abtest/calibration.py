@@ -497,9 +497,11 @@ class _Test(Protocol):
 
     def estimates(self, sums: Array, arm: int) -> dict[str, Estimates]:
         """Return an arm's estimates by method; column 0 of the sums counts units."""
+        ...
 
     def compare(self, control: Estimates, treatment: Estimates) -> NullTests:
         """Test one arm against another."""
+        ...
 
 
 def _test(reading: Reading, units: _Units, shares: Sequence[float]) -> _Test:
@@ -531,7 +533,7 @@ class _Share:
 
     def __init__(self, reading: Reading, units: _Units) -> None:
         self.reading = reading
-        self.seed = (0, 0)
+        self.seed: tuple[int, int] = (0, 0)
         (self.values,) = units.of(reading)
         self.holey = bool(np.isnan(self.values).any())
         self.width = 2 if self.holey else 1
@@ -558,7 +560,7 @@ class _Columns:
 
     def __init__(self, reading: Reading, units: _Units) -> None:
         self.reading = reading
-        self.seed = (0, 0)
+        self.seed: tuple[int, int] = (0, 0)
         self.ratio = reading.metric.kind == "ratio"
         self.clustered = units.clusters is not None
         self.parts = units.of(reading)
@@ -725,7 +727,7 @@ class _Quantile:
         self, reading: Reading, units: _Units, shares: Sequence[float]
     ) -> None:
         self.reading = reading
-        self.seed = (0, 0)
+        self.seed: tuple[int, int] = (0, 0)
         metric = units.experiment.metric(reading.name)
         (values,) = [units.number(name) for name in metric.columns]
         self.values = np.sort(values[~np.isnan(values)])

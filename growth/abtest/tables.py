@@ -624,7 +624,7 @@ def _prepare(
     )
     keep = {columns.variant: table[columns.variant].cast("string")}
     if has_day:
-        keep[columns.day] = _day_of(table, experiment)
+        keep[columns.day] = _first_day_of(table, experiment)
     keep |= {name: table[name] for name in names if name not in keep}
     keep |= _numbers(table, experiment, holey, waits, end if has_day else None)
     immature = {name: int(facts[f"waits_{days}"]) for name, days in waits.items()}
@@ -645,6 +645,14 @@ def _prepare(
         immature=dict(built.immature) if built else immature,
         notices=tuple(said),
     )
+
+
+def _first_day_of(table: Rows, experiment: Experiment) -> Expr:
+    """Return the day a randomised unit was first exposed, so that days share none."""
+    day = _day_of(table, experiment)
+    if experiment.cluster is None:
+        return day
+    return day.min().over(group_by=table[experiment.cluster])
 
 
 def _shaped(table: Rows, experiment: Experiment) -> Rows:
@@ -982,10 +990,7 @@ def read_columns(
 
     built = isinstance(units, UnitTable)
     columns = experiment.columns
-    if not isinstance(units, UnitTable):
-        units = engine.as_table(units)
-        if columns.variant not in units.columns:
-            units = units.mutate(**{columns.variant: _text(experiment.control)})
+    units = _with_arms(units, experiment)
     extra = (columns.unit, *labels)
     ready = _prepare(units, experiment, (extra,), as_of, unique=unique)
     opened = [arm for arm, weight in experiment.arms.items() if weight]
@@ -1057,13 +1062,8 @@ def read_totals(
     ColumnNotFoundError, DataError, ParameterError
         As in `analyze`.
     """
-    from growth import engine
-
     columns = experiment.columns
-    if not isinstance(units, UnitTable):
-        units = engine.as_table(units)
-        if columns.variant not in units.columns:
-            units = units.mutate(**{columns.variant: _text(experiment.control)})
+    units = _with_arms(units, experiment)
     ready = _prepare(units, experiment, (), as_of, unique=unique)
     groupings: list[tuple[str, ...]] = [(columns.variant,)]
     if ready.has_day and experiment.cluster is None:
@@ -1080,6 +1080,20 @@ def read_totals(
         raise DataError(f"{msg} arms and filters.", code="no_units")
     notices = (*ready.notices, *remarks)
     return Totals(pooled(whole), ready.caps, dict(sorted(days.items())), notices)
+
+
+def _with_arms(
+    units: TableLike | UnitTable, experiment: Experiment
+) -> TableLike | UnitTable:
+    """Return the units, all in the control arm where the table knows none."""
+    from growth import engine
+
+    if isinstance(units, UnitTable):
+        return units
+    table: Rows = engine.as_table(units)
+    if experiment.columns.variant in table.columns:
+        return table
+    return table.mutate(**{experiment.columns.variant: _text(experiment.control)})
 
 
 def _text(value: str) -> Expr:
