@@ -147,17 +147,62 @@ def test_the_code_of_the_guides_runs():
     for block in blocks("README.md", "docs/guide/abtest.md", langs={"python"})[:1]:
         exec(compile(block.text, str(block), "exec"), names)
     for block in blocks(*GUIDES, langs={"python"}):
-        if "airflow" not in block.text:
+        if "airflow" not in block.text and "cookie_cats" not in block.text:
             exec(compile(block.text, str(block), "exec"), names)
     assert names["analysis"].rows()
+    assert names["built_up"].as_it_stood
+    assert names["own"].verdict == "abtest.calibrate.ok"
+
+
+@pytest.mark.real_data
+def test_the_worked_example_says_what_the_data_say(tmp_path, monkeypatch, real_data):
+    guide = "docs/guide/abtest.md"
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cookie_cats.csv").symlink_to(real_data("cookie_cats.csv"))
+    (declared,) = [b for b in blocks(guide, langs={"toml"}) if "cookie_cats" in b.text]
+    (tmp_path / "cookie_cats.toml").write_text(declared.text, "utf-8")
+    names = {"abtest": abtest}
+    (code,) = [b for b in blocks(guide, langs={"python"}) if "cookie_cats" in b.text]
+    exec(compile(code.text, str(code), "exec"), names)
+    told = (ROOT / guide).read_text("utf-8")
+    told = told.partition("## A worked example")[2].partition("## What it")[0]
+    day_1, day_7, rounds = names["day_1"], names["day_7"], names["rounds"]
+    plain = names["found"].twins[0]
+    rates = {(o.metric, o.capped): o for o in names["own_cats"].found}
+    seven = rates["retention_7", None]
+    low, high = day_7.ci_low * 100, day_7.ci_high * 100
+    adj_low, adj_high = day_7.ci_adj_low * 100, day_7.ci_adj_high * 100
+    cap = names["found"].caps[0].high
+    alarms = f"({seven.rate_low:.1%} to {seven.rate_high:.1%})"
+    split = names["split"]
+    shown = [
+        f"{split.arms[0].units:,} players against {split.arms[1].units:,}",
+        f"p {split.p_value:.4f}. No alarm",
+        f"{day_1.mean_control:.2%} of players came back, {day_1.mean_treatment:.2%}",
+        f"p {day_1.p_value:.3f}, not clear",
+        f"{day_7.mean_control:.2%} against {day_7.mean_treatment:.2%}",
+        f"{day_7.estimate * 100:.2f} points ({low:.2f} to {high:.2f}),",
+        f"p {day_7.p_value:.4f}, and {day_7.p_adj:.4f} after Holm",
+        f"{adj_low:.2f} to {adj_high:.2f}.",
+        f"{rounds.mean_control:.2f} against {rounds.mean_treatment:.2f} capped",
+        f"at {cap:,.0f} rounds, p {rounds.p_value:.2f}",
+        f"{plain.estimate:.2f} with p {plain.p_value:.2f}",
+        f"{seven.rate:.1%} false alarms {alarms}",
+        f"capped rounds {rates['rounds', True].rate:.1%}",
+        f"mean only {rates['rounds', False].rate:.1%}",
+        f"`{names['choice'].reasons[0].code}`",
+    ]
+    told = " ".join(told.split()).replace("−", "-")
+    assert [line for line in shown if line not in told] == []
+    assert names["choice"].outcome == "keep"
 
 
 def test_every_experiment_file_shown_can_be_read():
     shown = blocks(*READMES, "docs/guide/abtest.md", langs={"toml"})
-    assert len(shown) == 3
+    assert len(shown) == 4
     for block in shown:
         declared = abtest.Experiment.from_dict(tomllib.loads(block.text))
-        assert declared.id in {"checkout", "home_layout"}
+        assert declared.id in {"checkout", "home_layout", "cookie_cats"}
 
 
 def test_every_mapping_shown_can_be_read(here):

@@ -871,10 +871,13 @@ def _unit_lines(analysis: Analysis, lang: Lang | None) -> list[Check]:
 def _calibration_line(
     calibration: Calibration, analysis: Analysis, lang: Lang | None
 ) -> Check:
-    """Say how often the tests that decide reject where nothing can differ."""
-    methods = {(e.metric, e.method) for e in analysis.totals() if e.role == "goal"}
-    goals = [one for one in calibration.found if (one.metric, one.method) in methods]
-    off = [one for one in calibration.found if one.finding in _OFF]
+    """Say how often the tests that are read reject where nothing can differ."""
+    read = {(e.metric, e.method, e.capped): e.role for e in analysis.totals()}
+    known = [
+        one for one in calibration.found if (one.metric, one.method, one.capped) in read
+    ]
+    off = [one for one in known if one.finding in _OFF]
+    goals = [one for one in known if one.role == "goal"]
     seen = " · ".join(
         f"{analysis.experiment.metric(one.metric).words(lang)} {percent(one.rate)}"
         f" ({interval(one.rate_low, one.rate_high, signed=False, lang=lang)})"
@@ -887,12 +890,10 @@ def _calibration_line(
         runs=count(calibration.replications),
         seen=seen,
     )
-    kinds: dict[str, tuple[State, str]] = {
-        "ok": ("ok", "calibrated"),
-        "suspicious": ("warn", "uncalibrated"),
-    }
-    few: tuple[State, str] = ("info", "calibrated_few")
-    state, key = kinds.get(calibration.verdict.rpartition(".")[2], few)
+    state: State = "warn" if off else "ok"
+    key = "uncalibrated" if off else "calibrated"
+    if not off and all(one.finding == "unsure" for one in known):
+        state, key = "info", "calibrated_few"
     return Check(state, label(f"abtest.check.{key}", lang), words)
 
 
