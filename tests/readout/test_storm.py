@@ -53,18 +53,24 @@ def latest(store):
 
 rng, store = random.Random(20260301), Store(Path("out").absolute())
 wrong, good, lost = [], set(), set()
+once()
+begun = time.monotonic()
+once()
+length = time.monotonic() - begun  # of a run here and now: machines differ
 for number in range(100):
+    before = len(good)
     pid = os.fork()
     if pid == 0:
         while True:
             once()
-    time.sleep(rng.uniform(0.005, 0.12))
+    time.sleep(rng.uniform(0.1, 1.8) * length)
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     runs = list(store.runs())
     wrong += [f"{number}: {p.name} is torn" for p, m in runs[-3:] if not whole(p, m)]
     good |= {p for p, m in runs if m["status"] == "succeeded"}
     lost |= {p for p, m in runs if m["status"] == "lost"}
+    length = min(1.0, length * 1.1) if len(good) == before else length * 0.95
     wrong += [f"{number}: {p.name} is gone" for p in good if not p.exists()]
     wrong += [] if latest(store) else [f"{number}: latest is torn"]
 last = once()
@@ -90,8 +96,8 @@ def test_a_hundred_kills_tear_nothing_lose_nothing_and_block_nothing(tmp_path):
         stdout=subprocess.PIPE,
     )
     told = json.loads(done.stdout)
-    assert told.pop("good") > 10
-    assert told.pop("lost") > 10
+    assert told.pop("good") > 5
+    assert told.pop("lost") > 5
     assert told == {
         "wrong": [],
         "left": [],
