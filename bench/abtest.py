@@ -35,6 +35,7 @@ MEANS = ("sessions", "pay_fen", "pre_fen", "minutes", "refund_fen", "taps", "vie
 COLUMNS = ("paid", *MEANS)
 PRODUCTS = (("pay_fen", "pre_fen"), ("taps", "views"))
 SEGMENTS = 10
+DAYS = 30
 
 GENERATE = """
 copy (
@@ -146,6 +147,38 @@ def floor_segments(scale):
     return _duckdb(scale, query)
 
 
+def floor_days(scale):
+    """Count them for each arm, each arm in each segment, and each arm on each day."""
+    query = (
+        f"select variant, segment, day, {_stable()} "
+        f"from (select *, (hash(unit_id) % 30)::integer as day from '{{path}}') "
+        "group by grouping sets ((variant), (variant, segment), (variant, day))"
+    )
+    return _duckdb(scale, query)
+
+
+def floor_filters(scale):
+    """Count them with a query a segment and a query a day, as filters do."""
+    import duckdb
+
+    path = units(scale)
+    rows = f"(select *, (hash(unit_id) % 30)::integer as day from '{path}')"
+    tests = [f"segment = 'segment {i}'" for i in range(SEGMENTS)]
+    tests = ["true", *tests, *(f"day = {day}" for day in range(DAYS))]
+
+    def work():
+        with duckdb.connect() as connection:
+            return [
+                connection.execute(
+                    f"select variant, {_stable()} from {rows} where {test} "
+                    "group by variant"
+                ).fetchall()
+                for test in tests
+            ]
+
+    return work
+
+
 def sums(scale):
     """Sum values, squares and products: cheap, and wrong for a large mean."""
     listed = [f"count({c}), sum({c}), sum({c}::double * {c})" for c in COLUMNS]
@@ -154,12 +187,12 @@ def sums(scale):
     return _duckdb(scale, query)
 
 
-def _ours(scale, by=None, **changes):
+def _ours(scale, by=None, *, unique=False, **changes):
     from growth import abtest
 
     path = str(units(scale))
     experiment = abtest.Experiment.from_dict(EXPERIMENT | changes)
-    return lambda: abtest.analyze(path, experiment, by=by)
+    return lambda: abtest.analyze(path, experiment, by=by, unique=unique)
 
 
 def ours(scale):
@@ -175,6 +208,32 @@ def ours_hc2(scale):
 def ours_segments(scale):
     """Run it with a breakdown by ten segments."""
     return _ours(scale, by=["segment"])
+
+
+def ours_days(scale):
+    """Read total, ten segments and thirty days in one scan."""
+    from growth import engine
+    from growth.engine.dialect import builtin
+
+    table = engine.as_table(str(units(scale)))
+    day = builtin("hash", "uint64")(table.unit_id) % DAYS
+    rows = table.mutate(day=day.cast("int32"))
+    values = [(name,) for name in ("paid", "sessions", "minutes", "refund_fen")]
+    values += [("pay_fen", "pre_fen"), ("taps", "views")]
+    by = [("variant",), ("variant", "segment"), ("variant", "day")]
+    return lambda: engine.moments(rows, values=values, by=by)
+
+
+def ours_p90(scale):
+    """Compare the 90th percentile of minutes, with its standard error."""
+    metric = {"name": "minutes", "kind": "quantile", "q": 0.9, "role": "goal"}
+    return _ours(scale, metric=[metric | {"good": "up"}], unique=True)
+
+
+def floor_p90(scale):
+    """Read the 90th percentile by arm and nothing else."""
+    query = "select variant, quantile_disc(minutes, 0.9) from '{path}' group by variant"
+    return _duckdb(scale, query)
 
 
 def tea_tasting(scale):
@@ -273,18 +332,26 @@ CASES = {
     "statsmodels": statsmodels,
     "floor, segments": floor_segments,
     "growth, segments": ours_segments,
+    "floor, days": floor_days,
+    "filters, days": floor_filters,
+    "growth, days": ours_days,
+    "floor, p90": floor_p90,
+    "growth, p90": ours_p90,
     "growth, arithmetic": arithmetic,
 }
 GOALS = {
     "growth": "1.3 x floor, 1.8 x raw sums, 300 MiB",
     "growth, HC2": "3 x floor",
     "growth, segments": "1.5 x floor",
+    "growth, days": "1.5 x floor, a fifth of the filters",
+    "growth, p90": "3 x floor",
     "growth, arithmetic": "0.005 s",
 }
 AGAINST = {
-    "x floor": lambda case: f"floor{', segments' * case.endswith('segments')}",
+    "x floor": lambda case: "floor" + KINDS.get(case.rpartition(", ")[2], ""),
     "x raw sums": lambda _: "raw sums",
 }
+KINDS = {name: f", {name}" for name in ("segments", "days", "p90")}
 IMPORTS = {
     "python": "pass",
     "numpy, scipy.special": "import numpy, scipy.special",

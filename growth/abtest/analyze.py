@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import date  # noqa: TC003  (a result's types can be read at run time)
 from math import isfinite
@@ -896,7 +896,7 @@ class _Work:
                     self.notices.append(Notice("covariate_imbalance", args=args))
 
 
-_Strata = dict[tuple[str, By], dict[object, dict[str, ArmCell]]]
+_Strata = dict[tuple[str, By], dict[Hashable, dict[str, ArmCell]]]
 
 
 def _by_stratum(cells: Iterable[ArmCell], experiment: Experiment) -> _Strata:

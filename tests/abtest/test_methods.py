@@ -593,6 +593,19 @@ def test_clusters_are_declared_whole(keys, name):
     assert ("conflict", name) in [(f.code, f.name) for f in info.value.faults]
 
 
+def test_a_cluster_is_of_the_day_its_first_member_was_exposed():
+    rng = default_rng(13)
+    table = stores([4] * 24, rng.normal(0, 1, 24), rng)
+    days = [date(2026, 2, 1 + i % 3) for i in range(len(table))]
+    table = table.append_column("exposure_ds", pa.array(days))
+    shown = trend(table, experiment(**CLUSTERED))
+    assert {(u.day.day, u.units) for u in shown.units} == {(1, 12)}
+    last = shown.points[-1].effect
+    assert last.p_value == pytest.approx(
+        only(analyze(table, experiment(**CLUSTERED))).p_value, rel=1e-9
+    )
+
+
 # -- pooled arms ---------------------------------------------------------------------
 
 THREE = {"arms": {"A": 2, "B": 1, "C": 1}}
