@@ -35,7 +35,9 @@ def test_every_rank_of_every_group_is_the_sorted_value(way, rows):
     table = engine.as_table(made(rows))
     asks, wanted = [], []
     for arm in ("A", "B", None):
-        own = sorted(x for a, x in rows if a == arm and x is not None and not np.isnan(x))
+        own = sorted(
+            x for a, x in rows if a == arm and x is not None and not np.isnan(x)
+        )
         if own:
             every = tuple(range(1, len(own) + 1))
             asks.append(RankAsk("x", every, len(own), (("arm", arm),)))
