@@ -84,10 +84,12 @@ def unit_history(dataset: Dataset, units: UnitTable) -> UnitHistory:
 
     Notes
     -----
-    What happened is summed per unit and day in one scan of each table, then
-    cumulated: only days on which a unit changed are held, until moments are taken.
+    What happened is summed per unit and day in one scan of each table, cumulated and
+    kept by the engine, a row for each day on which a unit changed; the rows of the
+    days between are made when moments are taken.
     """
     from growth import engine
+    from growth.engine.connections import engine_call
 
     exp = units.experiment
     columns = exp.columns
@@ -124,6 +126,8 @@ def unit_history(dataset: Dataset, units: UnitTable) -> UnitHistory:
     )
     facts = facts.inner_join(fixed, "unit")
     facts = _opened(facts, [m for m in exp.metrics if not built & {*m.columns}], exp)
+    with engine_call("building the history of the units"):
+        facts = facts.cache()
     asked = facts.select(**{STOOD: facts.since}).distinct()
     table = facts.inner_join(
         asked,

@@ -21,7 +21,7 @@ FAR = 2.0  # a margin this many times the longest interval stands at the edge
 EDGE = 0.03  # of the span, left free at both ends
 ASIDE = 0.5  # of what leads: as far may other rows stretch the axis
 LEAST = 1e-6  # a span below it has no ticks worth reading
-STEPS = 5  # parts of an axis at most: more, and the words of its ticks meet
+STEPS = 6  # parts of an axis at most: more, and the words of its ticks meet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -879,8 +879,13 @@ def _calibration_line(
     off = [one for one in known if one.finding in _OFF]
     goals = [one for one in known if one.role == "goal"]
     seen = " · ".join(
-        f"{analysis.experiment.metric(one.metric).words(lang)} {percent(one.rate)}"
-        f" ({interval(one.rate_low, one.rate_high, signed=False, lang=lang)})"
+        label(
+            "chart.calibration.told",
+            lang,
+            metric=analysis.experiment.metric(one.metric).words(lang),
+            rate=percent(one.rate),
+            ends=interval(one.rate_low, one.rate_high, signed=False, lang=lang),
+        )
         for one in dict.fromkeys([*goals, *off])
     )
     words = label(

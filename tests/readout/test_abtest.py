@@ -267,7 +267,7 @@ def test_a_slope_without_a_level_is_told_in_the_metrics_own_unit():
 def test_own_aa_runs_are_a_check_with_their_rates():
     html = room.checks(SPLIT, ANALYSIS, DECISION, None, OWN, lang="en").html
     assert "Own A/A runs behave" in html
-    assert "5% intended; of 200 re-randomisations rejected: Purchase rate " in html
+    assert "5% intended; of 200 re-randomisations rejected: Purchase rate: " in html
     bad = tuple(replace(one, finding="inflated") for one in OWN.found)
     html = room.checks(
         SPLIT, ANALYSIS, DECISION, None, replace(OWN, found=bad), lang="zh"
