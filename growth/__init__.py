@@ -20,7 +20,16 @@ from growth.errors import DataError, GrowthError, ParameterError
 from growth.labels import use_lang
 
 if TYPE_CHECKING:
-    from growth import abtest, charts, dataset, engine, readout, stats, synth
+    from growth import (
+        abtest,
+        charts,
+        dataset,
+        engine,
+        panels,
+        readout,
+        stats,
+        synth,
+    )
     from growth.dataset import open  # noqa: A004
 
 __version__ = "0.1.0"
@@ -34,13 +43,16 @@ __all__ = [
     "dataset",
     "engine",
     "open",
+    "panels",
     "readout",
     "stats",
     "synth",
     "use_lang",
 ]
 
-_ROOMS = ("abtest", "charts", "dataset", "engine", "readout", "stats", "synth")
+_ROOMS = (
+    "abtest", "charts", "dataset", "engine", "panels", "readout", "stats", "synth",
+)  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401

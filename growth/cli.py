@@ -280,6 +280,26 @@ def doctor(ctx: click.Context, *, as_json: bool) -> None:
     ctx.exit(FAILED if found.verdict == "doctor.machine.broken" else 0)
 
 
+@root.command(context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[FOLDER]")
+@click.option("--no-browser", is_flag=True, help="Only start it; print its address.")
+@click.option("--port", type=int, help="Where it listens; else the next free one.")
+def lab(arguments: tuple[str, ...], *, no_browser: bool, port: int | None) -> None:
+    """Open JupyterLab on the notebooks, or on FOLDER; it asks no network for anything.
+
+    Other options are JupyterLab's own: growth lab notebooks --ServerApp.token=...
+    """
+    import os
+
+    from growth import lab as room
+
+    folders = [word for word in arguments[:1] if not word.startswith("-")]
+    more = arguments[len(folders) :]
+    place = room.workspace(*folders)
+    command = room.command(place, browser=not no_browser, port=port, more=more)
+    os.execve(command[0], command, room.environment())
+
+
 @root.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:

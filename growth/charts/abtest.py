@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from growth.abtest import AgeTrend, Analysis, Calibrated, Calibration, SplitCheck
     from growth.abtest.analyze import Effect
     from growth.abtest.looks import LookEffect, Looks
+    from growth.abtest.planner import SizePlan
     from growth.abtest.trend import Trend
     from growth.labels import Lang
 
@@ -27,6 +28,7 @@ __all__ = [
     "effect_interval",
     "forest_chart",
     "looks_chart",
+    "power_chart",
     "segments_chart",
     "split_chart",
     "trend_chart",
@@ -572,6 +574,64 @@ def calibration_chart(
     title = label("chart.calibration", lang)
     told = "; ".join(row["told"] for row in values)
     return finish(layers, name="calibration", title=title, description=told or title)
+
+
+def power_chart(
+    plan: SizePlan, metric: str | None = None, *, lang: Lang | None = None
+) -> alt.LayerChart:
+    """Draw the chance to find an effect, by its size, at the planned units.
+
+    Parameters
+    ----------
+    plan : SizePlan
+        What `abtest.plan` found.
+    metric : str, optional
+        Whose; the first that asks for an effect if omitted.
+    lang : {"en", "zh"}, optional
+        The language; the current one if omitted.
+
+    Returns
+    -------
+    altair.LayerChart
+        A line with a mark for each effect, the power wanted as a dotted line; empty
+        where no size was planned.
+    """
+    import altair as alt
+
+    name = metric or next((need.metric for need in plan.curve), "")
+    values = [
+        {"effect": row.effect_relative, "power": row.power, "said": f"{row.power:.0%}"}
+        for row in plan.curve
+        if row.metric == name and row.effect_relative is not None
+    ]
+    base = alt.Chart(alt.InlineData(values=values))
+    effect = alt.X(
+        "effect:Q",
+        title=label("chart.power.x", lang),
+        axis=alt.Axis(format="+.1%", grid=False, tickCount=6),
+    )
+    power = alt.Y(
+        "power:Q",
+        title=label("chart.power.y", lang),
+        scale=alt.Scale(domain=[0, 1]),
+        axis=alt.Axis(format=".0%", tickCount=5),
+    )
+    line = base.mark_line(color=COLOURS["accent"], strokeWidth=2).encode(
+        x=effect, y=power
+    )
+    marks = base.mark_point(
+        color=COLOURS["accent"], filled=True, size=60, opacity=1
+    ).encode(x=effect, y=power, tooltip=alt.Tooltip("said:N", title=" "))
+    wanted = (
+        alt.Chart(alt.InlineData(values=[{"power": plan.power}]))
+        .mark_rule(color=COLOURS["soft"], strokeDash=[2, 3])
+        .encode(y="power:Q")
+    )
+    layers = alt.layer(wanted, line, marks).properties(width=WIDTH, height=HEIGHT)
+    units = "–" if plan.units is None else count(plan.units)
+    title = label("chart.power", lang, units=units)
+    told = "; ".join(f"{row['effect']:+.1%} {row['said']}" for row in values)
+    return finish(layers, name="power", title=title, description=told or title)
 
 
 def _look_mark(point: LookEffect) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from growth.readout.params import (
 )
 from growth.readout.publish import publish
 from growth.readout.runner import Progress, RunOutcome, run
+from growth.readout.samples import sample_data
 from growth.readout.store import Store
 
 __all__ = [
@@ -40,4 +41,5 @@ __all__ = [
     "readout",
     "run",
     "run_all",
+    "sample_data",
 ]

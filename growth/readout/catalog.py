@@ -1,5 +1,6 @@
 """The readouts there are, their parameters, and where their notebooks lie."""
 
+import os
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -20,7 +21,9 @@ from growth.readout.params import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["AbtestParams", "get", "located", "names", "notebook"]
+__all__ = ["WORKSPACE", "AbtestParams", "get", "located", "names", "notebook"]
+
+WORKSPACE = "GROWTH_WORKSPACE"  # how `growth lab` tells a kernel where it was started
 
 
 @readout("abtest_readout", subject="experiment_id", deadline="10m")
@@ -199,18 +202,33 @@ def located(location: str) -> str:
     -------
     str
         As given, except that a relative path which is not under the current
-        folder, but is beside the checkout's ``notebooks/``, is found there:
-        JupyterLab runs a notebook in its own folder.
+        folder, but is where `growth lab` was started, or beside the checkout's
+        ``notebooks/``, is found there: JupyterLab runs a notebook in its own
+        folder.
     """
     if "://" in location or FilePath(location).is_absolute():
         return location
     first = FilePath(location).parts[:1]
     here = FilePath(*first) if first else FilePath()
     if not here.exists():
-        root = _package().parent
-        if (root / "notebooks").is_dir() and (root / here).exists():
-            return str(root / location)
+        for root in homes():
+            if (root / here).exists():
+                return str(root / location)
     return location
+
+
+def homes() -> tuple[FilePath, ...]:
+    """Return where relative paths count from besides the current folder.
+
+    Returns
+    -------
+    tuple of pathlib.Path
+        Where `growth lab` was started, and the checkout, as far as there is one.
+    """
+    started = os.environ.get(WORKSPACE)
+    root = _package().parent
+    found = [FilePath(started)] if started else []
+    return (*found, root) if (root / "notebooks").is_dir() else tuple(found)
 
 
 def _package() -> FilePath:

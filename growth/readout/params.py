@@ -56,7 +56,9 @@ __all__ = [
     "Path",
     "Sample",
     "Value",
+    "checked",
     "declaration_of",
+    "fields_of",
     "readout",
     "seconds",
 ]
@@ -361,6 +363,60 @@ def readout(
     return declare
 
 
+def checked(cls: type[T]) -> type[T]:
+    """Declare a frozen dataclass as parameters that are no readout's: a form's.
+
+    Parameters
+    ----------
+    cls : type
+        Its fields are declared as those of a readout.
+
+    Returns
+    -------
+    type
+        The same class; its instances are checked whenever they are made.
+
+    Raises
+    ------
+    ParameterError
+        If the declaration cannot be held (code ``bad_declaration``).
+    """
+    faults: list[Fault] = []
+    if not is_dataclass(cls) or not cls.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+        faults.append(_bad(cls.__name__, "its class", "a frozen dataclass"))
+    found = () if faults else tuple(_fields(cls, faults))
+    if faults:
+        raise ParameterError.of(cls.__name__, faults)
+    declaration = Declaration(
+        name=cls.__name__, subject="", deadline=0.0, cls=cls, fields=found
+    )
+    return _attach(cls, declaration, "__declared__")
+
+
+def fields_of(cls: type) -> tuple[Field, ...]:
+    """Return the parameters a class declares, in order.
+
+    Parameters
+    ----------
+    cls : type
+        Decorated with `readout` or `checked`.
+
+    Returns
+    -------
+    tuple of Field
+        Name, type, range, default and help of each.
+
+    Raises
+    ------
+    ParameterError
+        If it declares none (code ``bad_declaration``).
+    """
+    declared = getattr(cls, "__declared__", None)
+    if isinstance(declared, Declaration):
+        return declared.fields
+    return declaration_of(cls).fields
+
+
 def declaration_of(params: object) -> Declaration:
     """Return the declaration of a parameters class or of its instance.
 
@@ -410,19 +466,21 @@ def seconds(duration: str | float) -> float:
     raise ParameterError(f"{msg} write it so.", code="bad_duration")
 
 
-def _attach(cls: type[T], declaration: Declaration) -> type[T]:
+def _attach(
+    cls: type[T], declaration: Declaration, mark: str = "__readout__"
+) -> type[T]:
     original: Callable[..., None] = cls.__init__
 
     @wraps(original)
-    def checked(self: T, **given: object) -> None:
+    def sound(self: T, **given: object) -> None:
         original(self, **declaration.check(given, "python"))
         rule = getattr(self, "conflicts", None)
         if rule and (faults := tuple(rule())):
             raise ParameterError.of(declaration.name, faults)
 
     made: Any = cls
-    made.__init__ = checked
-    made.__readout__ = declaration
+    made.__init__ = sound
+    setattr(made, mark, declaration)
     made.from_notebook = declaration.from_notebook
     return cls
 

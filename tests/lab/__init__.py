@@ -1,0 +1,1 @@
+"""JupyterLab as `growth lab` starts it."""

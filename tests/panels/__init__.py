@@ -1,0 +1,1 @@
+"""The widgets, moved without a browser."""
