@@ -1,5 +1,6 @@
 """The experiment readout, run for real: by the runner, and by plain papermill."""
 
+import ast
 import hashlib
 import json
 from collections import Counter
@@ -29,6 +30,21 @@ def test_the_notebook_keeps_the_rules_of_the_house():
             assert len(cell.source.splitlines()) <= 10
     tags = [cell.metadata.get("tags", []) for cell in cells]
     assert tags.count(["en"]) == tags.count(["zh"]) >= 4
+
+
+def test_no_cell_rebinds_a_parameter_so_that_each_can_be_run_again():
+    cells = nbformat.read(NOTEBOOK, as_version=4).cells
+    code = [cell for cell in cells if cell.cell_type == "code"]
+    bound = [
+        {
+            node.id
+            for node in ast.walk(ast.parse(cell.source))
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+        }
+        for cell in code
+    ]
+    assert {"data", "experiment", "as_of"} <= bound[0]
+    assert not bound[0] & set().union(*bound[1:])
 
 
 def test_the_runner_leaves_document_manifest_and_page_that_agree(sample, run):
