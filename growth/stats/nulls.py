@@ -424,14 +424,16 @@ def share_test(
 
 def _newcombe(found: NullTests, x0: Array, n0: Array, x1: Array, n1: Array) -> Array:
     """Return p-values one by one, equal counts once: each is a search for a root."""
-    counts = np.rint(np.column_stack((x0, n0, x1, n1)))
+    known = ~np.isnan(found.se)
+    counts = np.rint(np.column_stack((x0, n0, x1, n1))[known])
     rows, at = np.unique(counts, axis=0, return_inverse=True)
-    p = [
+    each = [
         compare(Share(a, int(n)), Share(b, int(m)), test="newcombe").p_value
         for a, n, b, m in rows.tolist()
     ]
-    each = np.array([np.nan if value is None else value for value in p])
-    return np.where(np.isnan(found.se), np.nan, each[at.reshape(-1)])
+    p = np.full(len(known), np.nan)
+    p[known] = np.array(each, dtype=float)[at.reshape(-1)]
+    return p
 
 
 def stratified(
