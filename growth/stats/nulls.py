@@ -367,8 +367,9 @@ def welch(control: Estimates, treatment: Estimates) -> NullTests:
     """
     v0, v1 = control.variance, treatment.variance
     normal = np.isinf(control.df) & np.isinf(treatment.df)
-    usable = (v0 >= 0) & (v1 >= 0) & (v0 + v1 > 0)
-    usable &= normal | ((v0 > 0) & (v1 > 0) & (control.df > 0) & (treatment.df > 0))
+    usable = v0 + v1 > 0
+    for v, df in ((v0, control.df), (v1, treatment.df)):
+        usable &= (df > 0) & ((v > 0) | ((v == 0) & np.isinf(df)))
     with np.errstate(divide="ignore", invalid="ignore"):
         d = np.where(usable, treatment.value - control.value, np.nan)
         se = np.where(usable, np.sqrt(v0 + v1), np.nan)
