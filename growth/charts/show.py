@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from importlib.util import find_spec
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from growth.charts.svg import to_svg
 
 __all__ = ["enable"]
+
+# the menu's editor is a page elsewhere, which the chart's data would be sent to
+_MENU: Final = {"actions": {"export": True, "source": False, "editor": False}}
 
 
 def enable() -> Literal["readout", "jupyter", "svg"]:
@@ -33,7 +36,7 @@ def enable() -> Literal["readout", "jupyter", "svg"]:
         alt.renderers.enable("readout")
         return "readout"
     if os.environ.get("JPY_SESSION_NAME") and find_spec("anywidget"):
-        alt.renderers.enable("jupyter", offline=True)
+        alt.renderers.enable("jupyter", offline=True, embed_options=_MENU)
         return "jupyter"
     alt.renderers.enable("svg")
     return "svg"

@@ -216,34 +216,40 @@ def test_the_tree_of_the_page_names_its_parts(files, opened):
 @pytest.fixture(scope="module")
 def live_files(files):
     found = {}
-    drawn = [
-        charts.abtest.trend_chart(TREND, lang="zh"),
-        charts.abtest.split_chart(SPLIT, lang="zh"),
-    ]
-    held = [(spec_of(chart), charts.to_svg(chart)) for chart in drawn]
-    static = files["zh"].read_text("utf-8")
-    found["whole"] = files["zh"].with_name("live.html")
-    found["whole"].write_text(render_live(static, held), "utf-8")
-    broken = [(spec | {"mark": "nonsense", "layer": 7}, svg) for spec, svg in held]
-    found["broken"] = files["zh"].with_name("broken.html")
-    found["broken"].write_text(render_live(static, broken), "utf-8")
+    for lang, path in files.items():
+        drawn = [
+            charts.abtest.trend_chart(TREND, lang=lang),
+            charts.abtest.split_chart(SPLIT, lang=lang),
+        ]
+        held = [(spec_of(chart), charts.to_svg(chart)) for chart in drawn]
+        broken = [(spec | {"mark": "nonsense", "layer": 7}, svg) for spec, svg in held]
+        for name, made in ((lang, held), (f"broken-{lang}", broken)):
+            found[name] = path.with_name(f"live-{name}.html")
+            found[name].write_text(render_live(path.read_text("utf-8"), made), "utf-8")
     return found
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_the_live_page_swaps_its_charts_and_asks_for_nothing(live_files, opened, width):
-    tab, asked, said = opened(live_files["whole"], width=width, scripts=True)
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_the_live_page_swaps_its_charts_and_asks_for_nothing(
+    live_files, opened, lang, width
+):
+    tab, asked, said = opened(live_files[lang], width=width, scripts=True)
     tab.wait_for_function("document.documentElement.dataset.live === '2'")
-    assert asked == [live_files["whole"].as_uri()]
+    assert asked == [live_files[lang].as_uri()]
     assert said == []
     assert tab.locator(".card svg").count() == tab.locator(".card .vega svg").count()
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
     box = tab.locator(".vega").first.bounding_box()
     assert 300 < box["width"] <= width
+    words = {"en": "first exposed up to this day", "zh": "截至该日首次曝光的样本"}
+    assert words[lang] in tab.locator(".vega").first.inner_text()
+    drawing = tab.locator(".vega").first.screenshot()
+    assert len(drawing) > 5000  # something is drawn, not an empty card
 
 
 def test_a_live_chart_tells_the_day_under_the_pointer(live_files, opened):
-    tab, _, _ = opened(live_files["whole"], scripts=True, timezone_id="America/Lima")
+    tab, _, _ = opened(live_files["zh"], scripts=True, timezone_id="America/Lima")
     tab.wait_for_function("document.documentElement.dataset.live === '2'")
     chart = tab.locator(".vega").first
     chart.scroll_into_view_if_needed()
@@ -254,7 +260,7 @@ def test_a_live_chart_tells_the_day_under_the_pointer(live_files, opened):
     assert re.search(r"waterfall\s+[+−]\d", words)
 
 
-@pytest.mark.parametrize(("name", "scripts"), [("broken", True), ("whole", False)])
+@pytest.mark.parametrize(("name", "scripts"), [("broken-zh", True), ("zh", False)])
 def test_a_chart_that_cannot_live_stays_as_it_was_drawn(
     live_files, opened, name, scripts
 ):

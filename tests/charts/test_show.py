@@ -35,7 +35,10 @@ def test_jupyterlab_shows_live_charts_from_this_machine(monkeypatch):
     pytest.importorskip("anywidget", reason="anywidget draws the live charts")
     monkeypatch.setenv("JPY_SESSION_NAME", "x.ipynb")
     assert enable() == alt.renderers.active == "jupyter"
-    assert alt.renderers.options == {"offline": True}
+    assert alt.renderers.options["offline"] is True
+    # its editor would send the data to a page elsewhere
+    menu = alt.renderers.options["embed_options"]["actions"]
+    assert menu == {"export": True, "source": False, "editor": False}
 
 
 def test_without_the_widget_jupyterlab_gets_svg(monkeypatch):
