@@ -138,7 +138,8 @@ def axis_of(intervals: Iterable[Interval]) -> Axis:
         return _stretched(axis_of(leading), [r for r in drawn if not r.leads])
     rows = drawn
     ends = [end for row in rows for end in (row.lo or 0.0, row.hi or 0.0)]
-    reach = sorted(max(abs(row.lo or 0.0), abs(row.hi or 0.0)) for row in rows)
+    far = (max(abs(row.lo or 0.0), abs(row.hi or 0.0)) for row in rows)
+    reach = sorted(end for end in far if end >= LEAST)  # a point at zero has none
     most = CLIP * reach[(len(reach) - 1) // 2] if reach else 0.1
     limits = [row.limit for row in rows if row.limit is not None]
     near = min(reach[-1], most) * FAR if reach else 0.0
