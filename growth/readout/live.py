@@ -27,11 +27,7 @@ __all__ = ["Live", "render_live"]
 _POLICY: Final = f'content="{CSP}"'
 _CARD: Final = re.compile(r'(<div class="card">)(<svg\b.*?</svg>)(</div>)', re.DOTALL)
 _IDS: Final = re.compile(r'( id="|url\(#)[^")]*')
-# on a phone words keep the size they have in the drawing, which Vega sets inline
-_STYLE: Final = (
-    "<style>.vega,.vega svg{display:block;width:100%}@media screen and "
-    "(max-width:720px){.vega svg text{font-size:16px!important}}</style>"
-)
+_STYLE: Final = "<style>.vega,.vega svg{display:block;width:100%}</style>"
 
 Live = tuple["Mapping[str, Any]", str]
 
