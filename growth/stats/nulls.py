@@ -398,34 +398,38 @@ def share_test(
     Returns
     -------
     NullTests
-        NaN where neither arm varies.
+        NaN where no unit varies; Wald's test: where neither arm does.
     """
     found = welch(control, treatment)
     if test == "wald":
         return found
     n0, n1 = control.n, treatment.n
     x0, x1 = n0 * control.value, n1 * treatment.value
-    if test == "newcombe":
-        return replace(found, p_value=_newcombe(found, x0, n0, x1, n1))
+    # these tests also compare nobody with everybody, where no arm varies by itself
+    known = (n0 > 0) & (n1 > 0)
+    difference = np.where(known, treatment.value - control.value, np.nan)
+    found = replace(found, difference=difference)
     with np.errstate(divide="ignore", invalid="ignore"):
         if test == "agresti_caffo":
             more = (shares(n + 2, x + 1) for n, x in ((n0, x0), (n1, x1)))
             shrunk = welch(*more)
-            known = (n0 > 0) & (n1 > 0)
             return replace(found, p_value=np.where(known, shrunk.p_value, np.nan))
         whole = n0 + n1
         p = (x0 + x1) / whole
         variance = p * (1 - p) * (1 / n0 + 1 / n1)
+        varies = known & (variance > 0)
+        if test == "newcombe":
+            p_value = _newcombe(varies, x0, n0, x1, n1)
+            return replace(found, p_value=p_value)
         if test == "miettinen_nurminen":
             variance = variance * whole / (whole - 1)
-        se = np.sqrt(np.where(variance > 0, variance, np.nan))
-        p_value = np.minimum(2 * ndtr(-np.abs(found.difference / se)), 1.0)
-    return replace(found, se=se, p_value=np.where(np.isnan(found.se), np.nan, p_value))
+        se = np.sqrt(np.where(varies, variance, np.nan))
+        p_value = np.minimum(2 * ndtr(-np.abs(difference / se)), 1.0)
+    return replace(found, se=se, p_value=p_value)
 
 
-def _newcombe(found: NullTests, x0: Array, n0: Array, x1: Array, n1: Array) -> Array:
+def _newcombe(known: Array, x0: Array, n0: Array, x1: Array, n1: Array) -> Array:
     """Return p-values one by one, equal counts once: each is a search for a root."""
-    known = ~np.isnan(found.se)
     counts = np.rint(np.column_stack((x0, n0, x1, n1))[known])
     rows, at = np.unique(counts, axis=0, return_inverse=True)
     each = [

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from growth.stats import means, nulls, proportions
@@ -115,6 +115,7 @@ def test_covariates_that_cannot_be_told_apart_are_nan():
 counts = st.tuples(st.integers(0, 40), st.integers(0, 40))
 
 
+@example([((0, 1), (1, 0))])
 @given(st.lists(st.tuples(counts, counts), min_size=1, max_size=4))
 def test_tests_of_shares_are_the_scalar_ones(cells):
     """Counts of successes and failures, control then treatment."""
