@@ -202,7 +202,7 @@ def _silences(moves: Ints, scheme: Scheme, at: Ints, state: Ints, stop: Ints) ->
         here = first + i
         entered = at + low  # the interval in which the state begins
         came = (entered >= 0) & (entered < stop)
-        np.add.at(moves, (entered[came], before[came], here), 1)
+        np.add.at(moves[:, :, here], (entered[came], before[came]), 1)
         # and in which it lasts
         left = np.minimum(stop, at + cut + 1) if cut is not None else stop
         begin = np.clip(entered + 1, 0, n)
