@@ -197,6 +197,8 @@ QUIET = {"os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.putenv", "os.chdi
          "socket.connect", "socket.bind", "subprocess.Popen", "os.fork", "os.system"}
 
 def watch(event, args):
+    if args and "__pycache__" in str(args[0]):
+        return  # where Python, and Numba beside it, keep what they compile
     if event in QUIET:
         seen.append((event, str(args[:1])))
     elif event == "open":

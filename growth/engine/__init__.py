@@ -20,10 +20,20 @@ from growth.engine.dialect import (
 )
 from growth.engine.ranks import QuantileAsk, RankAsk, order_statistics, quantiles
 from growth.engine.scans import aggregate, scan, stream_batches
+from growth.engine.sharded import (
+    ByUser,
+    KeyPart,
+    fold_by_user,
+    key_shifts,
+    map_by_user,
+)
 from growth.engine.tables import TableLike, as_table, need_columns, read_files
+from growth.engine.users import user_index
 from growth.engine.where import Where, parse_where
 
 __all__ = [
+    "ByUser",
+    "KeyPart",
     "MomentCell",
     "QuantileAsk",
     "RankAsk",
@@ -39,9 +49,12 @@ __all__ = [
     "epoch_us",
     "fetch",
     "first_by",
+    "fold_by_user",
     "instant",
+    "key_shifts",
     "local_date",
     "local_day",
+    "map_by_user",
     "mask",
     "moments",
     "need_columns",
@@ -58,4 +71,5 @@ __all__ = [
     "stable_bucket_of",
     "stable_label",
     "stream_batches",
+    "user_index",
 ]
