@@ -14,7 +14,7 @@ from html import escape
 from math import isfinite
 from typing import TYPE_CHECKING, Final, Literal
 
-from growth.labels import has, label
+from growth.labels import has, label, worded
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -171,7 +171,7 @@ class Result(ABC):
         )
         return (
             '<section class="growth-card">'
-            f"<p><strong>{escape(_words(self.verdict, lang))}</strong></p>"
+            f"<p><strong>{escape(worded(self.verdict, lang))}</strong></p>"
             + (f"<p>{figures}</p>" if figures else "")
             + self._table(lang)
             + (f"<ul>{notes}</ul>" if notes else "")
@@ -181,7 +181,7 @@ class Result(ABC):
     def _table(self, lang: Lang | None) -> str:
         if not (rows := self.rows()):
             return ""
-        return table_html(rows, _words(self.verdict.rpartition(".")[0], lang), lang)
+        return table_html(rows, worded(self.verdict.rpartition(".")[0], lang), lang)
 
     def _repr_html_(self) -> str:
         return CARD_STYLE + self.to_html()
@@ -225,13 +225,6 @@ def table_html(rows: list[dict[str, Cell]], caption: str, lang: Lang | None) -> 
         f"<table><caption>{escape(caption)}</caption>"
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
-
-
-def _words(key: str, lang: Lang | None) -> str:
-    """Return a label's words; a key of somebody's own readout stands for itself."""
-    if has(key):
-        return label(key, lang)
-    return key.rpartition(".")[2].replace("_", " ")
 
 
 def _column(name: str, lang: Lang | None) -> str:

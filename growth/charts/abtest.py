@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from growth.charts.figures import count, interval, percent
 from growth.charts.intervals import Axis, Interval, axis_of
-from growth.charts.theme import ARMS, COLOURS, HEIGHT, WIDTH, finish
+from growth.charts.theme import ABOVE, ARMS, COLOURS, HEIGHT, WIDTH, finish
 from growth.labels import label
 
 if TYPE_CHECKING:
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     import altair as alt
 
     from growth.abtest import AgeTrend, Analysis, Calibrated, Calibration, SplitCheck
-    from growth.abtest.analyze import Effect
+    from growth.abtest.effects import Effect
     from growth.abtest.looks import LookEffect, Looks
     from growth.abtest.planner import SizePlan
-    from growth.abtest.trend import Trend
+    from growth.abtest.trends import Trend
     from growth.labels import Lang
 
 __all__ = [
@@ -36,14 +36,6 @@ __all__ = [
 
 ROW: Final = 34
 FLAT: Final = 1.5  # boundaries beyond so many times the middle one are cut
-# the words of an axis stand above it, from left to right
-_ABOVE: Final[dict[str, Any]] = {
-    "titleAngle": 0,
-    "titleAlign": "left",
-    "titleAnchor": "end",
-    "titleX": 0,
-    "titleY": -12,
-}
 
 
 def effect_interval(
@@ -290,7 +282,7 @@ def trend_chart(
         "lo:Q",
         title=label("chart.trend.y", lang),
         scale=alt.Scale(domain=[axis.lo, axis.hi], nice=False),
-        axis=_ruler(axis, **_ABOVE),
+        axis=_ruler(axis, **ABOVE),
     )
     # a bare ISO day is read as UTC, and drawn on a UTC scale: it stays that day
     base = alt.Chart(alt.InlineData(values=values))
@@ -377,7 +369,7 @@ def age_chart(
         "lo:Q",
         title=label("chart.trend.y", lang),
         scale=alt.Scale(domain=[axis.lo, axis.hi], nice=False),
-        axis=_ruler(axis, **_ABOVE),
+        axis=_ruler(axis, **ABOVE),
     )
     beside: dict[str, Any] = {}
     if len(arms) > 1:
@@ -458,7 +450,7 @@ def looks_chart(
         "z:Q",
         title=label("chart.looks.y", lang),
         scale=alt.Scale(domain=[-frame, frame], nice=False),
-        axis=alt.Axis(domain=False, ticks=False, tickCount=7, **_ABOVE),
+        axis=alt.Axis(domain=False, ticks=False, tickCount=7, **ABOVE),
     )
     colour = _arm_colour(arms, lang)
     tip = [

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = [
     "amount",
     "count",
+    "coverage",
     "decimals",
     "difference",
     "difference_interval",
@@ -22,6 +23,8 @@ __all__ = [
     "listed",
     "p_value",
     "percent",
+    "written",
+    "written_interval",
 ]
 
 NONE: Final = "–"
@@ -151,6 +154,53 @@ def difference_interval(
         return label("figure.points", lang, points=ends)
     low, high = difference(lo, unit), difference(hi, unit)
     return label("figure.interval", lang, lo=low, hi=high)
+
+
+def written(
+    value: float | None, unit: str, *, change: bool = False, lang: Lang | None = None
+) -> str:
+    """Write a number in its unit: as a `difference` if it is a change, else whole."""
+    return difference(value, unit, lang=lang) if change else amount(value, unit)
+
+
+def written_interval(
+    lo: float | None,
+    hi: float | None,
+    unit: str,
+    *,
+    change: bool = False,
+    lang: Lang | None = None,
+) -> str:
+    """Write an interval in its unit: ``12.1% to 13.4%``; None is an en dash.
+
+    Parameters
+    ----------
+    lo, hi : float or None
+        Its ends, in `unit`.
+    unit : {"share", "ratio", "fen", "count", "ms"} or other
+        As for `amount`.
+    change : bool, default False
+        Whether it is of a change, written with signs.
+    lang : {"en", "zh"}, optional
+        The language; the current one if omitted.
+
+    Returns
+    -------
+    str
+        Shares and relative changes with the decimals that the width deserves.
+    """
+    if lo is None or hi is None:
+        return NONE
+    if unit == "ratio" or (unit == "share" and not change):
+        return interval(lo, hi, signed=change, lang=lang)
+    if change:
+        return difference_interval(lo, hi, unit, lang=lang)
+    return label("figure.interval", lang, lo=amount(lo, unit), hi=amount(hi, unit))
+
+
+def coverage(level: float) -> str:
+    """Write an interval's coverage: ``95%``, ``97.5%``, ``98.33%``."""
+    return f"{level * 100:.4g}%"
 
 
 def listed(words: Iterable[str], *, lang: Lang | None = None) -> str:

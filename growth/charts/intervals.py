@@ -1,12 +1,19 @@
-"""An interval on a common relative axis, and what may be read from it."""
+"""An interval on an axis it shares with others, and what may be read from it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, floor, log10
 from typing import TYPE_CHECKING, Literal
 
-from growth.charts.figures import decimals, interval, percent
+from growth.charts.figures import (
+    amount,
+    decimals,
+    difference,
+    percent,
+    written,
+    written_interval,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,26 +28,32 @@ FAR = 2.0  # a margin this many times the longest interval stands at the edge
 EDGE = 0.03  # of the span, left free at both ends
 ASIDE = 0.5  # of what leads: as far may other rows stretch the axis
 LEAST = 1e-6  # a span below it has no ticks worth reading
+FEN = 100  # of a yuan
 STEPS = 6  # parts of an axis at most: more, and the words of its ticks meet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
-    """One effect as drawn: a row of the forest chart and of the table.
+    """One number as drawn: a row of an interval chart and of a table.
 
     Parameters
     ----------
     label : str
         What the row is about, in the reader's words.
     value, lo, hi : float or None
-        Relative change and its interval; None if it cannot be computed.
+        The number and its interval, in `unit`; None if it cannot be computed.
     margin : float or None
-        Relative, above 0: how much worse is still accepted (a guardrail's).
+        In `unit`, above 0: how much worse is still accepted (a guardrail's).
     good : {"up", "down"}
         Which direction is the better one.
     leads : bool
         Whether the axis must hold it: where some rows lead, the others are cut
         rather than press them flat.
+    unit : {"ratio", "share", "fen", "count", "ms"} or other
+        What it counts; rows on one axis have one unit.
+    change : bool, default True
+        Whether it is a change, with a sign and a better direction; else it is a
+        level, which has neither.
     """
 
     label: str
@@ -50,6 +63,8 @@ class Interval:
     margin: float | None = None
     good: Literal["up", "down"] = "up"
     leads: bool = True
+    unit: str = "ratio"
+    change: bool = True
 
     @property
     def limit(self) -> float | None:
@@ -60,8 +75,8 @@ class Interval:
 
     @property
     def clears(self) -> Literal["up", "down"] | None:
-        """On which side of zero the whole interval lies, if on one."""
-        if self.lo is None or self.hi is None:
+        """On which side of zero the whole interval of a change lies, if on one."""
+        if not self.change or self.lo is None or self.hi is None:
             return None
         return "up" if self.lo > 0 else "down" if self.hi < 0 else None
 
@@ -90,30 +105,50 @@ class Interval:
         return "better" if self.clears == self.good else "worse"
 
     def said(self) -> str:
-        """Write the change with the decimals its interval deserves."""
+        """Write the number; one of per cent with the decimals its interval deserves."""
+        if not _in_percent(self.unit, change=self.change):
+            return written(self.value, self.unit, change=self.change)
         digits = 1
         if self.lo is not None and self.hi is not None:
             digits = decimals(self.hi - self.lo)
-        return percent(self.value, signed=True, digits=digits)
+        return percent(self.value, signed=self.change, digits=digits)
 
     def ends(self, lang: Lang | None = None) -> str:
         """Write the interval's ends."""
-        return interval(self.lo, self.hi, lang=lang)
+        return written_interval(
+            self.lo, self.hi, self.unit, change=self.change, lang=lang
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """A relative axis: its ends and its ticks, zero among them."""
+    """An axis: its ends and its ticks, zero among them, in the unit of its rows."""
 
     lo: float
     hi: float
     ticks: tuple[float, ...]
     digits: int
+    unit: str = "ratio"
+    change: bool = True
 
     def at(self, value: float, width: float) -> float:
         """Return where `value` stands on `width` pixels, kept within them."""
         share = (value - self.lo) / (self.hi - self.lo)
         return round(min(max(share, 0.0), 1.0) * width, 1)
+
+    def words(self, tick: float, lang: Lang | None = None) -> str:
+        """Write a tick: ``+5%``, ``30%``, ``¥200``; alike along the whole axis."""
+        if _in_percent(self.unit, change=self.change):
+            return percent(tick, signed=self.change, digits=self.digits)
+        if not tick:
+            return "0"
+        sign = "−" if tick < 0 else "+" if self.change else ""
+        if self.unit == "fen":  # whole yuan all along, or none
+            whole = all(each % FEN == 0 for each in self.ticks)
+            return f"{sign}¥{abs(tick) / FEN:,.{0 if whole else 2}f}"
+        if self.unit == "share":
+            return difference(tick, self.unit, lang=lang)
+        return sign + amount(abs(tick), self.unit)
 
 
 def axis_of(intervals: Iterable[Interval]) -> Axis:
@@ -122,7 +157,7 @@ def axis_of(intervals: Iterable[Interval]) -> Axis:
     Parameters
     ----------
     intervals : iterable of Interval
-        The rows; those that could not be computed take no part.
+        The rows, of one unit; those that could not be computed take no part.
 
     Returns
     -------
@@ -132,10 +167,18 @@ def axis_of(intervals: Iterable[Interval]) -> Axis:
         twice the longest interval stands at the edge. Where some rows lead, the
         others and their margins stretch it by half of these at most.
     """
-    drawn = [row for row in intervals if row.lo is not None and row.hi is not None]
+    given = tuple(intervals)
+    axis = _axis_of([row for row in given if row.lo is not None and row.hi is not None])
+    first = next(iter(given), None)
+    if first is None:
+        return axis
+    return replace(axis, unit=first.unit, change=first.change)
+
+
+def _axis_of(drawn: list[Interval]) -> Axis:
     leading = [row for row in drawn if row.leads]
     if leading and len(leading) < len(drawn):
-        return _stretched(axis_of(leading), [r for r in drawn if not r.leads])
+        return _stretched(_axis_of(leading), [r for r in drawn if not r.leads])
     rows = drawn
     ends = [end for row in rows for end in (row.lo or 0.0, row.hi or 0.0)]
     far = (max(abs(row.lo or 0.0), abs(row.hi or 0.0)) for row in rows)
@@ -179,3 +222,8 @@ def _step(rough: float) -> float:
     """Return the round number (1, 2 or 5 times a power of ten) from `rough` on."""
     power = 10.0 ** floor(log10(rough))
     return next(k for k in (1, 2, 5, 10, 20) if k * power >= rough * (1 - 1e-9)) * power
+
+
+def _in_percent(unit: str, *, change: bool) -> bool:
+    """Return whether a number is written in per cent, not in its own unit."""
+    return unit == "ratio" or (unit == "share" and not change)

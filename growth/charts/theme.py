@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 if TYPE_CHECKING:
     import altair as alt
 
-__all__ = ["ARMS", "COLOURS", "FONT", "HEIGHT", "WIDTH", "finish"]
+__all__ = ["ABOVE", "ARMS", "COLOURS", "FONT", "HEIGHT", "WIDTH", "finish"]
 
 FONT: Final = (
     'system-ui, "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", '
@@ -28,6 +28,15 @@ COLOURS: Final = {
     "band": "#cfe1f5",
 }
 ARMS: Final = ("#57606a", "#0b5cad", "#b3400d", "#0b6e4f", "#8a6100", "#7a3e9d")
+
+# the words of an upright axis stand above it, from left to right
+ABOVE: Final[dict[str, Any]] = {
+    "titleAngle": 0,
+    "titleAlign": "left",
+    "titleAnchor": "end",
+    "titleX": 0,
+    "titleY": -12,
+}
 
 WIDTH: Final = 520
 HEIGHT: Final = 210

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from growth.errors import ParameterError, StoreError
-from growth.readout.catalog import WORKSPACE, notebook
+from growth.readout.catalog import notebook
+from growth.readout.places import WORKSPACE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,7 @@ from typing import Final, Literal, get_args
 
 from growth.errors import ParameterError, suggest
 
-__all__ = ["LANG", "Lang", "has", "label", "table", "use_lang"]
+__all__ = ["LANG", "Lang", "has", "label", "table", "use_lang", "worded"]
 
 Lang = Literal["en", "zh"]
 LANG: Final[ContextVar[Lang]] = ContextVar("growth.lang", default="en")
@@ -87,3 +87,30 @@ def label(key: str, lang: Lang | None = None, /, **fields: str) -> str:
         If there are no words for `key`: a defect of ours.
     """
     return table(lang or LANG.get())[key].format(**fields)
+
+
+def worded(key: str, lang: Lang | None = None, /, **fields: str) -> str:
+    """Return the words for a key that may be somebody else's or a later version's.
+
+    Parameters
+    ----------
+    key : str
+        A dotted name.
+    lang : {"en", "zh"}, optional
+        The language; the current one if omitted.
+    **fields : str
+        What to fill in, already written for people.
+
+    Returns
+    -------
+    str
+        The words, not escaped; without any, the key's last part stands for itself.
+
+    Examples
+    --------
+    >>> worded("check.state.ok", "en"), worded("my.room.too_few", "en")
+    ('passed', 'too few')
+    """
+    if has(key):
+        return label(key, lang, **fields)
+    return key.rpartition(".")[2].replace("_", " ")

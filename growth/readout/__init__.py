@@ -6,7 +6,7 @@ Nothing here imports papermill, nbconvert or Altair before it is needed.
 """
 
 from growth.readout.batch import Batch, Entry, run_all
-from growth.readout.catalog import AbtestParams
+from growth.readout.catalog import AbtestParams, DatasetParams
 from growth.readout.model import Readout, load
 from growth.readout.params import (
     Between,
@@ -26,6 +26,7 @@ __all__ = [
     "AbtestParams",
     "Batch",
     "Between",
+    "DatasetParams",
     "Entry",
     "EnvName",
     "Help",

@@ -15,6 +15,7 @@ from growth.charts.abtest import effect_interval
 from growth.charts.figures import (
     amount,
     count,
+    coverage,
     difference,
     difference_interval,
     interval,
@@ -30,13 +31,15 @@ from growth.readout.blocks import (
     Row,
     State,
     Tile,
-    Tone,
     check_list,
     data_table,
+    finding,
     headline,
     interval_table,
+    tone_of,
 )
-from growth.result import Notice, show
+from growth.readout.trust import kept, noticed, remarks, rows_check, rows_read
+from growth.result import show
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -80,12 +83,6 @@ __all__ = [
     "trend_note",
 ]
 
-TONES: Final[dict[str, Tone]] = {
-    "ship": "g",
-    "keep": "a",
-    "iterate": "w",
-    "invalid": "b",
-}
 WEEK: Final = 7
 MAX_CROSSOVER_RATE: Final = 0.01
 TILES: Final = 4
@@ -108,7 +105,7 @@ class Opened:
         One row a unit: built from a dataset, or ready.
     load_report : LoadReport, optional
         Rows taken in and turned away, where a mapping was applied.
-    rejects : Path, optional
+    rejects_file : Path, optional
         The file of the rows turned away.
     history : UnitHistory, optional
         The units as they stood day by day, where they were built from a dataset.
@@ -116,20 +113,18 @@ class Opened:
 
     units: UnitTable | ir.Table
     load_report: LoadReport | None = None
-    rejects: Path | None = None
+    rejects_file: Path | None = None
     history: UnitHistory | None = None
 
     @property
     def kept(self) -> tuple[Path, ...]:
         """What to keep with a run: the rows turned away, if there are any."""
-        report = self.load_report
-        some = report is not None and any(count.rejected for count in report.tables)
-        return (self.rejects,) if self.rejects and some else ()
+        return kept(self)
 
     @property
     def rows(self) -> dict[str, int]:
         """Rows read of the parameter ``data``, where that was counted."""
-        return {} if self.load_report is None else {"data": self.load_report.rows_in}
+        return rows_read(self)
 
     @property
     def evidence(self) -> UnitTable | UnitHistory | ir.Table:
@@ -189,7 +184,7 @@ def open_units(data: str, experiment: Experiment, *, as_of: date | datetime) -> 
     return Opened(
         units=units,
         load_report=opened.load_report,
-        rejects=opened.rejects_file,
+        rejects_file=opened.rejects_file,
         history=history,
     )
 
@@ -326,7 +321,7 @@ def drawings(
             ages, goal.name, name=goal.words(lang), lang=lang
         )
     if calibration is not None:
-        names = {m.name: m.words(lang) for m in analysis.experiment.metrics}
+        names = _names(analysis, lang)
         charts["calibration"] = pictures.calibration_chart(
             calibration, names=names, lang=lang
         )
@@ -403,7 +398,7 @@ def looks_note(analysis: Analysis, *, lang: Lang | None = None) -> Block:
         lines.append(
             label("abtest.looks.where", lang, metric=name, day=day.isoformat())
         )
-    return _told(label(looks.verdict, lang), lines)
+    return finding(label(looks.verdict, lang), lines)
 
 
 def ages_note(
@@ -428,15 +423,18 @@ def ages_note(
     if ages is None:
         return Block.of("p", label("abtest.ages.none", lang), kind="note")
     if not ages.points:
-        lines = [_notice(notice, analysis, lang) for notice in ages.notices]
-        return _told(label(ages.verdict, lang), lines)
+        lines = [
+            noticed(notice, _names(analysis, lang), lang=lang)
+            for notice in ages.notices
+        ]
+        return finding(label(ages.verdict, lang), lines)
     units = max(item.n_control + item.n_treatment for item in ages.leading())
     most = 1 + max(point.age for point in ages.points)
     for_whom = label(
         "abtest.ages.how_to_read", lang, units=count(units), ages=str(most)
     )
     lines = [_novelty(item, analysis, lang) for item in ages.leading()]
-    return _told(label(ages.verdict, lang), [*lines, for_whom])
+    return finding(label(ages.verdict, lang), [*lines, for_whom])
 
 
 def calibration_table(
@@ -475,7 +473,7 @@ def calibration_table(
     ]
     told = {
         "runs": count(calibration.replications),
-        "alpha": _level(calibration.alpha),
+        "alpha": coverage(calibration.alpha),
     }
     return data_table(
         columns,
@@ -532,7 +530,7 @@ def summary(
         label(f"abtest.headline.{decision.outcome}", lang, arm=decision.arm or ""),
         _reasons(decision, analysis, split, lang),
         tiles,
-        tone=TONES[decision.outcome],
+        tone=tone_of(decision.verdict),
     )
 
 
@@ -569,7 +567,7 @@ def effects_table(analysis: Analysis, *, lang: Lang | None = None) -> Block:
         )
         for effect in effects
     ]
-    level = _level(1 - exp.alpha)
+    level = coverage(1 - exp.alpha)
     margins = any(metric.role == "guardrail" for metric in exp.metrics)
     key = "abtest.table.effects_margin" if margins else "abtest.table.effects"
     caption = label(key, lang, control=exp.control, level=level)
@@ -698,7 +696,7 @@ def figures(analysis: Analysis, *, lang: Lang | None = None) -> Block:
         caption=label(
             "abtest.table.figures",
             lang,
-            level=_level(1 - analysis.experiment.alpha),
+            level=coverage(1 - analysis.experiment.alpha),
         ),
         fold=label("abtest.table.fold", lang),
     )
@@ -742,16 +740,13 @@ def checks(
     ]
     if calibration is not None:
         lines.append(_calibration_line(calibration, analysis, lang))
-    seen: set[Notice] = set()
-    if report is not None:
-        lines.append(_load_line(report, lang))
-    for result in filter(None, (split, analysis, decision, report)):
-        for notice in result.notices:
-            if notice.code in TOLD or notice in seen:
-                continue
-            seen.add(notice)
-            state: State = "warn" if notice.severity == "warning" else "info"
-            lines.append(Check(state, _notice(notice, analysis, lang)))
+    lines += rows_check(report, lang=lang)
+    lines += remarks(
+        (split, analysis, decision, report),
+        told=TOLD,
+        names=_names(analysis, lang),
+        lang=lang,
+    )
     return check_list(lines, lang=lang)
 
 
@@ -861,7 +856,7 @@ def _unit_lines(analysis: Analysis, lang: Lang | None) -> list[Check]:
     ):
         found = [n for n in analysis.notices if n.code == code]
         for notice in found:
-            words = _notice(notice, analysis, lang)
+            words = noticed(notice, _names(analysis, lang), lang=lang)
             lines.append(Check("warn", label(f"abtest.check.{code}", lang), words))
         if asked and not found:
             lines.append(Check("ok", label(f"abtest.check.no_{code}", lang)))
@@ -891,7 +886,7 @@ def _calibration_line(
     words = label(
         "abtest.check.false_alarms",
         lang,
-        alpha=_level(calibration.alpha),
+        alpha=coverage(calibration.alpha),
         runs=count(calibration.replications),
         seen=seen,
     )
@@ -900,28 +895,6 @@ def _calibration_line(
     if not off and all(one.finding == "unsure" for one in known):
         state, key = "info", "calibrated_few"
     return Check(state, label(f"abtest.check.{key}", lang), words)
-
-
-def _load_line(report: LoadReport, lang: Lang | None) -> Check:
-    """Say how many rows were turned away and why; rows in add up to rows told."""
-    away = sum(report.rejected.values())
-    words = label(
-        "abtest.check.rows",
-        lang,
-        units=count(report.accepted),
-        total=count(report.rows_in),
-    )
-    if not away:
-        return Check("ok", label("abtest.check.rows_all", lang), words)
-    why = " · ".join(
-        f"{_worded(f'dataset.reason.{reason}', lang, reason)} {count(rows)}"
-        for reason, rows in report.rejected.items()
-    )
-    return Check("warn", label("abtest.check.rows_away", lang), f"{words}; {why}")
-
-
-def _worded(key: str, lang: Lang | None, otherwise: str) -> str:
-    return label(key, lang) if has(key) else otherwise
 
 
 # Words
@@ -952,13 +925,6 @@ def _reasons(
     return list(dict.fromkeys(lines))
 
 
-def _told(finding: str, lines: Sequence[str]) -> Block:
-    """Say a finding, and below it what it rests on."""
-    return Block.of("p", finding, kind="finding") + Block(
-        "".join(Block.of("p", line, kind="note").html for line in lines)
-    )
-
-
 def _novelty(item: Novelty, analysis: Analysis, lang: Lang | None) -> str:
     metric = analysis.experiment.metric(item.metric)
     name = metric.words(lang)
@@ -986,14 +952,9 @@ def _tile(effect: Effect, analysis: Analysis, lang: Lang | None) -> Tile:
         said, ends = _said(effect, analysis, lang) or (show(None), "")
     else:
         said, ends = drawn.said(), drawn.ends(lang)
-    level = _level(effect.level or 1 - analysis.experiment.alpha)
+    level = coverage(effect.level or 1 - analysis.experiment.alpha)
     under = label("readout.tile.interval", lang, level=level, ends=ends) if ends else ""
     return Tile(name, said, under)
-
-
-def _level(level: float) -> str:
-    """Write a coverage: ``95%``, ``97.5%``, ``98.33%``."""
-    return f"{level * 100:.4g}%"
 
 
 def _reading(effect: Effect, analysis: Analysis, lang: Lang | None) -> str:
@@ -1027,15 +988,8 @@ def _said(
     return difference(effect.estimate, effect.unit, lang=lang), ends
 
 
-def _notice(notice: Notice, analysis: Analysis, lang: Lang | None) -> str:
-    """Return a remark in words, metrics by the name readers know."""
-    args = tuple(
-        (name, analysis.experiment.metric(str(value)).words(lang))
-        if name == "metric"
-        else (name, value)
-        for name, value in notice.args
-    )
-    return Notice(notice.code, notice.severity, args).words(lang)
+def _names(analysis: Analysis, lang: Lang | None) -> dict[str, str]:
+    return {m.name: m.words(lang) for m in analysis.experiment.metrics}
 
 
 def _segment(effect: Effect) -> str:

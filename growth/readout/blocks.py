@@ -13,13 +13,15 @@ from html import escape
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final, Literal
 
-from growth.charts.figures import percent
 from growth.charts.intervals import Axis, Interval, axis_of
 from growth.labels import label
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Self
+
+    import numpy as np
+    import numpy.typing as npt
 
     from growth.labels import Lang
 
@@ -33,10 +35,13 @@ __all__ = [
     "check_list",
     "data_table",
     "decided",
+    "finding",
     "headline",
     "interval_table",
+    "raster",
     "styles",
     "tiled",
+    "tone_of",
 ]
 
 State = Literal["ok", "warn", "fail", "info"]
@@ -44,6 +49,13 @@ Tone = Literal["g", "a", "w", "b"]
 
 DRAWN: Final = 300  # px of the drawn column, within its viewBox
 PAD: Final = 18  # room for the words of a tick at the very end
+# Colour of a decision by the last part of its verdict; its words say it too.
+TONES: Final[Mapping[str, Tone]] = {
+    "ship": "g", "ok": "g", "good": "g",
+    "keep": "a",
+    "iterate": "w", "wait": "w", "warn": "w", "few": "w",
+    "invalid": "b", "fail": "b", "broken": "b",
+}  # fmt: skip
 TONE: Final = {"good": "g", "bad": "b", "ink": ""}
 
 
@@ -108,6 +120,23 @@ def styles(name: str) -> str:
     return "".join(path.read_text("utf-8").splitlines())
 
 
+def tone_of(verdict: str) -> Tone:
+    """Return the colour of a verdict: ``abtest.decision.ship`` is good, ``g``.
+
+    Parameters
+    ----------
+    verdict : str
+        A label key.
+
+    Returns
+    -------
+    {"g", "a", "w", "b"}
+        By its last part: good, neutral, wait, bad; one that says none of these is
+        neutral.
+    """
+    return TONES.get(verdict.rpartition(".")[2], "a")
+
+
 def headline(
     title: str,
     question: str,
@@ -142,6 +171,26 @@ def headline(
         f"<h1>{escape(title)}</h1>{ask}"
         + decided(decision, reasons, tone)
         + tiled(tiles)
+    )
+
+
+def finding(words: str, notes: Sequence[str] = ()) -> Block:
+    """Say what was found in a line, and below it what it rests on.
+
+    Parameters
+    ----------
+    words : str
+        The finding; escaped here.
+    notes : sequence of str, optional
+        A line each; escaped here.
+
+    Returns
+    -------
+    Block
+        One paragraph, and one a note.
+    """
+    return Block.of("p", words, kind="finding") + Block(
+        "".join(Block.of("p", line, kind="note").html for line in notes)
     )
 
 
@@ -212,7 +261,8 @@ def interval_table(
     )
     body = "".join(_row(row, axis, before, after, left, lang) for row in rows)
     foot = (
-        f'<tr><td colspan="{len(before) + 1}"></td><td class="iv">{_ticks(axis)}</td>'
+        f'<tr><td colspan="{len(before) + 1}"></td>'
+        f'<td class="iv">{_ticks(axis, lang)}</td>'
         f'<td colspan="{len(after) + 1}"></td></tr>'
     )
     # on a phone the rows become blocks: the roles keep them a table for who hears it
@@ -260,6 +310,49 @@ def check_list(checks: Sequence[Check], *, lang: Lang | None = None) -> Block:
     return Block('<ul class="checks">' + "".join(lines) + "</ul>")
 
 
+def raster(
+    cells: npt.NDArray[np.integer],
+    colours: Sequence[str],
+    *,
+    alt: str,
+    caption: str = "",
+    clear: int | None = None,
+) -> Block:
+    """Draw a dense grid as one small picture that is scaled up to the page.
+
+    Parameters
+    ----------
+    cells : ndarray of int, shape (rows, columns)
+        Which of `colours` each cell has; the first row is drawn on top.
+    colours : sequence of str
+        ``#rrggbb`` each, 256 at most.
+    alt : str
+        What it shows, for who does not see it; give the numbers in a `data_table`.
+    caption : str, optional
+        The line above it; escaped here.
+    clear : int, optional
+        The colour that is not drawn.
+
+    Returns
+    -------
+    Block
+        A figure: cells keep their shape however wide the page is.
+
+    Raises
+    ------
+    ParameterError
+        As `growth.charts.raster.palette_png`.
+    """
+    from growth.charts.raster import as_url, palette_png
+
+    source = as_url(palette_png(cells, colours, clear=clear))
+    above = f'<figcaption class="note">{escape(caption)}</figcaption>'
+    return Block(
+        f'<figure class="raster">{above if caption else ""}'
+        f'<img alt="{escape(alt)}" src="{source}"></figure>'
+    )
+
+
 def data_table(
     columns: Mapping[str, str],
     rows: Sequence[Mapping[str, str]],
@@ -304,10 +397,6 @@ def data_table(
     if not fold:
         return Block(table)
     return Block(f"<details><summary>{escape(fold)}</summary>{table}</details>")
-
-
-def _cell(text: str) -> str:
-    return f'<td class="n">{escape(text)}</td>'
 
 
 def _caption(text: str) -> str:
@@ -382,11 +471,11 @@ def _point(row: Interval, x: str) -> str:
     return f'<circle class="o" cx="{x}" cy="15" r="4"/>'
 
 
-def _ticks(axis: Axis) -> str:
+def _ticks(axis: Axis, lang: Lang | None) -> str:
     marks = "".join(
         f'<line class="tk" x1="{(x := axis.at(tick, DRAWN)):g}" x2="{x:g}" y2="4"/>'
         f'<text x="{x:g}" y="17" text-anchor="middle">'
-        f"{percent(tick, signed=True, digits=axis.digits)}</text>"
+        f"{escape(axis.words(tick, lang))}</text>"
         for tick in axis.ticks
     )
     return f'<svg viewBox="{-PAD} 0 {DRAWN + 2 * PAD} 22">{marks}</svg>'

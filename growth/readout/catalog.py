@@ -1,6 +1,5 @@
 """The readouts there are, their parameters, and where their notebooks lie."""
 
-import os
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -17,13 +16,54 @@ from growth.readout.params import (
     declaration_of,
     readout,
 )
+from growth.readout.places import located, notebook_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["WORKSPACE", "AbtestParams", "get", "located", "names", "notebook"]
+    from growth.dataset import Dataset
 
-WORKSPACE = "GROWTH_WORKSPACE"  # how `growth lab` tells a kernel where it was started
+__all__ = ["AbtestParams", "DatasetParams", "get", "names", "notebook"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetParams:
+    """What every readout of a dataset is asked; a readout's own class adds to it."""
+
+    data: Annotated[str, Path(), Sample("data/sample"), Help("dataset to read")]
+    mapping: Annotated[
+        str | None, Path(), Help("how foreign columns are read; empty: they are ours")
+    ] = None
+    as_of: Annotated[date, Sample("2026-02-28"), Help("last day counted, inclusive")]
+    lang: Annotated[Literal["en", "zh"], Help("language of the page")] = "en"
+
+    def data_path(self) -> str:
+        """Return `data` as `growth.open` takes it; see `located`."""
+        return located(self.data)
+
+    def mapping_path(self) -> FilePath | None:
+        """Return the mapping's file, if one is given."""
+        return FilePath(located(self.mapping)) if self.mapping else None
+
+    def open(self) -> "Dataset":
+        """Open the dataset as of the day asked for.
+
+        Raises
+        ------
+        GrowthError
+            As `growth.open`.
+        """
+        from growth import dataset
+
+        return dataset.open(
+            self.data_path(), mapping=self.mapping_path(), as_of=self.as_of
+        )
+
+    def inputs(self) -> "Iterator[tuple[str, str]]":
+        """Yield what a run reads, by name: its fingerprint is taken of these."""
+        yield "data", self.data_path()
+        if mapping := self.mapping_path():
+            yield "mapping", str(mapping)
 
 
 @readout("abtest_readout", subject="experiment_id", deadline="10m")
@@ -181,63 +221,7 @@ def notebook(name: str) -> FilePath:
         If there is no such readout (code ``unknown_readout``), or its notebook
         is in neither place (code ``notebook_missing``).
     """
-    file = f"{get(name).name}.ipynb"
-    for folder in _folders():
-        if (folder / file).is_file():
-            return folder / file
-    msg = f"the notebook {file} is missing; it must lie in one of"
-    msg = f"{msg} {[str(folder) for folder in _folders()]}; install growth again."
-    raise ParameterError(msg, code="notebook_missing")
-
-
-def located(location: str) -> str:
-    """Return a location as this process can open it.
-
-    Parameters
-    ----------
-    location : str
-        A path, a glob, ``file.duckdb::table`` or a URL.
-
-    Returns
-    -------
-    str
-        As given, except that a relative path which is not under the current
-        folder, but is where `growth lab` was started, or beside the checkout's
-        ``notebooks/``, is found there: JupyterLab runs a notebook in its own
-        folder.
-    """
-    if "://" in location or FilePath(location).is_absolute():
-        return location
-    first = FilePath(location).parts[:1]
-    here = FilePath(*first) if first else FilePath()
-    if not here.exists():
-        for root in homes():
-            if (root / here).exists():
-                return str(root / location)
-    return location
-
-
-def homes() -> tuple[FilePath, ...]:
-    """Return where relative paths count from besides the current folder.
-
-    Returns
-    -------
-    tuple of pathlib.Path
-        Where `growth lab` was started, and the checkout, as far as there is one.
-    """
-    started = os.environ.get(WORKSPACE)
-    root = _package().parent
-    found = [FilePath(started)] if started else []
-    return (*found, root) if (root / "notebooks").is_dir() else tuple(found)
-
-
-def _package() -> FilePath:
-    return FilePath(__file__).resolve().parent.parent
-
-
-def _folders() -> tuple[FilePath, ...]:
-    package = _package()
-    return (package.parent / "notebooks", package / "_data" / "notebooks")
+    return notebook_file(get(name).name)
 
 
 def _mapping(experiment: FilePath) -> FilePath | None:

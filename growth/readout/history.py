@@ -15,8 +15,9 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from growth.charts.figures import NONE, amount, difference, difference_interval
-from growth.labels import LANG, has, label
+from growth.charts.figures import NONE, written, written_interval
+from growth.labels import LANG, has, label, worded
+from growth.readout.estimates import about, is_change
 from growth.readout.store import Store, root, to_json, write_file
 from growth.result import show
 
@@ -134,7 +135,9 @@ def _row(group: Json, lang: Lang) -> str:
     subject = escape(group["subject"])
     if best and best["page"]:
         subject = f'<a href="{escape(_link(best["page"]))}">{subject}</a>'
-    decision = escape(_words(best["decision"], lang)) if best else NONE
+    decision = (
+        escape(worded(best["decision"], lang)) if best and best["decision"] else NONE
+    )
     search = " ".join([group["readout"], name, group["subject"], last["status"]])
     status = escape(_status(last["status"], lang))
     cells = (
@@ -156,11 +159,10 @@ def _estimate(item: Mapping[str, Any] | None, lang: Lang) -> str:
     """Write an estimate, its interval, and what it is of."""
     if item is None:
         return NONE
-    value, unit = item["value"], item.get("unit") or ""
-    change = item["key"].rpartition(".")[2] in {"lift", "diff", "difference"}
-    words = difference(value, unit, lang=lang) if change else amount(value, unit)
-    ends = difference_interval(item["lo"], item["hi"], unit, lang=lang)
-    name = " · ".join([item["key"], *map(str, item["by"].values())])
+    value, unit, change = item["value"], item.get("unit") or "", is_change(item["key"])
+    words = written(value, unit, change=change, lang=lang)
+    ends = written_interval(item["lo"], item["hi"], unit, change=change, lang=lang)
+    name = " · ".join(filter(None, (item["key"], about(item["by"]))))
     inside = "" if ends == NONE else f" <small>[{escape(ends)}]</small>"
     return f"<b>{escape(words)}</b>{inside}<br><small>{escape(name)}</small>"
 
@@ -168,10 +170,11 @@ def _estimate(item: Mapping[str, Any] | None, lang: Lang) -> str:
 def _sparkline(good: Sequence[Json], lang: Lang) -> str:
     """Draw the key estimate by day, the newest good run of each day, oldest first."""
     days: dict[str, tuple[float, float, float]] = {}
+    change = False
     for run in reversed(good):
         item = run["estimate"]
         if item and item["value"] is not None:
-            value = float(item["value"])
+            value, change = float(item["value"]), is_change(item["key"])
             ends = (item["lo"], item["hi"])
             low, high = (value if end is None else float(end) for end in ends)
             days[run["as_of"]] = (value, low, high)
@@ -179,7 +182,8 @@ def _sparkline(good: Sequence[Json], lang: Lang) -> str:
         return NONE
     points = list(days.values())
     bottom, top = min(p[1] for p in points), max(p[2] for p in points)
-    bottom, top = min(bottom, 0.0), max(top, 0.0)
+    if change:  # a level's own ups and downs are far from zero
+        bottom, top = min(bottom, 0.0), max(top, 0.0)
     scale = (HEIGHT - 2 * PAD) / (top - bottom or 1.0)
 
     def x(place: int) -> float:
@@ -196,10 +200,13 @@ def _sparkline(good: Sequence[Json], lang: Lang) -> str:
     words = label(
         "readout.index.line", lang, first=first, last=last, days=show(len(days))
     )
+    zero = (
+        f'<line class="zero" x1="0" x2="{WIDTH:.0f}" y1="{y(0):.1f}" y2="{y(0):.1f}"/>'
+    )
     return (
         f'<svg role="img" viewBox="0 0 {WIDTH:.0f} {HEIGHT:.0f}" width="{WIDTH:.0f}" '
         f'height="{HEIGHT:.0f}"><title>{escape(words)}</title>'
-        f'<line class="zero" x1="0" x2="{WIDTH:.0f}" y1="{y(0):.1f}" y2="{y(0):.1f}"/>'
+        f"{zero if change else ''}"
         f'<polygon class="band" points="{" ".join([*line(1), *line(2, -1)])}"/>'
         f'<polyline class="line" points="{" ".join(line(0))}"/>'
         f'<circle class="end" cx="{x(len(points) - 1):.1f}" '
@@ -223,14 +230,7 @@ def _listed(runs: Sequence[Json], lang: Lang) -> str:
 
 
 def _status(state: str, lang: Lang) -> str:
-    return _words(f"readout.status.{state}", lang)
-
-
-def _words(key: str | None, lang: Lang) -> str:
-    """Return a label's words; a key of another version stands for itself."""
-    if not key:
-        return NONE
-    return label(key, lang) if has(key) else key.rpartition(".")[2].replace("_", " ")
+    return worded(f"readout.status.{state}", lang)
 
 
 def _link(path: str) -> str:

@@ -227,7 +227,7 @@ class Readout:
         cls,
         params: object,
         *,
-        decision: Result | Decision,
+        decision: Result | Decision | None = None,
         results: Mapping[str, Result] = MappingProxyType({}),
         charts: Mapping[str, object] = MappingProxyType({}),
         notices: Sequence[Notice] = (),
@@ -240,8 +240,9 @@ class Readout:
         ----------
         params : object
             An instance of the readout's parameters.
-        decision : Result or Decision
+        decision : Result or Decision, optional
             The answer; a result's ``reasons`` and ``rule`` are taken if it has them.
+            Where nothing is to be decided, the first result's verdict stands there.
         results : mapping of str to Result
             Each gives a table of that name (its rows), its estimates and notices.
         charts : mapping of str to Altair chart or Vega-Lite mapping
@@ -261,10 +262,15 @@ class Readout:
         Raises
         ------
         ParameterError
-            With every fault by its path in the document (code ``bad_document``).
+            With every fault by its path in the document (code ``bad_document``),
+            or if there is neither decision nor result (``nothing_found``).
         """
         declared = declaration_of(params)
-        found = [decision, *results.values()]
+        if decision is None and not results:
+            msg = "there is neither a decision nor a result; a readout must have one;"
+            raise ParameterError(f"{msg} name what was found.", code="nothing_found")
+        answer = next(iter(results.values())) if decision is None else decision
+        found = [answer, *results.values()]
         told = [r for r in found if isinstance(r, Result)]
         drawn = [_draw(name, chart) for name, chart in charts.items()]
         made = cls(
@@ -272,7 +278,7 @@ class Readout:
             subject=str(getattr(params, declared.subject)),
             as_of=getattr(params, "as_of"),  # noqa: B009  (declared, not typed)
             params=MappingProxyType(declared.plain(params)),
-            decision=_decision(decision),
+            decision=_decision(answer),
             estimates=tuple(
                 dict.fromkeys(_plain_estimate(e) for r in told for e in r.estimates())
             ),

@@ -16,20 +16,20 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from growth.charts.figures import NONE, count, interval, p_value, percent
-from growth.charts.intervals import Interval
-from growth.labels import LANG, has, label
+from growth.charts.figures import NONE, count, coverage, p_value
+from growth.labels import LANG, label, worded
 from growth.readout.blocks import (
     Row,
     Tile,
-    Tone,
     data_table,
     decided,
     interval_table,
     styles,
     tiled,
+    tone_of,
 )
 from growth.readout.clean import clean
+from growth.readout.estimates import about, interval_of
 from growth.result import CARD_STYLE, show
 
 if TYPE_CHECKING:
@@ -45,12 +45,6 @@ HTML_LANG: Final = {"en": "en", "zh": "zh-CN"}
 TILES: Final = 4
 HIDDEN: Final = ("interactive", "parameters", "injected-parameters", "lab")
 WIDGET: Final = "application/vnd.jupyter.widget-view+json"
-TONES: Final[dict[str, Tone]] = {
-    "ship": "g",
-    "keep": "a",
-    "iterate": "w",
-    "invalid": "b",
-}
 STATUS_TONES: Final = {"succeeded": "g", "skipped": "g", "running": "a"}
 
 _CODE: Final = re.compile(r"(```.*?```|~~~.*?~~~|`+[^`]*`+)", re.DOTALL)
@@ -173,13 +167,13 @@ def render_failure(
     cells = [] if notebook is None else _load(notebook)["cells"]
     failed, unrun = _steps(cells)
     lines = [
-        _worded(f"readout.next.{status}", lang),
+        worded(f"readout.next.{status}", lang),
         label("readout.failure.at", lang, step=failed) if failed else "",
         label("readout.failure.unrun", lang, count=str(unrun)) if unrun else "",
     ]
     shown = [
         f'<section class="decision b"><strong>'
-        f"{escape(_worded(f'readout.status.{status}', lang))}</strong><ul>"
+        f"{escape(worded(f'readout.status.{status}', lang))}</strong><ul>"
         + "".join(f"<li>{escape(line)}</li>" for line in lines if line)
         + f"</ul>{f'<p>{escape(code)}</p>' if code else ''}</section>"
     ]
@@ -241,13 +235,6 @@ def _titled(body: str) -> str:
     return unescape(re.sub(r"<[^>]*>", "", found[1])).strip() if found else ""
 
 
-def _worded(key: str, lang: Lang, **fields: str) -> str:
-    """Return a label's words; a key from a newer document stands for itself."""
-    if not has(key):
-        return key.rpartition(".")[2].replace("_", " ")
-    return label(key, lang, **fields)
-
-
 def _day(text: object, lang: Lang) -> str:
     """Write an ISO date the way the language does."""
     try:
@@ -261,12 +248,12 @@ def _day(text: object, lang: Lang) -> str:
 
 
 def _banner(document: Json, status: str, lang: Lang) -> str:
-    kind = _worded(f"readout.kind.{document.get('readout') or ''}", lang)
+    kind = worded(f"readout.kind.{document.get('readout') or ''}", lang)
     tone = STATUS_TONES.get(status, "b")
     return (
         f'<p class="top"><b>growth</b><span>{escape(kind)}</span>'
         f'<span class="chip {tone}">'
-        f"{escape(_worded(f'readout.status.{status}', lang))}</span><span>"
+        f"{escape(worded(f'readout.status.{status}', lang))}</span><span>"
         f"{escape(label('readout.as_of', lang, day=_day(document.get('as_of'), lang)))}"
         "</span></p>"
     )
@@ -283,60 +270,55 @@ def _decision(document: Json, lang: Lang) -> str:
     verdict = str(decision.get("verdict") or "")
     if not verdict:
         return ""
-    room, _, outcome = verdict.partition(".")
-    reasons = [
-        _worded(
-            f"{room}.reason.{reason.get('code')}",
-            lang,
-            metric=str(reason.get("metric") or ""),
-            arm=str(reason.get("arm") or ""),
-        )
-        for reason in decision.get("reasons") or ()
-    ]
-    tone = TONES.get(outcome.rpartition(".")[2], "a")
-    return decided(_worded(verdict, lang), reasons, tone)
+    room = verdict.partition(".")[0]
+    reasons = []
+    for reason in decision.get("reasons") or ():
+        told = {"metric": "", "arm": ""} | {k: show(v) for k, v in reason.items()}
+        reasons.append(worded(f"{room}.reason.{told.pop('code')}", lang, **told))
+    return decided(worded(verdict, lang), reasons, tone_of(verdict))
 
 
 def _tiles(document: Json, lang: Lang) -> str:
     """Write the first estimates that have an interval, as large numbers."""
-    tiles: list[Tile] = []
-    for item in document.get("estimates") or ():
-        if item.get("unit") != "ratio" or item["lo"] is None or len(tiles) == TILES:
-            continue
-        level = percent(item.get("level"), digits=0)
-        ends = interval(item["lo"], item["hi"], lang=lang)
-        name = " · ".join([item["key"], *map(str, item["by"].values())])
-        under = label("readout.tile.interval", lang, level=level, ends=ends)
-        tiles.append(Tile(name, percent(item["value"], signed=True), under))
+    found = [e for e in document.get("estimates") or () if e["lo"] is not None]
+    tiles = []
+    for item in found[:TILES]:
+        drawn = interval_of(item)
+        level = coverage(item["level"]) if item.get("level") else ""
+        under = label(
+            "readout.tile.interval", lang, level=level, ends=drawn.ends(lang)
+        ).strip()
+        name = " · ".join(filter(None, (str(item["key"]), about(item["by"]))))
+        tiles.append(Tile(name, drawn.said(), under))
     return tiled(tiles)
 
 
 def _estimates(document: Json, lang: Lang) -> str:
-    """Draw every relative estimate on one axis; write down the others."""
-    drawn, written = [], []
+    """Draw estimates with an interval, those of one kind on one axis; write others."""
+    drawn: dict[tuple[str, bool], list[Row]] = {}
+    written = []
     for item in document.get("estimates") or ():
-        words = str(item["key"])
-        by = " · ".join(map(str, item["by"].values()))
-        if item.get("unit") == "ratio":
-            row = Interval(
-                label=words, value=item["value"], lo=item["lo"], hi=item["hi"]
-            )
-            drawn.append(Row(row, note=by, after=(p_value(item["p_value"]),)))
+        row, by = interval_of(item), about(item["by"])
+        if row.lo is None or row.hi is None:
+            values = {"value": row.said(), "n": show(item["n"])}
+            written.append({"name": f"{row.label} {by}".strip(), **values})
         else:
-            values = {key: show(item.get(key)) for key in ("value", "lo", "hi", "n")}
-            written.append({"name": f"{words} {by}".strip(), **values})
+            rows = drawn.setdefault((row.unit, row.change), [])
+            rows.append(Row(row, note=by, after=(p_value(item["p_value"]),)))
     parts = ""
-    if drawn:
+    for (unit, change), rows in drawn.items():
+        kind = "level" if not change else "change_absolute"
+        kind = "change" if change and unit == "ratio" else kind
         parts += interval_table(
-            drawn,
-            caption=label("readout.estimates", lang),
+            rows,
+            caption=label(f"readout.{kind}", lang),
             first=label("column.name", lang),
-            drawn=label("readout.change", lang),
+            drawn=label("readout.estimate.interval", lang),
             after=("p",),
             lang=lang,
         ).html
     if written:
-        keys = ("name", "value", "lo", "hi", "n")
+        keys = ("name", "value", "n")
         parts += data_table(
             {key: label(f"column.{key}", lang) for key in keys},
             written,
@@ -365,7 +347,7 @@ def _remarks(document: Json, lang: Lang) -> str:
 
 def _notice(notice: Json, lang: Lang) -> str:
     fields = {name: show(value) for name, value in (notice.get("args") or {}).items()}
-    return _worded(f"notice.{notice.get('code')}", lang, **fields)
+    return worded(f"notice.{notice.get('code')}", lang, **fields)
 
 
 def _removed(number: int, lang: Lang) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from growth.errors import ParameterError
-from growth.labels import LANG, Lang, has, label
+from growth.labels import LANG, Lang, has, label, worded
 from growth.readout.model import FILE
 from growth.readout.store import write_file
 from growth.result import CARD_STYLE, Notice, show
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from growth.readout.model import Readout
 
 __all__ = ["publish", "summary"]
+
+SHOWN = 12  # estimates on the card: the document has them all
 
 
 def publish(readout: Readout, *, keep: Sequence[Path] = ()) -> None:
@@ -86,7 +88,7 @@ def summary(
     own = readout.params.get("lang")
     chosen: Lang = lang or (own if own in get_args(Lang) else LANG.get())  # type: ignore[assignment]
     verdict = readout.decision.verdict
-    words = label(verdict, chosen) if has(verdict) else verdict
+    words = worded(verdict, chosen)
     head = "".join(
         f'<th scope="col">{escape(label(f"readout.estimate.{name}", chosen))}</th>'
         for name in ("key", "value", "interval", "p_value", "n")
@@ -103,9 +105,10 @@ def summary(
             )
         )
         + "</tr>"
-        for item in readout.estimates
-        if not item.by or [name for name, _ in item.by] == ["arm"]
+        for item in readout.estimates[:SHOWN]
     )
+    left = len(readout.estimates) - SHOWN
+    more = label("readout.more", chosen, count=str(left)) if left > 0 else ""
     notes = "".join(
         f'<li class="{note.severity}">{escape(_words(note, chosen))}</li>'
         for note in (*extra, *readout.notices)
@@ -120,6 +123,7 @@ def summary(
         f"<p><strong>{escape(words)}</strong></p>"
         f"<p>{escape(readout.subject)} · {readout.as_of.isoformat()}</p>"
         + (table if body else "")
+        + (f"<p>{escape(more)}</p>" if more else "")
         + (f"<ul>{notes}</ul>" if notes else "")
         + "</section>"
     )

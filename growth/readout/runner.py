@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Final
 from growth.errors import Fault, ParameterError
 from growth.labels import label
 from growth.readout import catalog, extras, inputs, repair
+from growth.readout.estimates import headline_of
 from growth.readout.forkserver import Forkserver, serve
 from growth.readout.params import Declaration, declaration_of, seconds
 from growth.readout.store import (
@@ -55,7 +56,7 @@ from growth.readout.supervise import (
 from growth.readout.verdict import EXIT_CODES, Status, judge, published, stopped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from types import FrameType
 
     from growth.labels import Lang
@@ -450,7 +451,7 @@ class _Job:
         if document is not None:
             manifest["data"] = document["provenance"]["data"]
             manifest["decision"] = document["decision"]["verdict"]
-            manifest["estimate"] = _headline(document["estimates"])
+            manifest["estimate"] = headline_of(document["estimates"])
         _draw(
             self.staged,
             manifest,
@@ -673,12 +674,6 @@ def _draw(
     manifest["cells"] = list(repair.read(executed).cells)
     manifest["notices"] = []
     write_file(staged / PAGE, _page(executed, manifest, document, error, log, lang))
-
-
-def _headline(estimates: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """Return the number that a history shows: the first with an interval."""
-    whole = [item for item in estimates if item["lo"] is not None]
-    return next(iter((*whole, *estimates)), None)
 
 
 def _besides(folder: Path, also: Collection[Extra]) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from growth.readout.catalog import homes, located
+from growth.readout.places import homes, located
 
 __all__ = ["sample_data"]
 

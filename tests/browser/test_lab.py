@@ -14,7 +14,8 @@ from urllib.request import urlopen
 import pytest
 
 from growth import lab, synth
-from growth.readout.catalog import WORKSPACE, notebook
+from growth.readout.catalog import notebook
+from growth.readout.places import WORKSPACE
 
 pytestmark = pytest.mark.browser
 

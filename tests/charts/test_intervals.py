@@ -107,3 +107,29 @@ def test_the_words_of_the_ticks_never_meet(ends, leads):
     assert 0.0 in axis.ticks
     places = [axis.at(tick, 300) for tick in axis.ticks]
     assert all(b - a >= 50 for a, b in pairwise(places))
+
+
+@pytest.mark.parametrize(
+    ("unit", "change", "ends", "said", "ticks"),
+    [
+        ("share", False, (0.282, 0.318), "30.0%", ["0%", "10%", "20%", "30%"]),
+        ("share", True, (-0.1, 0.1), "+30 pp", ["−10 pp", "−5.0 pp", "0"]),
+        ("fen", False, (0, 61_000), "¥0.30", ["0", "¥200", "¥400", "¥600"]),
+        ("fen", True, (-900, 0), "+¥0.30", ["−¥8", "−¥6", "−¥4"]),
+        ("count", False, (0, 41), "30.0", ["0", "10.0", "20.0", "30.0"]),
+    ],
+)
+def test_levels_and_changes_are_written_in_their_own_unit(
+    unit, change, ends, said, ticks
+):
+    value = 0.3 if unit == "share" else 30
+    row = interval(value, *ends, unit=unit, change=change)
+    axis = axis_of([row])
+    assert row.said() == said
+    assert [axis.words(tick, "en") for tick in axis.ticks][: len(ticks)] == ticks
+    assert (row.clears is None) is (not change or ends[0] <= 0 <= ends[1])
+
+
+def test_a_level_has_no_good_side():
+    row = interval(0.3, 0.2, 0.4, change=False)
+    assert (row.clears, row.tone, row.reading) == (None, "ink", "unclear")

@@ -8,7 +8,7 @@ import pytest
 from growth import lab
 from growth.cli import main
 from growth.errors import ParameterError, StoreError
-from growth.readout import catalog
+from growth.readout import places
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -89,6 +89,6 @@ def test_relative_data_is_found_where_lab_was_started(tmp_path, monkeypatch):
     (tmp_path / "shop").mkdir()
     (tmp_path / "growth-notebooks" / "guides").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "growth-notebooks" / "guides")
-    assert catalog.located("shop/sample") == "shop/sample"
+    assert places.located("shop/sample") == "shop/sample"
     monkeypatch.setenv("GROWTH_WORKSPACE", str(tmp_path))
-    assert catalog.located("shop/sample") == str(tmp_path / "shop" / "sample")
+    assert places.located("shop/sample") == str(tmp_path / "shop" / "sample")

@@ -69,7 +69,30 @@ class Answer(Result):
         return (Estimate(key="x.lift", by=by, value=self.value, n=10, **interval),)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve(Result):
+    """A result that describes: a level with its interval, no change, no decision."""
+
+    value: float
+
+    @property
+    def verdict(self):
+        return "check.state.ok"
+
+    def rows(self):
+        return [{"day": day, "rate": self.value / day} for day in (1, 7)]
+
+    def estimates(self):
+        lo, hi = self.value - 0.01, self.value + 0.01
+        more = {"lo": lo, "hi": hi, "se": 0.005, "level": 0.95, "n": 900}
+        count = Estimate(key="curve.people", value=900.0, unit="count")
+        rate = Estimate(key="curve.day_7", value=self.value, unit="share", **more)
+        return (count, rate)
+
+
 def tiny(params, **more):
+    if params.what == "describe":  # nothing is decided: a level, no arm, no reason
+        return Readout.from_results(params, results={"curve": Curve(value=0.314)})
     return Readout.from_results(
         params, decision=Answer(value=0.5), results={"arms": Answer(value=0.5)}, **more
     )

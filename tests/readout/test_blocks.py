@@ -1,5 +1,6 @@
 from xml.etree import ElementTree as ET
 
+import numpy as np
 import pytest
 
 from growth.charts.intervals import Interval
@@ -10,9 +11,13 @@ from growth.readout.blocks import (
     Tile,
     check_list,
     data_table,
+    finding,
     headline,
     interval_table,
+    raster,
+    tone_of,
 )
+from growth.readout.clean import clean
 
 
 def row(value, lo, hi, **more):
@@ -148,6 +153,52 @@ def test_whatever_is_written_is_escaped():
     for block in made:
         assert "<script" not in block.html
         assert "&lt;script&gt;" in block.html
+
+
+def test_a_finding_has_its_notes_below():
+    block = finding("It <lasts>", ["12 days", "a & b"])
+    assert block.html == (
+        '<p class="finding">It &lt;lasts&gt;</p>'
+        '<p class="note">12 days</p><p class="note">a &amp; b</p>'
+    )
+
+
+@pytest.mark.parametrize(
+    ("verdict", "tone"),
+    [
+        ("abtest.decision.ship", "g"),
+        ("abtest.decision.invalid", "b"),
+        ("retention.curve.few", "w"),
+        ("somebody.elses", "a"),
+        ("", "a"),
+    ],
+)
+def test_a_verdict_has_the_colour_of_its_last_part(verdict, tone):
+    assert tone_of(verdict) == tone
+
+
+def test_a_dense_grid_is_one_picture_that_the_page_keeps():
+    block = raster(
+        np.array([[0, 1], [1, 0]]),
+        ["#ffffff", "#0b5cad"],
+        alt='who <came> "back"',
+        caption="By day",
+    )
+    kept, removed = clean(block.html)
+    assert removed == 0
+    assert 'alt="who &lt;came&gt; &quot;back&quot;"' in kept
+    assert 'src="data:image/png;base64,' in kept
+    assert "By day" in kept
+    assert len(kept) < 400
+
+
+def test_levels_stand_on_an_axis_in_their_own_unit():
+    one = Interval(
+        label="Day 7", value=0.31, lo=0.3, hi=0.32, unit="share", change=False
+    )
+    block = interval_table([Row(one)], caption="c", first="f", drawn="d", lang="en")
+    assert ">30%</text>" in block.html
+    assert "+" not in block.html
 
 
 def test_a_block_brings_its_styles_to_jupyterlab_and_asks_for_nothing():

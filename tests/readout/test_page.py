@@ -291,7 +291,10 @@ def test_a_page_can_be_written_from_the_document_alone():
     assert '<html lang="zh-CN">' in text
     assert "pay_rate.lift" in text
     assert "样本" in text
-    assert text.count("<table") == 2
+    heads = ("相对变化与区间", "变化与区间", "其他数值")
+    captions = re.findall(r"<caption><span>([^<]*)", text)
+    assert set(captions) == set(heads)
+    assert "个百分点" in text  # a difference of shares beside the relative one
     assert page.CSP in text
     json.dumps(document(), allow_nan=False)
 

@@ -16,6 +16,8 @@ import pytest
 
 from growth.errors import ParameterError
 from growth.readout import Store, inputs, load, run, runner
+from growth.readout.diff import diff
+from growth.readout.history import index
 from growth.readout.store import Key, write_file
 from tests.readout.example import TinyParams, write_tiny
 
@@ -383,6 +385,30 @@ def test_a_killed_runner_holds_no_lock_and_leaves_no_process(place):
     assert not psutil.pid_exists(orphan)
     assert not any(process.is_running() for process in below)
     nothing_left(place)
+
+
+def test_a_readout_that_decides_nothing_goes_all_the_way(place):
+    first = tiny_run(place, "describe")
+    assert first.status == "succeeded"
+    document, manifest = load(first.path), manifest_of(first)
+    assert document.decision.verdict == manifest["decision"] == "check.state.ok"
+    assert document.decision.reasons == ()
+    assert manifest["estimate"]["key"] == "curve.day_7"
+    page = (first.path / "readout.html").read_text()
+    assert 'class="decision g"><strong>passed</strong>' in page
+    assert "curve.day_7" in page
+    assert "31.4%" in page
+    assert "+31" not in page
+    second = tiny_run(place, "describe", as_of="2026-02-01")
+    told = diff(first.path, second.path)
+    assert told.answers == ("check.state.ok", "check.state.ok")
+    assert told.verdict == "readout.diff.same"
+    shown = index(place / "out").read_text()
+    assert "passed" in shown
+    assert "<b>31.4%</b> <small>[30.4% to 32.4%]</small>" in shown
+    assert shown.count("<polyline") == 1
+    assert 'class="zero"' not in shown
+    assert Store(place / "out").latest("tiny_readout", "one")["as_of"] == "2026-02-01"
 
 
 def test_plain_papermill_runs_the_same_notebook(place):
