@@ -3,7 +3,8 @@
 The batch is 8 trivial readouts with 2 workers, against 8 runs of the papermill
 CLI of the same notebook, two at a time; the overhead is one supervised run without
 a page against bare nbclient in a new process. The storm kills runner, kernel or the
-process between at seeded moments, and looks at what is on disk and still alive.
+process between, as often each, at seeded moments, and looks at what is on disk and
+still alive.
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ def made(params):
     return Readout.from_results(params, decision=Decision(verdict="abtest.split.ok"))
 '''
 
-PEER_FAILURES = []  # readouts that papermill's own command lost
+TRIES = 3  # of a peer that lost its kernel
+ROLES = ("runner", "child", "kernel")
+PEER_FAILURES = []  # what the peers' own commands lost
 
 CELLS = (
     'who: str = "one"  # whom it is about\nas_of: str = "2026-01-31"  # last day',
@@ -141,7 +144,18 @@ def papermill(folder, number):
     try:
         spent([*command, "-r", "who", f"r{number}", "--no-progress-bar"], folder)
     except subprocess.CalledProcessError:
-        PEER_FAILURES.append(number)
+        PEER_FAILURES.append("papermill")
+
+
+def nbclient(folder, number):
+    """Return the seconds bare nbclient takes, tried again where it lost its kernel."""
+    command = [sys.executable, "-c", NBCLIENT, "trivial.ipynb", f"nb{number}.ipynb"]
+    for _ in range(TRIES):
+        try:
+            return spent(command, folder)
+        except subprocess.CalledProcessError:
+            PEER_FAILURES.append("nbclient")
+    return float("nan")
 
 
 def papermills(folder, readouts, workers):
@@ -162,9 +176,7 @@ def batch_and_overhead(repeat, readouts):
         "run-all, 2 workers": lambda n: spent(
             [python, "-c", BATCH, f"batch{n}"], folder
         ),
-        "nbclient, new process": lambda n: spent(
-            [python, "-c", NBCLIENT, "trivial.ipynb", f"nb{n}.ipynb"], folder
-        ),
+        "nbclient, new process": lambda n: nbclient(folder, n),
         "runner, without page": lambda n: spent(
             [python, "-c", ONCE, f"a{n}", "--no-page"], folder
         ),
@@ -181,10 +193,19 @@ def batch_and_overhead(repeat, readouts):
     }
 
 
-def victim(runner, rng):
-    """Return the process to kill: the runner, the child, or the kernel."""
-    below = psutil.Process(runner.pid).children(recursive=True)
-    return rng.choice([psutil.Process(runner.pid), *below])
+def victim(runner, role):
+    """Return the process that plays a part; the runner while nobody else does yet."""
+    above = psutil.Process(runner.pid)
+    below = above.children(recursive=True)
+    kernels = [p for p in below if "ipykernel_launcher" in " ".join(p.cmdline())]
+    match role:
+        case "kernel" if kernels:
+            return kernels[0]
+        case "child" if kernels:  # it waits for the kernel
+            return kernels[0].parent() or above
+        case "child" if below:  # the last that was begun
+            return below[-1]
+    return above
 
 
 def storm(kills, seed=20_260_301):
@@ -196,27 +217,38 @@ def storm(kills, seed=20_260_301):
     out = folder / "out"
     store = Store(out)
     wrong = {"torn": 0, "lost results": 0, "stale locks": 0, "kernels left": 0}
-    counts = {"killed": 0, "runner killed": 0, "finished first": 0}
-    good = {}
+    counts = dict.fromkeys((*ROLES, "finished first"), 0)
+    length = spent([sys.executable, "-c", ONCE, "first"], folder)  # here and now
+    good, seen = {}, set()
     for number in range(kills):
         run = subprocess.Popen(
             [sys.executable, "-c", ONCE, f"s{number % 4}"],
             cwd=folder, env=environment(folder),
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        time.sleep(rng.uniform(0.0, 3.5))
+        role = ROLES[number % len(ROLES)]
+        # child and kernel live in the middle of a run
+        time.sleep(rng.uniform(0.0 if role == "runner" else 0.4, 1.0) * length)
         try:
-            chosen = victim(run, rng)
-            counts["runner killed"] += chosen.pid == run.pid
+            chosen = victim(run, role)
             chosen.send_signal(signal.SIGKILL)
-            counts["killed"] += 1
+            early = role != "runner" and chosen.pid == run.pid
+            counts["runner" if early else role] += 1
+            length *= 1.05 if early else 1.0
         except psutil.Error:
             counts["finished first"] += 1
+            length *= 0.95
         run.wait()
-        for path, manifest in store.runs():
-            wrong["torn"] += not verified(path, manifest)
+        ended = list(store.runs())
+        for path, manifest in ended:
+            if path not in seen:  # the rest is looked at again when all is over
+                wrong["torn"] += not verified(path, manifest)
+                seen.add(path)
             if manifest["status"] == "succeeded":
                 good.setdefault(path, manifest)
+        for who in {manifest["subject"] for manifest in good.values()}:
+            latest = store.latest(NAME, who)
+            wrong["lost results"] += latest is None or not good_latest(latest)
         wrong["lost results"] += sum(not path.exists() for path in good)
     for number in range(4):  # the next run of each: it must get its lock
         done = subprocess.run(
@@ -230,10 +262,24 @@ def storm(kills, seed=20_260_301):
         [sys.executable, "-m", "growth", "readout", "gc", "--out", str(out)],
         cwd=folder, env=environment(folder), check=True, capture_output=True,
     )  # fmt: skip
+    told = {m["status"] for _, m in store.runs()}
+    counts["ended"] = " ".join(
+        f"{sum(m['status'] == name for _, m in store.runs())} {name}"
+        for name in sorted(told)
+    )
+    wrong["torn"] += sum(not verified(*found) for found in store.runs())
     wrong["torn"] += len(list((out / ".staging").iterdir()))
     wrong["kernels left"] = left(folder)
     shutil.rmtree(folder, ignore_errors=True)
     return wrong, counts
+
+
+def good_latest(latest):
+    """Return whether what `latest` points at is there and as it was."""
+    from growth.readout.store import sha256_of
+
+    file = Path(latest["folder"], "readout.json")
+    return file.is_file() and sha256_of(file) == latest["sha256"]
 
 
 def verified(path, manifest):
@@ -277,7 +323,7 @@ def main():
         title = f"{readouts} trivial readouts, medians of {repeat}; {machine()}"
         table(title, found, against=against, goals=goals)
         if PEER_FAILURES:
-            print(f"  papermill's own command failed {len(PEER_FAILURES)} times")
+            print(f"  the peers' own commands failed {len(PEER_FAILURES)} times")
     if options.only is None or "storm" in options.only:
         kills = max(3, round(KILLS * options.scale))
         wrong, counts = storm(kills)
