@@ -1,5 +1,6 @@
 """Services import this package: naming a room must not pull in what it never uses."""
 
+import pkgutil
 import subprocess
 import sys
 
@@ -26,7 +27,8 @@ def loaded_by(code):
     ("code", "unwanted"),
     [
         ("import growth", HEAVY | {"numpy", "scipy", "growth.abtest", "growth.engine"}),
-        ("from growth import abtest", HEAVY),
+        ("from growth import abtest", HEAVY | {"numpy", "scipy"}),
+        ("from growth.abtest import *", HEAVY),
         ("from growth import stats", HEAVY),
         ("import growth.errors, growth.labels, growth.result", HEAVY | {"numpy"}),
         ("from growth.readout import params, catalog, store", HEAVY | {"vl_convert"}),
@@ -40,6 +42,14 @@ def test_an_import_loads_only_what_it_needs(code, unwanted):
 def test_a_room_is_loaded_when_it_is_first_named():
     code = "import growth\nassert 'growth.abtest' not in sys.modules\ngrowth.abtest"
     assert "growth.abtest" in loaded_by(code)
+
+
+def test_no_public_name_of_a_room_is_hidden_by_a_file_of_that_name():
+    from growth import abtest
+
+    files = {info.name for info in pkgutil.iter_modules(abtest.__path__)}
+    assert sorted(files & {*abtest.__all__}) == []
+    assert {*abtest.__all__} == {*abtest._HOME}
 
 
 def test_the_core_answers_without_any_extra():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-from growth.abtest.analyze import sort_cells
+from growth.abtest.cells import sort_cells
 from growth.errors import ParameterError
 from growth.result import Cell, Estimate, Notice, Result
 from growth.stats import means, proportions
@@ -16,7 +16,7 @@ from growth.stats.multiplicity import adjust
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from growth.abtest.analyze import ArmCell
+    from growth.abtest.cells import ArmCell
     from growth.abtest.experiment import Experiment, Metric
     from growth.stats.contrast import ArmEstimate
     from growth.stats.moments import Moments

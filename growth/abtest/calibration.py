@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol
 
 import numpy as np
 
-from growth.abtest.analyze import DELTA, MISSING, covariates_of
+from growth.abtest.analysis import DELTA
+from growth.abtest.cells import MISSING, covariates_of
 from growth.abtest.readings import readings, stratum_of
 from growth.errors import DataError, ParameterError, suggest
 from growth.result import Cell, Estimate, Notice, Result

@@ -17,7 +17,7 @@ from growth.abtest.ages import (
     aged,
     trend_by_age_from_moments,
 )
-from growth.abtest.analyze import ArmCell
+from growth.abtest.cells import ArmCell
 from growth.abtest.declaration import TIME_COLUMNS
 from growth.abtest.units import (
     DAY_US,

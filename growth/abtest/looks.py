@@ -12,7 +12,8 @@ from growth.stats.always_valid import running_p
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from growth.abtest.analyze import Analysis, Effect
+    from growth.abtest.analysis import Analysis
+    from growth.abtest.effects import Effect
     from growth.abtest.plans import Look
 
 __all__ = ["LookEffect", "Looks", "looks_from"]

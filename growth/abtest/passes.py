@@ -9,7 +9,8 @@ from __future__ import annotations
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from growth.abtest.analyze import ArmCell, ClusterFacts, moments_by_arm, sort_cells
+from growth.abtest.analysis import ClusterFacts
+from growth.abtest.cells import ArmCell, moments_by_arm, sort_cells
 from growth.abtest.readings import CAPPED, SEEN, Threshold, readings
 from growth.errors import DataError, ParameterError
 from growth.stats import means
@@ -20,7 +21,7 @@ from growth.stats.quantiles import from_order_statistics, ranks
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from growth.abtest.analyze import By
+    from growth.abtest.cells import By
     from growth.abtest.experiment import Experiment, Metric
     from growth.abtest.units import Expr, Rows
 

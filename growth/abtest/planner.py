@@ -8,7 +8,7 @@ from itertools import pairwise
 from math import ceil, inf, isfinite, sqrt
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-from growth.abtest.analyze import MISSING, covariates_of
+from growth.abtest.cells import MISSING, covariates_of
 from growth.abtest.experiment import Source
 from growth.abtest.plans import AlwaysValid, Fixed, GroupSequential, Hybrid
 from growth.abtest.readings import readings

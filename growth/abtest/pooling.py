@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from growth.abtest.analyze import ArmCell, pooled
+from growth.abtest.cells import ArmCell, pooled
 from growth.errors import ParameterError, suggest
 from growth.stats.counts import chi2_independence
 

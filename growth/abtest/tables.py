@@ -10,22 +10,19 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from growth.abtest.analyze import (
+from growth.abtest.analysis import Analysis, Passes, analyze_from_moments, fit_arms
+from growth.abtest.cells import (
     MISSING,
-    PRIOR,
-    Analysis,
     ArmCell,
     By,
-    Passes,
-    analyze_from_moments,
     by_columns,
     column_sets,
     covariates_of,
-    fit_arms,
     moments_by_arm,
     pooled,
     sort_cells,
 )
+from growth.abtest.effects import PRIOR
 from growth.abtest.history import STOOD, UnitHistory
 from growth.abtest.looks import looks_from
 from growth.abtest.passes import cap_columns, cluster_facts, quantile_estimates
@@ -34,7 +31,7 @@ from growth.abtest.pooling import mixed, pool_experiment, within_days
 from growth.abtest.readings import SEEN, SIZE, WITH, Threshold, readings
 from growth.abtest.rewind import Ripening, rewound, ripening
 from growth.abtest.split import SplitCheck, check_split_from_counts
-from growth.abtest.trend import Trend, read_day, trend_from_moments
+from growth.abtest.trends import Trend, read_day, trend_from_moments
 from growth.abtest.units import (
     Expr,
     Rows,

@@ -8,11 +8,11 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from growth.abtest.ages import LEAST_AGES, MOST_AGES, age_column, aged
-from growth.abtest.analyze import by_columns, covariates_of
+from growth.abtest.cells import by_columns, covariates_of
 from growth.abtest.declaration import TIME_COLUMNS
 from growth.abtest.readings import stratum_of
 from growth.abtest.sharing import SHARE_GROUP, share_groups
-from growth.abtest.trend import read_day
+from growth.abtest.trends import read_day
 from growth.errors import ColumnNotFoundError, DataError, ParameterError, suggest
 from growth.result import Notice
 

@@ -11,8 +11,9 @@ from growth.abtest import (
     calibrate,
     calibrate_from_columns,
 )
-from growth.abtest.analyze import ArmCell, analyze_from_moments, column_sets
+from growth.abtest.analysis import analyze_from_moments
 from growth.abtest.calibration import _judged, _tested, _Units
+from growth.abtest.cells import ArmCell, column_sets
 from growth.errors import ColumnNotFoundError, DataError, ParameterError
 from growth.stats.moments import Moments
 from growth.stats.rerandomise import Redraw

@@ -16,7 +16,7 @@ from growth.abtest import (
 from growth.abtest.ages import age_column
 from growth.abtest.calibration import calibrate_from_columns
 from growth.abtest.looks import looks_from
-from growth.abtest.trend import trend_from_moments
+from growth.abtest.trends import trend_from_moments
 from growth.stats.moments import Moments
 
 COLUMNS = ("pay_rate", "revenue", "open_ms", "cart")

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Final
 
-from growth.abtest.analyze import ArmCell, Effect, effects_of, pooled, sort_cells
+from growth.abtest.analysis import effects_of
+from growth.abtest.cells import ArmCell, pooled, sort_cells
+from growth.abtest.effects import Effect  # noqa: TC001  (a result's types can be read)
 from growth.errors import DataError
 from growth.result import Cell, Result
 

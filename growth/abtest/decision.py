@@ -20,7 +20,8 @@ from growth.stats.contrast import ArmEstimate, Contrast
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from growth.abtest.analyze import Analysis, Effect
+    from growth.abtest.analysis import Analysis
+    from growth.abtest.effects import Effect
     from growth.abtest.experiment import Experiment, Metric
     from growth.abtest.split import SplitCheck
     from growth.labels import Lang

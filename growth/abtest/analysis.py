@@ -2,87 +2,63 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import date  # noqa: TC003  (a result's types can be read at run time)
 from math import isfinite
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from growth.abtest.cells import (
+    MISSING,
+    ArmCell,
+    By,
+    by_stratum,
+    check_values,
+    covariates_of,
+    moments_by_arm,
+    segment_of,
+    sort_cells,
+)
+from growth.abtest.effects import (
+    PRIOR,
+    Draft,
+    Effect,
+    adjusted,
+    draft_of,
+    estimates_of,
+    row_of,
+)
 from growth.abtest.experiment import Experiment  # noqa: TC001
 from growth.abtest.looks import Looks  # noqa: TC001
 from growth.abtest.plans import Fixed, Look, Standing
 from growth.abtest.readings import Reading, Threshold, readings, stratum_of
-from growth.errors import DataError, ParameterError, suggest
+from growth.errors import DataError, ParameterError
 from growth.result import Cell, Estimate, Notice, Result, plain
 from growth.stats import means, proportions
-from growth.stats.bayes import STABLE, Posterior, lift_posterior
+from growth.stats.bayes import STABLE
 from growth.stats.clusters import FEW_CLUSTERS
 from growth.stats.contrast import ArmEstimate, Contrast
 from growth.stats.counts import chi2_independence
-from growth.stats.moments import Moments, merge
-from growth.stats.multiplicity import adjust
 from growth.stats.strata import post_stratify
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from growth.abtest.cells import Strata
     from growth.abtest.experiment import Metric
     from growth.stats.means import Adjusted
-    from growth.stats.multiplicity import Method
+    from growth.stats.moments import Moments
 
 __all__ = [
     "Analysis",
-    "ArmCell",
     "ClusterFacts",
-    "Effect",
     "Passes",
     "analyze_from_moments",
-    "by_columns",
-    "column_sets",
-    "covariates_of",
     "effects_of",
     "fit_arms",
-    "moments_by_arm",
-    "pooled",
-    "sort_cells",
 ]
 
-By = tuple[tuple[str, str | None], ...]
-Draft = dict[str, Any]
-
 IMBALANCE_ALPHA: Final = 0.001  # null shares and covariates: checked often, so strict
-FAMILIES: Final[Mapping[str, Method]] = {
-    "goal": "holm",
-    "guardrail": "none",
-    "diagnostic": "bh",
-    "segment": "bh",
-    "twin": "bh",
-}
 DELTA: Final = "delta"
-PRIOR: Final = (0.0, 0.3)  # of the lift: mean and standard deviation
-MISSING: Final = "__missing"  # a covariate's indicator column
-
-
-class ArmCell(NamedTuple):
-    """Moments of one arm, or of one arm in one segment.
-
-    Parameters
-    ----------
-    by : tuple of str
-        Column names: the variant first, then those of the segment.
-    key : tuple
-        Their values, in the same order.
-    rows : int
-        Units, 0 or more.
-    moments : mapping of tuple of str to Moments
-        For each set of columns used together, the units that have all of them.
-    """
-
-    by: tuple[str, ...]
-    key: tuple[object, ...]
-    rows: int
-    moments: Mapping[tuple[str, ...], Moments]
 
 
 class ClusterFacts(NamedTuple):
@@ -128,196 +104,6 @@ class Passes(NamedTuple):
     strata: Sequence[ArmCell] = ()
     caps: Sequence[Threshold] = ()
     clusters: Sequence[ClusterFacts] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Effect:
-    """One metric, one treatment arm against control, in total or in one segment.
-
-    Parameters
-    ----------
-    metric, role, arm, control : str
-        What is compared.
-    by : tuple of (str, str or None)
-        The segment as column-value pairs; empty for the total.
-    good : {"up", "down"}
-        Which way is an improvement.
-    unit : str
-        How values are written: ``share``, ``fen``, ``count``, ``ms``.
-    n_control, n_treatment : int
-        Units with a value.
-    mean_control, mean_treatment : float or None
-        Means, shares or ratios; adjusted for covariates where `method` says so.
-    se_control, se_treatment : float or None
-        Their standard errors.
-    df_treatment : float
-        Degrees of freedom of `se_treatment`; None if infinite or unknown.
-    estimate, se, ci_low, ci_high : float or None
-        Treatment minus control, in the metric's unit.
-    lift, lift_low, lift_high : float or None
-        The same relative to the size of the control.
-    p_value : float or None
-        Two-sided.
-    p_adj, ci_adj_low, ci_adj_high, lift_adj_low, lift_adj_high : float or None
-        Adjusted for multiplicity: the interval leaves out 0 exactly when
-        `p_adj` is at most alpha.
-    level : float or None
-        Coverage of the adjusted interval, in (0, 1).
-    method : str
-        ``welch``, ``wald``, ``pooled``, ``delta``, ``lin_hc2``, ``lin_moments``,
-        ``cuped``, ``post_stratified``, ``quantile``, ``clusters`` and so on.
-    margin : float, optional
-        Largest loss one can bear, as declared.
-    margin_kind : {"relative", "absolute"}
-        The scale of `margin`.
-    p_noninferior : float, optional
-        One-sided, of "worse by the margin or more"; held against half the level.
-    capped : bool, optional
-        Whether values beyond the thresholds counted as the thresholds; None where
-        the metric has no cap.
-    cap_low, cap_high : float, optional
-        The thresholds (a ratio's are those of its numerator).
-    twin : bool
-        Whether it only stands beside the row that decides.
-    plan : {"fixed", "group_sequential", "always_valid", "hybrid"}
-        What the intervals and p-values are valid under.
-    nominal : float, optional
-        The level at which the plan reads an ordinary interval at this look: alpha
-        itself under a fixed plan; None where nothing can be concluded yet.
-    statistic : float, optional
-        Estimate over its standard error (t or z).
-    critical : float, optional
-        Under a sequential plan, what `statistic` is held against at this look, at
-        the level of the adjusted interval; None where nothing can be concluded yet.
-    """
-
-    metric: str
-    role: str
-    by: By = ()
-    arm: str
-    control: str
-    good: str
-    unit: str
-    n_control: int
-    n_treatment: int
-    mean_control: float | None
-    mean_treatment: float | None
-    se_control: float | None
-    se_treatment: float | None
-    df_treatment: float | None
-    estimate: float | None
-    se: float | None
-    ci_low: float | None
-    ci_high: float | None
-    lift: float | None
-    lift_low: float | None
-    lift_high: float | None
-    p_value: float | None
-    p_adj: float | None = None
-    level: float | None = None
-    ci_adj_low: float | None = None
-    ci_adj_high: float | None = None
-    lift_adj_low: float | None = None
-    lift_adj_high: float | None = None
-    method: str
-    margin: float | None = None
-    margin_kind: str = "relative"
-    p_noninferior: float | None = None
-    capped: bool | None = None
-    cap_low: float | None = None
-    cap_high: float | None = None
-    twin: bool = False
-    plan: str = "fixed"
-    nominal: float | None = None
-    statistic: float | None = None
-    critical: float | None = None
-
-    @property
-    def noninferior(self) -> bool | None:
-        """Whether the adjusted interval clears the margin; None if unknown."""
-        ends = self._against_margin()
-        return None if ends is None else ends[0] > -ends[2]
-
-    @property
-    def equivalent(self) -> bool | None:
-        """Whether the adjusted interval lies within the margin on both sides."""
-        ends = self._against_margin()
-        return None if ends is None else ends[0] > -ends[2] and ends[1] < ends[2]
-
-    def _against_margin(self) -> tuple[float, float, float] | None:
-        """Return the interval, turned so that up is good, and the margin."""
-        low, high = self.lift_adj_low, self.lift_adj_high
-        if self.margin_kind == "absolute":
-            low, high = self.ci_adj_low, self.ci_adj_high
-        if self.margin is None or low is None or high is None:
-            return None
-        ends = (low, high) if self.good == "up" else (-high, -low)
-        return (*ends, self.margin)
-
-    def posterior(
-        self, prior: tuple[float, float] | None = PRIOR, *, alpha: float = 0.05
-    ) -> Posterior | None:
-        """Return what the lift is believed to be after the data.
-
-        Parameters
-        ----------
-        prior : tuple of (float, float), or None
-            Mean and standard deviation of the lift beforehand, as shares; None is
-            flat.
-        alpha : float, default 0.05
-            The interval holds 1 - alpha, in (0, 1).
-
-        Returns
-        -------
-        Posterior or None
-            Winning is meant in the metric's good direction; `mean` and `interval`
-            are of the lift as it is shown. None where the control is within 5
-            standard errors of 0 (notice ``lift_unstable``).
-
-        Raises
-        ------
-        ParameterError
-            If the prior's standard deviation is not positive (``bad_scale``).
-        """
-        control, treatment = (
-            ArmEstimate(n, value, None if se is None else se * se)
-            for n, value, se in (
-                (self.n_control, self.mean_control, self.se_control),
-                (self.n_treatment, self.mean_treatment, self.se_treatment),
-            )
-        )
-        mean, sd = prior or (0.0, None)
-        pair = Contrast(control, treatment)
-        found = lift_posterior(pair, prior_mean=mean, prior_sd=sd, alpha=alpha)
-        if found is None or self.good == "up":
-            return found
-        return found._replace(
-            chance_to_win=1 - found.chance_to_win,
-            expected_loss_ship=found.expected_loss_keep,
-            expected_loss_keep=found.expected_loss_ship,
-        )
-
-    @property
-    def better(self) -> bool:
-        """Whether the adjusted interval is wholly on the good side of 0."""
-        low, high = self.ci_adj_low, self.ci_adj_high
-        if low is None or high is None:
-            return False
-        return low > 0 if self.good == "up" else high < 0
-
-    @property
-    def harmful(self) -> bool:
-        """Whether the adjusted interval lies wholly beyond the margin."""
-        ends = self._against_margin()
-        return ends is not None and ends[1] < -ends[2]
-
-    @property
-    def worse(self) -> bool:
-        """Whether the adjusted interval is wholly on the bad side of 0."""
-        low, high = self.ci_adj_low, self.ci_adj_high
-        if low is None or high is None:
-            return False
-        return high < 0 if self.good == "up" else low > 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -415,7 +201,7 @@ class Analysis(Result):
             shown.append(e)
             if twin := beside.get((e.metric, e.arm, e.by)):
                 shown.append(twin)
-        return [_row(effect, names, self.prior) for effect in shown]
+        return [row_of(effect, names, self.prior) for effect in shown]
 
     def twin_of(self, effect: Effect) -> Effect | None:
         """Return the row shown beside `effect`, None if its metric has no cap."""
@@ -428,7 +214,7 @@ class Analysis(Result):
         found: list[Estimate] = []
         for metric in self.experiment.metrics:
             effects = [e for e in self.totals() if e.metric == metric.name]
-            found += _estimates(effects, 1 - self.experiment.alpha)
+            found += estimates_of(effects, 1 - self.experiment.alpha)
         return tuple(found)
 
     def to_dict(self) -> dict[str, object]:
@@ -440,43 +226,6 @@ class Analysis(Result):
             **values,
             "experiment": self.experiment.to_dict(),
         }
-
-
-def by_columns(by: Sequence[str | Sequence[str]]) -> tuple[tuple[str, ...], ...]:
-    """Return breakdowns as tuples of columns: a name alone, a list crossed."""
-    return tuple((item,) if isinstance(item, str) else tuple(item) for item in by)
-
-
-def covariates_of(experiment: Experiment, metric: Metric) -> tuple[str, ...]:
-    """Return the covariates a metric is adjusted for; none if adjust is none."""
-    return () if experiment.adjust == "none" else metric.covariates
-
-
-def column_sets(
-    experiment: Experiment, *, holey: Iterable[str] = ()
-) -> tuple[tuple[str, ...], ...]:
-    """Return the sets of columns whose joint moments the analysis reads.
-
-    Parameters
-    ----------
-    experiment : Experiment
-        The declaration.
-    holey : iterable of str, optional
-        Covariates that hold NULL: they are filled with 0 and joined by a column
-        ``<name>__missing`` of 0 and 1.
-
-    Returns
-    -------
-    tuple of tuple of str
-        One per metric without repeats: its columns, then its covariates.
-    """
-    gaps = set(holey)
-    sets = []
-    for metric, *_ in readings(experiment):
-        names = covariates_of(experiment, metric)
-        filled = tuple(f"{name}{MISSING}" for name in names if name in gaps)
-        sets.append((*metric.columns, *names, *filled))
-    return tuple(dict.fromkeys(sets))
 
 
 def analyze_from_moments(
@@ -563,13 +312,13 @@ def analyze_from_moments(
         experiment,
         variances or {},
         quantiles=found.quantiles,
-        strata=_by_stratum(found.strata, experiment),
+        strata=by_stratum(found.strata, experiment),
         caps=found.caps,
         looks=standing.looks,
     )
     for (names, values), arms in groups.items():
-        work.compare(arms, tuple(zip(names, map(_text, values), strict=True)))
-    rows = _adjusted(work.found, experiment, standing)
+        work.compare(arms, segment_of(names, values))
+    rows = adjusted(work.found, experiment, standing)
     effects = tuple(e for e in rows if not e.twin)
     said = [*notices, *work.notices, *_few_clusters(total, experiment)]
     if blank := sum(e.p_value is None for e in effects if e.by):
@@ -683,33 +432,6 @@ def effects_of(
     return [Effect(**draft) for draft, _ in work.found if not draft["twin"]]
 
 
-def moments_by_arm(
-    arms: Mapping[str, ArmCell], metric: Metric, experiment: Experiment
-) -> dict[str, Moments]:
-    """Return the moments of one metric's columns and covariates, by arm.
-
-    Parameters
-    ----------
-    arms : mapping of str to ArmCell
-        A cell for every open arm.
-    metric : Metric
-        The metric.
-    experiment : Experiment
-        The declaration.
-
-    Returns
-    -------
-    dict
-        The metric's columns come first, then covariates, then their indicators.
-
-    Raises
-    ------
-    ParameterError
-        If a cell lacks a column (code ``moments_mismatch``).
-    """
-    return {arm: _pick(cell, metric, experiment) for arm, cell in arms.items()}
-
-
 class _Work:
     """Collects effects with their contrasts, and what was noticed on the way."""
 
@@ -719,7 +441,7 @@ class _Work:
         variances: Mapping[tuple[str, By], Mapping[str, float | None]],
         *,
         quantiles: Mapping[tuple[str, By], Mapping[str, ArmEstimate]] | None,
-        strata: _Strata | None,
+        strata: Strata | None,
         caps: Sequence[Threshold] = (),
         looks: Mapping[str, Look] | None = None,
     ) -> None:
@@ -745,7 +467,7 @@ class _Work:
                 continue
             arms = moments_by_arm(cells, metric, exp)
             for m in arms.values():
-                _check_values(metric, m)
+                check_values(metric, m)
             if not by and reading.decides:
                 self._check_nulls(metric, arms, cells)
             estimates, method = self._estimates(metric, arms, by)
@@ -755,7 +477,7 @@ class _Work:
                     metric, estimates[exp.control], estimates[arm], pair, method
                 )
                 look = self.looks.get(reading.name, self.look)
-                draft = _draft(metric, exp, by, arm, contrast, method, look)
+                draft = draft_of(metric, exp, by, arm, contrast, method, look)
                 self._mark(draft, reading, contrast, look)
                 self.found.append((draft, contrast))
                 if not by and reading.decides:
@@ -896,18 +618,6 @@ class _Work:
                     self.notices.append(Notice("covariate_imbalance", args=args))
 
 
-_Strata = dict[tuple[str, By], dict[Hashable, dict[str, ArmCell]]]
-
-
-def _by_stratum(cells: Iterable[ArmCell], experiment: Experiment) -> _Strata:
-    """Sort cells by column of the strata and segment, then by stratum."""
-    found: _Strata = defaultdict(dict)
-    for (names, values), arms in sort_cells(cells, experiment).items():
-        segment = tuple(zip(names[:-1], map(_text, values[:-1]), strict=True))
-        found[names[-1], segment][values[-1]] = arms
-    return dict(found)
-
-
 def _few_clusters(total: Mapping[str, ArmCell], experiment: Experiment) -> list[Notice]:
     if experiment.unit != "cluster":
         return []
@@ -916,104 +626,6 @@ def _few_clusters(total: Mapping[str, ArmCell], experiment: Experiment) -> list[
         for arm, cell in total.items()
         if cell.rows < FEW_CLUSTERS
     ]
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)
-
-
-def sort_cells(
-    cells: Iterable[ArmCell] | Mapping[str, Moments], experiment: Experiment
-) -> dict[tuple[tuple[str, ...], tuple[object, ...]], dict[str, ArmCell]]:
-    """Sort cells into segments, each with a cell for every open arm.
-
-    Parameters
-    ----------
-    cells : iterable of ArmCell, or mapping of str to Moments
-        As in `analyze_from_moments`.
-    experiment : Experiment
-        The declaration.
-
-    Returns
-    -------
-    dict
-        By the segment's columns and values: its arms in the declaration's order,
-        closed ones left out, those without units empty. The total comes first.
-
-    Raises
-    ------
-    DataError
-        If an arm is NULL (code ``null_value``) or not declared (``unknown_arm``).
-    """
-    variant = experiment.columns.variant
-    if isinstance(cells, Mapping):
-        cells = [
-            ArmCell((variant,), (arm,), m.n, {m.columns: m}) for arm, m in cells.items()
-        ]
-    listed = list(cells)
-    groups: dict[Any, dict[str, ArmCell]] = defaultdict(dict)
-    for cell in listed:
-        arm = _arm(cell.key[0], experiment)
-        if experiment.arms[arm]:
-            key = (tuple(cell.by[1:]), tuple(cell.key[1:]))
-            groups[key][arm] = ArmCell(*cell)
-    opened = [arm for arm, weight in experiment.arms.items() if weight]
-    sets = {columns for cell in listed for columns in cell.moments}
-    none = {columns: Moments.empty(columns) for columns in sets}
-    for key, arms in groups.items():
-        for arm in opened:
-            arms.setdefault(arm, ArmCell((variant, *key[0]), (arm, *key[1]), 0, none))
-        groups[key] = {arm: arms[arm] for arm in opened}
-    return {key: groups[key] for key in sorted(groups, key=lambda key: bool(key[0]))}
-
-
-def _arm(value: object, experiment: Experiment) -> str:
-    column = experiment.columns.variant
-    known = list(experiment.arms)
-    if value is None:
-        msg = f"column {column!r} holds NULL; every unit needs its arm; drop or label"
-        raise DataError(f"{msg} those rows first.", code="null_value")
-    if str(value) not in experiment.arms:
-        msg = f"column {column!r} holds the arm {str(value)!r}; the experiment declares"
-        msg += f" {known}; correct the table or declare it (weight 0 if closed)."
-        raise DataError(msg + suggest(str(value), known), code="unknown_arm")
-    return str(value)
-
-
-def _pick(cell: ArmCell, metric: Metric, experiment: Experiment) -> Moments:
-    """Return the moments of the metric's columns, its covariates after them."""
-    wanted = metric.columns + covariates_of(experiment, metric)
-    if not metric.covariates and wanted in cell.moments:
-        return cell.moments[wanted]
-    holding = [key for key in cell.moments if set(wanted) <= set(key)]
-    if not holding:
-        known = sorted({column for key in cell.moments for column in key})
-        msg = f"metric {metric.name!r} reads {list(wanted)}; the moments hold {known};"
-        raise ParameterError(f"{msg} add those columns.", code="moments_mismatch")
-    key = min(holding, key=len)
-    gaps = [f"{name}{MISSING}" for name in wanted if f"{name}{MISSING}" in key]
-    return cell.moments[key].pick((*wanted, *gaps))
-
-
-def _check_values(metric: Metric, m: Moments) -> None:
-    if not m.n:
-        return
-    for i, column in enumerate(m.columns):
-        low, high = float(m.minimum[i]), float(m.maximum[i])
-        known = low <= high and not (low == float("-inf") and high == float("inf"))
-        if known and not (isfinite(low) and isfinite(high)):
-            msg = f"column {column!r} holds an infinite value; it must hold finite"
-            msg += " numbers, NULL where there is none; correct those rows."
-            raise DataError(msg, code="infinite_value")
-    if metric.kind == "proportion":
-        low, high = float(m.minimum[0]), float(m.maximum[0])
-        known = isfinite(low) and isfinite(high)
-        off = abs(float(m.mean[0]) * m.n - int(m.nonzero[0]))
-        if known and (low < 0 or high > 1 or off > 1e-3 + 1e-9 * m.n):
-            seen = high if high > 1 else low if low < 0 else float(m.mean[0])
-            msg = f"column {m.columns[0]!r} of proportion {metric.name!r} holds {seen};"
-            msg += " it must be 0 or 1 a unit; correct it or declare a mean."
-            raise DataError(msg, code="not_a_share")
 
 
 def _finite(pair: Iterable[Moments]) -> bool:
@@ -1038,236 +650,3 @@ def _contrast(
         return Contrast(control, treatment)
     left, right = (proportions.share(m, metric.columns[0]) for m in pair)
     return proportions.compare(left, right, test=metric.test)
-
-
-def _draft(
-    metric: Metric,
-    experiment: Experiment,
-    by: By,
-    arm: str,
-    contrast: Contrast,
-    method: str,
-    look: Look,
-) -> Draft:
-    """Return an effect's fields, those of the adjustment still missing."""
-    control, treatment = contrast.control, contrast.treatment
-    low, high, lift_low, lift_high = _ends(contrast, experiment.alpha, look)
-    df = treatment.df
-    return {
-        "metric": metric.name,
-        "role": metric.role,
-        "by": by,
-        "arm": arm,
-        "control": experiment.control,
-        "good": metric.good,
-        "unit": metric.written_as,
-        "n_control": control.n,
-        "n_treatment": treatment.n,
-        "mean_control": control.value,
-        "mean_treatment": treatment.value,
-        "se_control": _root(control.variance),
-        "se_treatment": _root(treatment.variance),
-        "df_treatment": df if isfinite(df) and df > 0 else None,
-        "estimate": contrast.estimate,
-        "se": contrast.se,
-        "ci_low": low,
-        "ci_high": high,
-        "lift": contrast.lift,
-        "lift_low": lift_low,
-        "lift_high": lift_high,
-        "p_value": look.p_value(contrast),
-        "method": method,
-        "plan": look.plan.kind,
-        "nominal": look.nominal(),
-        "statistic": look.statistic(contrast),
-    }
-
-
-def _ends(contrast: Contrast, alpha: float, look: Look) -> tuple[float | None, ...]:
-    """Return the ends of the interval, then those of the lift."""
-    blank = (None, None)
-    return (
-        *(look.interval(contrast, alpha) or blank),
-        *(look.lift_interval(contrast, alpha) or blank),
-    )
-
-
-def _root(variance: float | None) -> float | None:
-    return None if variance is None else variance**0.5
-
-
-def _adjusted(
-    found: Sequence[tuple[Draft, Contrast]],
-    experiment: Experiment,
-    standing: Standing,
-) -> tuple[Effect, ...]:
-    """Adjust each family; what cannot be computed keeps its place as p = 1."""
-    looks, past = standing
-    whole = Fixed().look(alpha=experiment.alpha)
-    alpha = experiment.alpha
-    families: dict[str, list[int]] = defaultdict(list)
-    for i, (draft, _) in enumerate(found):
-        family = "segment" if draft["by"] else draft["role"]
-        families["twin" if draft["twin"] else family].append(i)
-    for family, places in families.items():
-        drafts = [found[i][0] for i in places]
-        apart = family == "goal" and experiment.scope == "metric"
-        adjustment = adjust(
-            [1.0 if d["p_value"] is None else d["p_value"] for d in drafts],
-            FAMILIES[family],
-            alpha,
-            families=[d["metric"] if apart else None for d in drafts],
-        )
-        for i, draft, p_adj, level in zip(
-            places, drafts, adjustment.p_adj, adjustment.level_alpha, strict=True
-        ):
-            if draft["p_value"] is None or level is None:
-                continue
-            draft["p_adj"], draft["level"] = p_adj, 1 - level
-            ends = (
-                [draft[name] for name in ("ci_low", "ci_high", "lift_low", "lift_high")]
-                if level == alpha
-                else _ends(found[i][1], level, looks.get(draft["metric"], whole))
-            )
-            draft["ci_adj_low"], draft["ci_adj_high"] = ends[:2]
-            draft["lift_adj_low"], draft["lift_adj_high"] = ends[2:]
-            if look := looks.get(draft["metric"]):
-                draft["critical"] = look.critical(level)
-                if not draft["by"] and not draft["twin"]:
-                    z = past.get((draft["metric"], draft["arm"]), {})
-                    _stop(draft, found[i][1], look.with_past(z), level)
-    return tuple(Effect(**draft) for draft, _ in found)
-
-
-def _stop(draft: Draft, contrast: Contrast, look: Look, level: float) -> None:
-    """Where the plan stops here, take the p-values of the stage-wise ordering."""
-    stop = look.p_at_stop(contrast)
-    if stop is not None:
-        draft["p_value"] = stop
-    stop = look.p_at_stop(contrast, level)
-    if stop is not None:
-        draft["p_adj"] = max(draft["p_value"], min(1.0, stop * look.alpha / level))
-
-
-_COLUMNS: Final = (
-    "arm",
-    "control",
-    "n_control",
-    "n_treatment",
-    "mean_control",
-    "mean_treatment",
-    "estimate",
-    "se",
-    "ci_low",
-    "ci_high",
-    "lift",
-    "lift_low",
-    "lift_high",
-    "p_value",
-    "p_adj",
-    "ci_adj_low",
-    "ci_adj_high",
-    "lift_adj_low",
-    "lift_adj_high",
-    "method",
-    "margin",
-    "margin_kind",
-    "noninferior",
-    "p_noninferior",
-    "equivalent",
-    "capped",
-    "cap_low",
-    "cap_high",
-)
-_BELIEFS: Final = (
-    ("chance_to_win", "chance_to_win"),
-    ("expected_loss_ship", "expected_loss_ship"),
-    ("expected_loss_keep", "expected_loss_keep"),
-    ("posterior_mean", "mean"),
-    ("posterior_sd", "sd"),
-)
-
-
-def _row(
-    effect: Effect, names: Sequence[str], prior: tuple[float, float] | None
-) -> dict[str, Cell]:
-    """Write one effect as a row; a segment of NULL is the text NULL, no total."""
-    where = {name: "NULL" if value is None else value for name, value in effect.by}
-    belief = effect.posterior(prior)
-    return {
-        "metric": effect.metric,
-        "role": effect.role,
-        **{name: where.get(name) for name in names},
-        **{name: getattr(effect, name) for name in _COLUMNS},
-        **{name: getattr(belief, key, None) for name, key in _BELIEFS},
-    }
-
-
-def _estimates(effects: Sequence[Effect], level: float) -> list[Estimate]:
-    if not effects:
-        return []
-    first = effects[0]
-    sides = [(first.control, first.mean_control, first.se_control, first.n_control)]
-    sides += [(e.arm, e.mean_treatment, e.se_treatment, e.n_treatment) for e in effects]
-    found = [
-        Estimate(
-            key=f"{first.metric}.mean",
-            by=(("arm", arm),),
-            value=value,
-            se=se,
-            n=n,
-            unit=first.unit,
-            method=first.method,
-        )
-        for arm, value, se, n in sides
-    ]
-    for e in effects:
-        shared = {
-            "by": (("arm", e.arm),),
-            "level": level,
-            "p_value": e.p_value,
-            "n": e.n_control + e.n_treatment,
-            "method": e.method,
-        }
-        found.append(
-            Estimate(
-                key=f"{e.metric}.difference",
-                value=e.estimate,
-                se=e.se,
-                lo=e.ci_low,
-                hi=e.ci_high,
-                unit=e.unit,
-                **shared,  # type: ignore[arg-type]
-            )
-        )
-        found.append(
-            Estimate(
-                key=f"{e.metric}.lift",
-                value=e.lift,
-                lo=e.lift_low,
-                hi=e.lift_high,
-                unit="ratio",
-                **shared,  # type: ignore[arg-type]
-            )
-        )
-    return found
-
-
-def pooled(cells: Iterable[ArmCell]) -> dict[tuple[str, ...], Moments]:
-    """Merge cells that share no unit.
-
-    Parameters
-    ----------
-    cells : iterable of ArmCell
-        One or more.
-
-    Returns
-    -------
-    dict
-        Moments by set of columns.
-    """
-    parts: dict[tuple[str, ...], list[Moments]] = defaultdict(list)
-    for cell in cells:
-        for columns, m in cell.moments.items():
-            parts[columns].append(m)
-    return {columns: merge(found) for columns, found in parts.items()}
