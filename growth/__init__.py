@@ -25,10 +25,13 @@ if TYPE_CHECKING:
         charts,
         dataset,
         engine,
+        heatmap,
         panels,
         readout,
+        segments,
         stats,
         synth,
+        tiers,
     )
     from growth.dataset import open  # noqa: A004
 
@@ -42,16 +45,20 @@ __all__ = [
     "charts",
     "dataset",
     "engine",
+    "heatmap",
     "open",
     "panels",
     "readout",
+    "segments",
     "stats",
     "synth",
+    "tiers",
     "use_lang",
 ]
 
 _ROOMS = (
-    "abtest", "charts", "dataset", "engine", "panels", "readout", "stats", "synth",
+    "abtest", "charts", "dataset", "engine", "heatmap", "panels", "readout", "segments",
+    "stats", "synth", "tiers",
 )  # fmt: skip
 
 

@@ -1,0 +1,992 @@
+"""The same questions, asked of tables; the only file here that speaks Ibis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypedDict
+
+import numpy as np
+
+from growth.errors import ColumnNotFoundError, DataError, ParameterError, suggest
+from growth.heatmap.geometry import (
+    CLASSES,
+    DESKTOPS,
+    MOST_RPX,
+    check_cell,
+    check_device,
+)
+from growth.heatmap.grid import COUNTED, CellUsers, Grid
+from growth.heatmap.maps import MUCH_OFF_PAGE, ElementTaps, Heatmap
+from growth.heatmap.rows import Rows, device_codes, grouped
+from growth.result import Notice
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Unpack
+
+    import ibis.expr.types as ir
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from growth.engine import TableLike
+
+__all__ = ["PageKey", "Scope", "aggregate"]
+
+PageKey: TypeAlias = "Mapping[str, str] | Callable[[str], str]"
+
+ECHO_MS: Final = 100
+TAP: Final = "tap"
+EARLIEST_US: Final = 694_224_000_000_000  # 1992: before that, a time is no epoch
+MUCH_WIDER: Final = 1.5  # x over width at p99: device pixels, not logical ones
+MOST_CELLS: Final = 150_000_000
+IN_MEMORY: Final = 16_000_000  # taps; beyond, they are put down by user first
+SHARDS: Final = 16
+SIDE_NAMES: Final = ("left", "right", "above", "below")
+PHASES: Final = {"capture": 1, "bubble": 2}
+POSITION: Final = ("x_px", "y_px", "win_w_px")
+UNLOCKS: Final = "maps with positions; count elements with mode='elements'"
+
+
+class Scope(TypedDict, total=False):
+    """What every verb that reads a table takes, by keyword.
+
+    Parameters
+    ----------
+    page : str or sequence of str
+        Pages to read; all if omitted.
+    page_key : mapping or callable
+        From `page_path` to the page's name, so that many paths make one page; a
+        path that a mapping lacks keeps its name.
+    by : str or sequence of str
+        Breakdown columns; ``day`` is the local day, ``variant`` with `assignments`
+        the arm.
+    start, end : date or aware datetime
+        Half-open: from `start` until before `end`; a date is its local midnight.
+    where : filter
+        As data: ``[{"col": "platform", "eq": "ios"}]``.
+    assignments : ibis.Table, frame, Arrow data or path
+        One row a unit: `unit_id`, `variant` (and `exp_id`). Users in two arms are
+        in none.
+    exp_id : str
+        Which experiment of `assignments`.
+    user_shard : tuple of (int, int)
+        ``(k, n)``: only users whose stable bucket of n is k.
+    tz : str
+        Zone of days; ``Asia/Shanghai`` if omitted.
+    user_col, time_col, page_col : str
+        Names of the columns of users, times and pages.
+    """
+
+    page: str | Sequence[str] | None
+    page_key: PageKey | None
+    by: Sequence[str] | str
+    start: date | datetime | None
+    end: date | datetime | None
+    where: Any
+    assignments: Any
+    exp_id: str | None
+    user_shard: tuple[int, int] | None
+    tz: str
+    user_col: str
+    time_col: str
+    page_col: str
+
+
+class Ask(NamedTuple):
+    """A scope with its defaults."""
+
+    page: str | Sequence[str] | None = None
+    page_key: PageKey | None = None
+    by: Sequence[str] | str = ()
+    start: date | datetime | None = None
+    end: date | datetime | None = None
+    where: Any = None
+    assignments: Any = None
+    exp_id: str | None = None
+    user_shard: tuple[int, int] | None = None
+    tz: str = "Asia/Shanghai"
+    user_col: str = "user_id"
+    time_col: str = "ts"
+    page_col: str = "page_path"
+
+    @classmethod
+    def of(cls, scope: Scope) -> Ask:
+        """Read a scope; a misspelt name is refused."""
+        for name in scope:
+            if name not in cls._fields:
+                msg = f"there is no argument {name!r}; a scope has {list(cls._fields)};"
+                msg = f"{msg} correct it.{suggest(name, cls._fields)}"
+                raise ParameterError(msg, code="unknown_argument")
+        return cls(**scope)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Breakdown columns."""
+        return (self.by,) if isinstance(self.by, str) else tuple(self.by)
+
+    @property
+    def pages(self) -> tuple[str, ...] | None:
+        """Pages asked for; None is all."""
+        if self.page is None:
+            return None
+        return (self.page,) if isinstance(self.page, str) else tuple(self.page)
+
+
+def aggregate(
+    table: TableLike,
+    *,
+    mode: str = "coordinates",
+    cell_rpx: int = 10,
+    device_class: str = "phone",
+    users: bool = False,
+    pairs: bool = False,
+    fixed_elements: Sequence[str] = (),
+    echo_ms: int = ECHO_MS,
+    most_rpx: int = MOST_RPX,
+    **scope: Unpack[Scope],
+) -> Heatmap:
+    """Map taps: where, on which page, and what became of each of them.
+
+    Parameters
+    ----------
+    table : ibis.Table, frame, Arrow data or path
+        Events (rows of event ``tap`` are mapped) or taps alone.
+    mode : {"coordinates", "elements"}, default "coordinates"
+        Cells of the page, which takes `x_px`, `y_px`, `win_w_px`; or counts by
+        `element_id` (and `element_index`) alone. No position is ever invented.
+    cell_rpx : int, default 10
+        Side of a cell in rpx; it divides 750.
+    device_class : {"phone", "tablet", "wide"}, default "phone"
+        The one class on the map; taps of others are counted as excluded.
+    users : bool, default False
+        Whether distinct users per cell and viewers per page are counted.
+    pairs : bool, default False
+        Whether the taps of each user by cell are kept (`CellUsers`).
+    fixed_elements : sequence of str, optional
+        Elements that keep their place on the screen while the page scrolls (tab
+        bars): mapped apart, by `client_y_px`, in layer ``fixed``.
+    echo_ms : int, default 100
+        A tap at the very place of the tap before and less than so long after it is
+        a label's echo.
+    most_rpx : int, default 40,000
+        Taps below are counted as beyond.
+    **scope
+        Pages, breakdowns, period, filter, arms, columns: `Scope`.
+
+    Returns
+    -------
+    Heatmap
+        Grids by page and breakdown. Every row is counted as exactly one class.
+
+    Raises
+    ------
+    ColumnNotFoundError
+        If a column is missing; it says what the column unlocks.
+    ParameterError
+        If an argument is unusable: ``bad_cell_size``, ``unknown_device``,
+        ``unknown_mode``, ``bad_echo_ms``, ``bad_period``, ``bad_shard``,
+        ``too_many_cells``.
+    DataError
+        If there is no tap (``no_taps``), none has a position though elements are
+        recorded (``element_mode_only``), x is in device pixels (``mixed_units``),
+        or times are no epoch (``epoch_expected``).
+
+    Notes
+    -----
+    Per user and page, sorted by time, then by `event_id` if it is a number, then by
+    position (a text id is a digest: its order says nothing). A row of phase
+    ``bubble`` at the place of a ``capture`` row is its twin; without phases, equal
+    time and place is one tap. Then label echoes. Cells are integer arithmetic:
+    `bins`.
+    """
+    cols = check_cell(cell_rpx)
+    wanted = check_device(device_class)
+    if mode not in ("coordinates", "elements"):
+        msg = f"mode is {mode!r}; it must be 'coordinates' or 'elements'; name one."
+        raise ParameterError(msg, code="unknown_mode")
+    if echo_ms < 0 or most_rpx < cell_rpx:
+        msg = f"echo_ms is {echo_ms} and most_rpx {most_rpx}; they must be 0 or more,"
+        msg = f"{msg} and at least a cell; leave them out."
+        raise ParameterError(msg, code="bad_echo_ms")
+    ask = Ask.of(scope)
+    source = _taps_of(table, ask)
+    if mode == "elements":
+        return _by_element(source, ask, wanted)
+    extra = ["win_h_px", "page_h_px", "platform", "phase", "event_id"]
+    if fixed_elements:
+        _need(source, ("element_id", "client_y_px"), "the fixed layer")
+        extra += ["element_id", "client_y_px"]
+    _need_positions(source)
+    sums = _Sums(ask, wanted, cell_rpx, cols, tuple(fixed_elements), echo_ms, most_rpx)
+    sums.users, sums.pairs = users or pairs, pairs
+    for rows in _read(source, ask, (*POSITION, *extra), shard=True):
+        sums.add(rows)
+    viewers = _viewers(table, ask, wanted) if sums.users else {}
+    return sums.result(viewers)
+
+
+class _Sums:
+    """Counts per cell of every group, over parts of the users."""
+
+    def __init__(
+        self,
+        ask: Ask,
+        wanted: str,
+        cell_rpx: int,
+        cols: int,
+        fixed: tuple[str, ...],
+        echo_ms: int,
+        most_rpx: int,
+    ) -> None:
+        self.ask, self.wanted, self.cell_rpx, self.cols = ask, wanted, cell_rpx, cols
+        self.fixed, self.echo_ms, self.most_rpx = fixed, echo_ms, most_rpx
+        self.users = self.pairs = False
+        self.taps_in = 0
+        self.taps: dict[Any, NDArray[np.int64]] = {}
+        self.people: dict[Any, NDArray[np.int64]] = {}
+        self.kept: dict[Any, list[Any]] = {}
+        self.counted: dict[Any, NDArray[np.int64]] = {}
+        self.excluded = np.zeros(len(CLASSES) + 1, np.int64)
+        self.side = np.zeros(4, np.int64)
+
+    def add(self, rows: Rows) -> None:
+        """Count one part of the users."""
+        from growth.heatmap import kernels
+
+        if not len(rows):
+            return
+        self.taps_in += len(rows)
+        status, starts, order, excluded = cleaned(rows, self.wanted, self.echo_ms)
+        group, keys, x, y, below = self._layers(rows)
+        side = np.zeros(4, np.int64)
+        cell = kernels.place(
+            x, y, rows["win_w_px"], below, excluded, self.cell_rpx, self.most_rpx,
+            status, side,
+        )  # fmt: skip
+        self.side += side
+        gone = status == kernels.EXCLUDED
+        if gone.any():
+            codes = device_codes(rows)[gone]
+            self.excluded += np.bincount(codes + 1, minlength=len(CLASSES) + 1)
+        n = len(keys)
+        tally = np.bincount(
+            group.astype(np.int64) * len(COUNTED) + status, minlength=n * len(COUNTED)
+        ).reshape(n, len(COUNTED))
+        deepest = np.full(n, -1, np.int64)
+        _maximum(deepest, group, cell)
+        height = deepest // self.cols + 1
+        base = np.zeros(n + 1, np.int64)
+        np.cumsum(height * self.cols, out=base[1:])
+        if base[-1] > MOST_CELLS:
+            msg = f"the map would have {base[-1]:,} cells in {n:,} grids; it must have"
+            msg = (
+                f"{msg} at most {MOST_CELLS:,}; take larger cells or fewer breakdowns."
+            )
+            raise ParameterError(msg, code="too_many_cells")
+        flat = np.zeros(base[-1], np.int64)
+        kernels.count_cells(cell, group, base, flat)
+        people, found = np.zeros(0, np.int64), np.zeros((0, 3), np.int64)
+        if self.users:
+            people = np.zeros(base[-1], np.int64)
+            size = int((cell >= 0).sum()) if self.pairs else 0
+            found = np.empty((size, 3), np.int64)
+            filled = kernels.count_users(
+                starts, order, cell, group, base, people, found
+            )
+            found = found[np.argsort(found[:filled, 0], kind="stable")]
+        for g, key in enumerate(keys):
+            if not tally[g].any():
+                continue
+            here = slice(int(base[g]), int(base[g + 1]))
+            shape = (int(height[g]), self.cols)
+            _grow(self.counted, key, tally[g])
+            _grow(self.taps, key, flat[here].reshape(shape))
+            if self.users:
+                _grow(self.people, key, people[here].reshape(shape))
+            if self.pairs:
+                low, high = np.searchsorted(found[:, 0], (here.start, here.stop))
+                mine = found[low:high] - (here.start, 0, 0)
+                mine[:, 1] = _numbers(rows)[mine[:, 1]]
+                self.kept.setdefault(key, []).append(mine)
+
+    def _layers(self, rows: Rows) -> Any:  # noqa: ANN401
+        """Return the group of each tap, the groups' keys, and where it fell."""
+        names = [(rows.pages[g[0]], g[1:]) for g in rows.groups]
+        x, y, below = rows["x_px"], rows["y_px"], rows["page_h_px"]
+        if not self.fixed:
+            return rows.group, [("taps", *name) for name in names], x, y, below
+        known = rows.texts["element_id"]
+        ids = np.array([e in self.fixed for e in known] + [False])
+        fixed = ids[rows["element_id"]]  # -1, no element, takes the last
+        client = np.where(np.isfinite(rows["client_y_px"]), rows["client_y_px"], y)
+        y = np.where(fixed, client, y)
+        if len(below):
+            floor = rows["win_h_px"] if len(rows["win_h_px"]) else np.nan
+            below = np.where(fixed, floor, below)
+        group, codes = grouped([rows.group, fixed.astype(np.int8)], [len(names), 2])
+        keys = [("fixed" if code[1] else "taps", *names[code[0]]) for code in codes]
+        return group, keys, x, y, below
+
+    def result(self, viewers: Mapping[Any, int]) -> Heatmap:
+        """Return the map."""
+        ask = self.ask
+        if not self.taps_in:
+            raise DataError(_no_taps(ask), code="no_taps")
+        shard = ask.user_shard and (ask.user_shard[1], (ask.user_shard[0],))
+        grids, cells = [], []
+        for key in sorted(self.counted, key=str):
+            layer, page, values = key
+            by = tuple(zip(ask.columns, values, strict=True))
+            counts = self.counted[key].tolist()
+            about: dict[str, Any] = {
+                "page": page, "layer": layer, "device_class": self.wanted, "by": by,
+            }  # fmt: skip
+            grids.append(
+                Grid.of(
+                    self.taps[key],
+                    cell_rpx=self.cell_rpx,
+                    users=self.people.get(key),
+                    counted=dict(zip(COUNTED, counts, strict=True)),
+                    viewers=viewers.get((page, values)),
+                    user_shard=shard,
+                    **about,
+                )
+            )
+            if self.pairs:
+                whole = np.concatenate(self.kept[key])
+                cells.append(CellUsers.of(*whole.T, cell_rpx=self.cell_rpx, **about))
+        total = np.sum(list(self.counted.values()), axis=0).tolist()
+        counted = dict(zip(COUNTED, total, strict=True))
+        excluded = zip(["unknown", *CLASSES], self.excluded.tolist(), strict=True)
+        return Heatmap(
+            mode="coordinates",
+            device_class=self.wanted,
+            cell_rpx=self.cell_rpx,
+            taps_in=self.taps_in,
+            counted=counted,
+            excluded_by={name: n for name, n in excluded if n},
+            off_side=dict(zip(SIDE_NAMES, self.side.tolist(), strict=True)),
+            grids=tuple(grids),
+            cells=tuple(cells),
+            notices=_remarks(counted),
+        )
+
+
+def _numbers(rows: Rows) -> NDArray[Any]:
+    """Return the numbers of users that hold for all parts of a table."""
+    ids = rows.users
+    whole = isinstance(ids, np.ndarray) and len(ids) and ids[0] >= 0
+    return ids if whole and ids[-1] < 2**31 else np.arange(len(ids))
+
+
+def _grow(sums: dict[Any, Any], key: Any, part: NDArray[np.int64]) -> None:  # noqa: ANN401
+    """Add a grid to the sum so far, whichever has more rows."""
+    mine = sums.get(key)
+    if mine is None:
+        sums[key] = part.copy()
+    elif len(mine) >= len(part):
+        mine[: len(part)] += part
+    else:
+        more = part.copy()
+        more[: len(mine)] += mine
+        sums[key] = more
+
+
+def _maximum(
+    deepest: NDArray[np.int64], group: NDArray[Any], cell: NDArray[Any]
+) -> None:
+    if len(deepest) == 1:
+        deepest[0] = cell.max() if len(cell) else -1
+    else:
+        np.maximum.at(deepest, group, cell)
+
+
+def _remarks(counted: Mapping[str, int]) -> tuple[Notice, ...]:
+    found = []
+    on = counted["binned"] + counted["beyond"]
+    off = counted["off_page"]
+    if off > MUCH_OFF_PAGE * (on + off):
+        share = ("share", off / (on + off))
+        found.append(Notice("taps_off_page", args=(("taps", off), share)))
+    if n := counted["beyond"]:
+        found.append(Notice("taps_beyond", "info", args=(("taps", n),)))
+    if n := counted["excluded"]:
+        found.append(Notice("taps_excluded", "info", args=(("taps", n),)))
+    if n := counted["no_position"]:
+        found.append(Notice("taps_no_position", args=(("taps", n),)))
+    if not on:
+        found.append(Notice("no_taps_on_map"))
+    return tuple(found)
+
+
+def cleaned(rows: Rows, wanted: str, echo_ms: int = ECHO_MS) -> Any:  # noqa: ANN401
+    """Return status, users' starts, order and exclusion of taps; twins, echoes marked.
+
+    Rows without a position get 0, 0 as theirs, in place.
+    """
+    from growth.heatmap import kernels
+
+    x, y, w = (rows[name] for name in POSITION)
+    status = np.zeros(len(rows), np.int8)
+    missing = ~(np.isfinite(x) & np.isfinite(y) & (w > 0) & np.isfinite(w))
+    if missing.any():
+        status[missing] = kernels.NO_POSITION
+        for name in ("x_px", "y_px"):
+            rows.columns[name] = np.where(missing, 0, rows[name]).astype(x.dtype)
+        rows.columns["win_w_px"] = np.where(missing, 1, w).astype(w.dtype)
+    starts, order = kernels.users_first(rows.user, len(rows.users))
+    kernels.sift(
+        starts, order, rows.page, rows.ts, rows["event_id"], rows["x_px"],
+        rows["y_px"], rows["phase"], echo_ms * 1000, status,
+    )  # fmt: skip
+    codes = device_codes(rows)
+    return status, starts, order, codes != CLASSES.index(wanted)
+
+
+# -- by element ----------------------------------------------------------------------
+
+
+def _by_element(source: ir.Table, ask: Ask, wanted: str) -> Heatmap:
+    names = ["element_id", "element_index", *POSITION, "win_h_px", "platform", "phase"]
+    _need(source, ("element_id",), "counts by element")
+    sums: dict[Any, list[int]] = {}
+    taps_in = 0
+    counted = dict.fromkeys(COUNTED, 0)
+    for rows in _read(source, ask, names, text=("element_id",)):
+        taps_in += len(rows)
+        status = element_status(rows, wanted)
+        for name, n in zip(COUNTED, np.bincount(status, minlength=7), strict=True):
+            counted[name] += int(n)
+        kept = rows.take(status == 0)
+        ids = kept.texts["element_id"]
+        index = kept["element_index"] if len(kept["element_index"]) else None
+        parts, sizes = [kept.group, kept["element_id"]], [len(kept.groups), len(ids)]
+        if index is not None:
+            parts.append(index)
+            sizes.append(int(index.max(initial=0)) + 1)
+        group, codes = grouped(parts, sizes)
+        taps = np.bincount(group, minlength=len(codes))
+        people = CellUsers.of(group, kept.user)
+        distinct = np.bincount(people.cell, minlength=len(codes))
+        for code, n, m in zip(codes, taps.tolist(), distinct.tolist(), strict=True):
+            page, *values = kept.groups[code[0]]
+            place = int(code[2]) if len(code) > 2 and code[2] >= 0 else None
+            key = (
+                kept.pages[page], tuple(values),
+                ids[code[1]] if code[1] >= 0 else None, place,
+            )  # fmt: skip
+            sums[key] = [n, m]
+    if not taps_in:
+        raise DataError(_no_taps(ask), code="no_taps")
+    found = [
+        ElementTaps(page, name, place, n, m, tuple(zip(ask.columns, v, strict=True)))
+        for (page, v, name, place), (n, m) in sums.items()
+    ]
+    notices = [Notice("element_mode", "info")]
+    return Heatmap(
+        mode="elements",
+        device_class=wanted,
+        cell_rpx=0,
+        taps_in=taps_in,
+        counted=counted,
+        elements=tuple(
+            sorted(found, key=lambda e: (e.page, str(e.by), -e.taps, str(e.element_id)))
+        ),
+        notices=tuple(notices),
+    )
+
+
+def element_status(rows: Rows, wanted: str, echo_ms: int = ECHO_MS) -> Any:  # noqa: ANN401
+    """Return what becomes of taps that may have no position.
+
+    Without positions twins are equal times on one element, and no echo is known.
+    """
+    from growth.heatmap import kernels
+
+    keep = rows.columns
+    blank = np.zeros(len(rows), np.float32)
+    known = all(len(rows[name]) for name in POSITION)
+    has = np.isfinite(rows["x_px"]) & np.isfinite(rows["y_px"]) if known else blank > 0
+    spot = rows["element_id"].astype(np.float32)
+    rows.columns = {
+        **keep,
+        "x_px": np.where(has, rows["x_px"], -1e6 - spot) if known else -1e6 - spot,
+        "y_px": np.where(has, rows["y_px"], 0) if known else blank,
+        "win_w_px": blank + 1,
+    }
+    status, *_ = cleaned(rows, wanted, echo_ms)
+    rows.columns = keep
+    # same element is not same place: without a position there is no echo
+    status[(status == kernels.ECHO) & ~has] = kernels.BINNED
+    codes = device_codes(rows) if len(rows["win_w_px"]) else np.full(len(rows), -1)
+    others = (codes != CLASSES.index(wanted)) & (codes >= 0)
+    status[(status == kernels.BINNED) & others] = kernels.EXCLUDED
+    return status
+
+
+# -- reading -------------------------------------------------------------------------
+
+
+def _need(table: ir.Table, columns: Iterable[str], unlocks: str) -> None:
+    from growth import engine
+
+    engine.need_columns(table, columns, unlocks=unlocks)
+
+
+def _need_positions(table: ir.Table) -> None:
+    missing = [name for name in POSITION if name not in table.columns]
+    if not missing:
+        return
+    if "element_id" in table.columns and "x_px" in missing:
+        msg = f"the table has element_id but no {missing}; a grid must have positions;"
+        msg = f"{msg} record them, or count with mode='elements'."
+        raise DataError(msg, code="element_mode_only")
+    raise ColumnNotFoundError(missing[0], table.columns, unlocks=UNLOCKS)
+
+
+def _no_taps(ask: Ask) -> str:
+    msg = f"no tap on pages {list(ask.pages) if ask.pages else 'of any name'} from"
+    msg = f"{msg} {ask.start or 'the first'} until {ask.end or 'the last'} day; there"
+    return f"{msg} must be one to map; check page, dates and filter."
+
+
+def _instant(value: date | datetime, tz: str) -> datetime:
+    """Return when a period begins: a date is its local midnight."""
+    from growth import engine
+
+    if isinstance(value, datetime):
+        return engine.instant(value, tz=tz)
+    return engine.instant(value - timedelta(days=1), tz=tz)
+
+
+def _bounded(source: ir.Table, ask: Ask) -> ir.Table:
+    """Filter by period, page, filter and shard of users."""
+    from growth import engine
+
+    _need(source, (ask.user_col, ask.time_col, ask.page_col), "maps")
+    begin = None if ask.start is None else _instant(ask.start, ask.tz)
+    finish = None if ask.end is None else _instant(ask.end, ask.tz)
+    if begin and finish and begin >= finish:
+        msg = f"start is {ask.start} and end {ask.end}; end must be later, it is the"
+        raise ParameterError(
+            f"{msg} first day not counted; move it.", code="bad_period"
+        )
+    when = source[ask.time_col]
+    if not (when.type().is_timestamp() or when.type().is_integer()):
+        msg = f"column {ask.time_col!r} is {when.type()}; it must be a timestamp; cast"
+        raise DataError(f"{msg} it.", code="column_type")
+    if when.type().is_timestamp():
+        stamp = engine.epoch_us(when)
+        if begin:
+            source = source.filter(stamp >= _micros(begin))
+        if finish:
+            source = source.filter(stamp < _micros(finish))
+    if ask.pages is not None and ask.page_key is None:
+        source = source.filter(source[ask.page_col].isin(ask.pages))
+    if ask.where is not None:
+        source = source.filter(engine.parse_where(ask.where).to_ibis(source))
+    if ask.user_shard is not None:
+        part, of = ask.user_shard
+        if not 0 <= part < of:
+            msg = f"user_shard is {ask.user_shard}; it must be (k, n) with 0 <= k < n;"
+            raise ParameterError(f"{msg} pass (0, 4) to (3, 4).", code="bad_shard")
+        text = source[ask.user_col].cast("string")
+        bucket = engine.stable_bucket(text, of, "heatmap")
+        source = source.filter(bucket == part)
+    return source
+
+
+def _micros(when: datetime) -> int:
+    return round(when.timestamp()) * 1_000_000 + when.microsecond
+
+
+def _taps_of(table: TableLike, ask: Ask) -> ir.Table:
+    from growth import engine
+
+    source = engine.as_table(table)
+    if "event" in source.columns:
+        source = source.filter(source["event"] == TAP)
+    return _bounded(source, ask)
+
+
+def _read(
+    source: ir.Table,
+    ask: Ask,
+    names: Sequence[str],
+    *,
+    text: Sequence[str] = ("element_id",),
+    codes: Mapping[str, Any] | None = None,
+    shard: bool = False,
+) -> Iterator[Rows]:
+    """Read columns that are there as arrays, all rows of a user in one part.
+
+    `codes` are integer expressions to read beside them, by name. Users, pages and
+    texts are numbered in their own order, so that row order shows nowhere.
+    """
+    from growth import engine
+
+    columns, words = _selection(source, ask, names, text)
+    columns |= codes or {}
+    batches = engine.stream_batches(source.select(**columns), batch_rows=1 << 20)
+    store = _Store(list(columns), {"user", "page", *words}, shard=shard)
+    for batch in batches:
+        store.add(batch)
+    for part in store.parts():
+        yield _rows(part, ask, words)
+
+
+def _selection(
+    source: ir.Table, ask: Ask, names: Sequence[str], text: Sequence[str]
+) -> tuple[dict[str, Any], list[str]]:
+    import ibis
+
+    from growth import engine
+
+    when = source[ask.time_col]
+    micros = engine.epoch_us(when) if when.type().is_timestamp() else when
+    columns: dict[str, Any] = {
+        "user": source[ask.user_col],
+        "page": source[ask.page_col],
+        "ts": micros,
+    }
+    words = []
+    for name in names:
+        if name not in source.columns:
+            continue
+        column = source[name]
+        if name == "platform":
+            desktop = column.isin(DESKTOPS).fill_null(ibis.literal(value=False))
+            columns["desktop"] = desktop.cast("int8")
+        elif name == "phase":
+            columns[name] = ibis.cases(
+                *(
+                    (column == word, ibis.literal(n, "int8"))
+                    for word, n in PHASES.items()
+                ),
+                else_=ibis.literal(0, "int8"),
+            )
+        elif name == "event_id":
+            if column.type().is_integer():
+                columns[name] = column.cast("int64").fill_null(-1)
+        elif name == "element_index":
+            columns[name] = column.cast("int32").fill_null(-1)
+        elif name in text:
+            columns[name] = column.cast("string")
+            words.append(name)
+        else:
+            columns[name] = _number(name, column)
+    for name in ask.columns:
+        if name == "day":
+            columns["by_day"] = engine.local_day(when, ask.tz).cast("int32")
+        elif name != "variant" or ask.assignments is None:
+            _need(source, (name,), f"the map by {name}")
+            columns[f"by_{name}"] = source[name].cast("string")
+            words.append(f"by_{name}")
+    return columns, words
+
+
+def _number(name: str, column: Any) -> Any:  # noqa: ANN401
+    kind = column.type()
+    if not kind.is_numeric():
+        msg = f"column {name!r} is {kind}; it must be a number of logical px; cast it."
+        raise DataError(msg, code="column_type")
+    # as canonical tables store it, so that a frame gives the map its dataset gives
+    return column if kind == "float32" else column.cast("float32")
+
+
+class _Codes:
+    """Texts as numbers, batch by batch."""
+
+    def __init__(self) -> None:
+        self.parts: list[tuple[NDArray[np.int32], int]] = []
+        self.words: list[Any] = []
+        self.size = 0
+
+    def add(self, column: pa.Array) -> NDArray[np.int32]:
+        """Return codes of one batch, numbered after those of earlier ones."""
+        coded = column.dictionary_encode() if not _is_coded(column) else column
+        words = coded.dictionary
+        codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+        codes = np.array(codes, dtype=np.int32)
+        codes[codes >= 0] += self.size
+        self.words.append(words)
+        self.size += len(words)
+        return codes
+
+    def finish(self) -> tuple[Any, NDArray[np.int32]]:
+        """Return the texts in order, and the number of each code given out."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        whole = pa.chunked_array(self.words, pa.string()).combine_chunks()
+        coded = whole.dictionary_encode()
+        order = pc.sort_indices(coded.dictionary)
+        rank = np.empty(len(order) + 1, np.int32)
+        rank[np.asarray(order)] = np.arange(len(order), dtype=np.int32)
+        rank[-1] = -1
+        numbers = np.append(rank[np.asarray(coded.indices)], -1).astype(np.int32)
+        return coded.dictionary.take(order), numbers
+
+
+def _is_coded(column: Any) -> bool:  # noqa: ANN401
+    return hasattr(column, "indices")
+
+
+class _Store:
+    """Columns as they come in; beyond a size, put down on disk by user."""
+
+    def __init__(self, names: list[str], words: set[str], *, shard: bool) -> None:
+        self.names, self.shard = names, shard
+        self.codes = {name: _Codes() for name in words}
+        self.batches: list[dict[str, Any]] = []
+        self.n = 0
+        self.files: list[Any] = []
+        self.sizes: list[list[int]] = []
+        self.types: dict[str, Any] = {}
+        self.folder: Any = None
+        self.whole_users = False  # users come as whole numbers
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Take one batch."""
+        import pyarrow as pa
+
+        found: dict[str, Any] = {}
+        for name in self.names:
+            column = batch.column(name)
+            integers = pa.types.is_integer(column.type)
+            if name == "user" and integers:
+                self.whole_users = True
+                if column.null_count:
+                    raise _null_user(column.null_count)
+                found[name] = column.to_numpy(zero_copy_only=False)
+            elif name in self.codes:
+                text = column
+                if not _is_coded(text) and text.type != pa.string():
+                    text = text.cast(pa.string())
+                found[name] = self.codes[name].add(text)
+                if name == "user" and column.null_count:
+                    raise _null_user(column.null_count)
+            elif column.null_count and (integers or pa.types.is_boolean(column.type)):
+                found[name] = column.fill_null(-1).to_numpy(zero_copy_only=False)
+            else:
+                found[name] = column.to_numpy(zero_copy_only=False)
+        self.batches.append(found)
+        self.n += batch.num_rows
+        # text users get their number at the end: they stay in memory
+        if self.shard and self.whole_users and self.n > IN_MEMORY:
+            self._put_down()
+
+    def _put_down(self) -> None:
+        from tempfile import TemporaryDirectory, TemporaryFile
+
+        if not self.files:
+            self.folder = TemporaryDirectory(prefix="growth-taps-")
+            self.files = [
+                TemporaryFile(dir=self.folder.name)  # noqa: SIM115  (closed when read)
+                for _ in range(SHARDS)
+            ]
+            self.sizes = [[] for _ in range(SHARDS)]
+        for batch in self.batches:
+            part = (batch["user"] % SHARDS).astype(np.int8)
+            order = np.argsort(part, kind="stable")
+            ends = np.cumsum(np.bincount(part, minlength=SHARDS))
+            self.types = {name: column.dtype for name, column in batch.items()}
+            sorted_ = [batch[name][order] for name in self.names]
+            for k, (low, high) in enumerate(zip((0, *ends[:-1]), ends, strict=True)):
+                self.sizes[k].append(int(high - low))
+                for column in sorted_:
+                    self.files[k].write(column[low:high].tobytes())
+        self.batches = []
+
+    def parts(self) -> Iterator[dict[str, Any]]:
+        """Return the columns, all rows of a user in one part."""
+        known = {name: codes.finish() for name, codes in self.codes.items()
+                 if codes.words}  # fmt: skip
+        words = {name: found[0] for name, found in known.items()}
+        if not self.files:
+            whole = {
+                name: np.concatenate([b[name] for b in self.batches])
+                for name in self.names if self.batches
+            }  # fmt: skip
+            self.batches = []
+            for name in known:
+                whole[name] = known[name][1][whole[name]]
+            yield {"columns": whole, "words": words}
+            return
+        for k, file in enumerate(self.files):
+            file.seek(0)
+            blocks: dict[str, list[Any]] = {name: [] for name in self.names}
+            for size in self.sizes[k]:
+                for name in self.names:
+                    kind = self.types[name]
+                    raw = file.read(size * kind.itemsize)
+                    blocks[name].append(np.frombuffer(raw, kind))
+            whole = {name: np.concatenate(found) for name, found in blocks.items()}
+            file.close()
+            for name in known:
+                whole[name] = known[name][1][whole[name]]
+            yield {"columns": whole, "words": words}
+        self.folder.cleanup()
+
+
+def _null_user(n: int) -> DataError:
+    msg = f"{n} rows have no user; every row must have one; leave them out with where="
+    return DataError(f"{msg} or give them a user.", code="null_key")
+
+
+def _rows(part: Mapping[str, Any], ask: Ask, words: Sequence[str]) -> Rows:
+    columns, texts = dict(part["columns"]), part["words"]
+    if not columns:
+        columns = {"user": np.zeros(0, np.int64), "page": np.zeros(0, np.int32)}
+        columns["ts"] = np.zeros(0, np.int64)
+    user, users = _users(columns.pop("user"), texts.get("user"))
+    names = texts["page"].to_pylist() if "page" in texts else []
+    page, pages = _pages(columns.pop("page"), names, ask)
+    ts = columns.pop("ts").astype(np.int64, copy=False)
+    parts, values = [page], [list(pages)]
+    for name in ask.columns:
+        codes, seen = _by(name, columns, texts, user, users, ask)
+        parts.append(codes)
+        values.append(seen)
+    if len(parts) == 1:
+        group, groups = page, tuple((i,) for i in range(len(pages)))
+    else:
+        group, code = grouped(parts, [len(v) for v in values])
+        groups = tuple(
+            (row[0], *(v[c] if c >= 0 else None
+                       for v, c in zip(values[1:], row[1:], strict=True)))
+            for row in code.tolist()
+        )  # fmt: skip
+    found = Rows(
+        user, users, page, pages, group.astype(np.int32, copy=False), groups,
+        ask.columns, ts, columns,
+        {n: tuple(texts[n].to_pylist()) if n in texts else () for n in words},
+    )  # fmt: skip
+    if ask.page_key is not None and ask.pages is not None:
+        found = found.take(np.isin(page, [i for i, p in enumerate(pages)
+                                          if p in ask.pages]))  # fmt: skip
+    return _checked(found)
+
+
+def _users(values: NDArray[Any], words: Any) -> tuple[NDArray[np.int32], Any]:  # noqa: ANN401
+    """Return dense numbers of users, in the order of their ids."""
+    if words is not None:
+        return values.astype(np.int32, copy=False), words
+    if not len(values):
+        return values.astype(np.int32), np.zeros(0, np.int64)
+    low, high = int(values.min()), int(values.max())
+    if high - low < max(4 * len(values), 1 << 22):
+        return (values - low).astype(np.int32), np.arange(low, high + 1)
+    ids, number = np.unique(values, return_inverse=True)
+    return number.astype(np.int32), ids
+
+
+def _pages(
+    codes: NDArray[Any], names: list[str], ask: Ask
+) -> tuple[NDArray[np.int32], tuple[str, ...]]:
+    """Return pages by number; a row without a path is of page ""."""
+    key = ask.page_key
+    if key is None:
+        named = names
+    elif isinstance(key, Mapping):
+        named = [key.get(name, name) for name in names]
+    else:
+        named = [str(key(name)) for name in names]
+    pages = sorted({*named, *([""] if (codes < 0).any() else [])})
+    place = {name: i for i, name in enumerate(pages)}
+    number = np.array([place[n] for n in named] + [place.get("", -1)], np.int32)
+    return number[codes], tuple(pages)
+
+
+def _by(
+    name: str,
+    columns: dict[str, Any],
+    texts: Mapping[str, Any],
+    user: NDArray[np.int32],
+    users: Any,  # noqa: ANN401
+    ask: Ask,
+) -> tuple[NDArray[Any], list[str]]:
+    """Return the codes and values of one breakdown."""
+    if name == "day":
+        days = columns.pop("by_day")
+        low = int(days.min(initial=0)) if len(days) else 0
+        first = int(days[days >= 0].min()) if (days >= 0).any() else low
+        span = int(days.max(initial=first)) - first + 1
+        words = [str(np.datetime64(first + i, "D")) for i in range(span)]
+        return np.where(days >= 0, days - first, -1), words
+    if name == "variant" and ask.assignments is not None:
+        arm, arms, _ = arms_of(users, ask)
+        return arm[user] if len(user) else user, list(arms)
+    found = columns.pop(f"by_{name}")
+    return found, texts[f"by_{name}"].to_pylist() if f"by_{name}" in texts else []
+
+
+def arms_of(users: Any, ask: Ask) -> tuple[NDArray[np.int8], tuple[str, ...], int]:  # noqa: ANN401
+    """Return each user's arm (-1: none, or two), the arms, and users in two."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from growth import engine
+
+    table = engine.as_table(ask.assignments)
+    _need(table, ("unit_id", "variant"), "maps by arm")
+    if ask.exp_id is not None:
+        _need(table, ("exp_id",), "one experiment of several")
+        table = table.filter(table["exp_id"] == ask.exp_id)
+    rows = table.select(unit=table["unit_id"], arm=table["variant"].cast("string"))
+    units = rows.group_by("unit").agg(low=rows.arm.min(), high=rows.arm.max())
+    found = engine.fetch(units, "reading assignments")
+    if not found.num_rows:
+        msg = f"no assignment of experiment {ask.exp_id!r}; there must be two arms;"
+        raise DataError(f"{msg} check exp_id.", code="no_units")
+    low, high = found["low"].combine_chunks(), found["high"].combine_chunks()
+    arms = sorted({*low.to_pylist(), *high.to_pylist()} - {None})
+    code = np.asarray(pc.index_in(low, pa.array(arms, pa.string())).fill_null(-1))
+    two = np.asarray(pc.not_equal(low, high).fill_null(pa.scalar(value=True)))
+    ids = found["unit"].combine_chunks()
+    known = users if isinstance(users, pa.Array) else pa.array(users)
+    place = np.asarray(pc.index_in(known, ids.cast(known.type)).fill_null(-1))
+    arm = np.append(np.where(two, -1, code), -1).astype(np.int8)
+    return arm[place], tuple(arms), int(two.sum())
+
+
+def _checked(rows: Rows) -> Rows:
+    """Refuse what would be a wrong map: other units, times that are no epoch."""
+    if len(rows) and int(rows.ts.min()) < EARLIEST_US:
+        seen = int(rows.ts.min()) // 1000
+        msg = f"the earliest time is {seen} ms after 1970; it must be from 1992 on;"
+        msg = f"{msg} event.timeStamp counts from the page's start: log Date.now()."
+        raise DataError(msg, code="epoch_expected")
+    x, w = rows["x_px"], rows["win_w_px"]
+    if len(x) and len(w):
+        known = np.isfinite(x) & (w > 0)
+        ratio = x[known] / w[known]
+        if len(ratio) and float((ratio > MUCH_WIDER).mean()) > 0.01:
+            msg = f"x_px over win_w_px is {np.quantile(ratio, 0.99):.2f} at its 99th"
+            msg = f"{msg} percentile; it must be at most 1: x_px seems to be in device"
+            msg = f"{msg} pixels; divide by pixelRatio."
+            raise DataError(msg, code="mixed_units")
+    return rows
+
+
+def _viewers(table: TableLike, ask: Ask, wanted: str) -> dict[Any, int]:
+    """Count distinct users with a page_view, by page and breakdown."""
+    from growth import engine
+
+    source = engine.as_table(table)
+    if "event" not in source.columns:
+        return {}
+    views = _bounded(source.filter(source["event"] == "page_view"), ask)
+    names = ["win_w_px", "win_h_px", "platform"]
+    found: dict[Any, int] = {}
+    for rows in _read(views, ask, names, shard=True):
+        kept = rows
+        if len(rows["win_w_px"]):
+            kept = rows.take(device_codes(rows) == CLASSES.index(wanted))
+        once = CellUsers.of(kept.group, kept.user)
+        counts = np.bincount(once.cell, minlength=len(kept.groups))
+        for (page, *values), n in zip(kept.groups, counts.tolist(), strict=True):
+            key = (kept.pages[page], tuple(values))
+            found[key] = found.get(key, 0) + n
+    return found
