@@ -540,7 +540,8 @@ def _read(batch: Any, packing: _Packing) -> _Batch:  # noqa: ANN401
 
 
 def _integers(column: Any) -> Array:  # noqa: ANN401
-    return column.to_numpy(zero_copy_only=False).astype(np.int64, copy=False)
+    found: Array = column.to_numpy(zero_copy_only=False)
+    return found.astype(np.int64, copy=False)
 
 
 def _low_bits(batch: _Batch, packing: _Packing) -> Array:
@@ -607,6 +608,10 @@ def _gathered(found: list[_Found], plan: _Plan, out: str) -> ByUser:
         total = [np.array(item) for item in first]
         for part in found[1:]:
             for i, item in enumerate(part.values):
+                if item.shape != total[i].shape:
+                    msg = f"the kernel returned arrays of shapes {total[i].shape} and"
+                    msg = f"{msg} {item.shape}; to be added they must be the same; ask"
+                    raise ParameterError(f"{msg} for out='rows'.", code="kernel_shapes")
                 total[i] = total[i] + item
         return ByUser(tuple(total), None, rows, left_out, len(found))
     users = pa.concat_arrays([part.users for part in found])
@@ -733,7 +738,9 @@ class _Parts:
         self.count = count
         self.read = 0
         self.nulls = [0] * (1 + len(plan.packing.fields))
-        self.wide = 1 + len(plan.packing.carried)
+        floating = [item.floating for _, item in plan.packing.carried]
+        self.kinds = ["i8", *("f8" if flag else "i8" for flag in floating)]
+        self.wide = len(self.kinds)
         self.held = 0
         self.sizes = [0] * count
         self.chunks: list[list[tuple[Array, ...]]] = [[] for _ in range(count)]
@@ -772,7 +779,7 @@ class _Parts:
             os.makedirs(above, exist_ok=True)
             self.folder = Path(tempfile.mkdtemp(prefix="growth-keys-", dir=above))
         for part, chunks in enumerate(self.chunks):
-            for i in range(self.wide):
+            for i in range(self.wide if chunks else 0):
                 with open(self.folder / f"{part}.{i}", "ab") as file:
                     for chunk in chunks:
                         chunk[i].tofile(file)
@@ -780,21 +787,36 @@ class _Parts:
         self.held = 0
 
     def _take(self, part: int) -> Iterator[tuple[Array, list[Array]]]:
-        """Give a part's columns and forget them; by halves where it is too large."""
+        """Give a part's columns and forget them; in pieces where it is too large."""
         chunks, self.chunks[part] = self.chunks[part], []
-        columns = []
-        kinds = ["i8"] + [
-            "f8" if item.floating else "i8" for _, item in self.plan.packing.carried
-        ]
-        for i in range(self.wide):
-            pieces = [chunk[i] for chunk in chunks]
-            if self.folder is not None and (self.folder / f"{part}.{i}").exists():
-                path = self.folder / f"{part}.{i}"
-                pieces.insert(0, np.fromfile(path, kinds[i]))
-                path.unlink()
-            columns.append(np.concatenate(pieces) if pieces else np.empty(0, kinds[i]))
-        chunks.clear()
-        yield columns[0], columns[1:]
+        pieces = -(-self.sizes[part] * 8 * self.wide // self.budget)
+        if self.folder is None or pieces <= 1:
+            columns = []
+            for i, kind in enumerate(self.kinds):
+                held = [chunk[i] for chunk in chunks]
+                columns.append(np.concatenate(held) if held else self._file(part, i))
+                if not held:
+                    columns[-1] = np.array(columns[-1], kind)
+            chunks.clear()
+            yield columns[0], columns[1:]
+            return
+        for piece in range(pieces):
+            found: list[list[Array]] = [[] for _ in self.kinds]
+            files = [self._file(part, i) for i in range(self.wide)]
+            for start in range(0, self.sizes[part], BATCH):
+                block = [file[start : start + BATCH] for file in files]
+                users = block[0] >> self.plan.packing.bits
+                mine = users % pieces == piece
+                for i, column in enumerate(block):
+                    found[i].append(column[mine])
+            yield np.concatenate(found[0]), [np.concatenate(c) for c in found[1:]]
+
+    def _file(self, part: int, i: int) -> Array:
+        """Return a column that was written, still on disk."""
+        path = self.folder / f"{part}.{i}" if self.folder is not None else None
+        if path is None or not self.sizes[part]:
+            return np.empty(0, self.kinds[i])
+        return np.memmap(path, self.kinds[i], mode="r")
 
     def run(self, work: _Work, threads: int, names: Interner | None) -> list[_Found]:
         """Sort each part and run the kernel over it; at least once."""
@@ -977,9 +999,7 @@ def _texts(plan: _Plan, *, dense: bool) -> ir.Table:
     return plan.rows.mutate(u=plan.rows.u.cast("string"))
 
 
-def _on_spark(
-    plan: _Plan, work: Callable[[Any], _Found], shards: int | None
-) -> list[_Found]:
+def _on_spark(plan: _Plan, work: _MapPart | _Fold, shards: int | None) -> list[_Found]:
     """Bring each user's rows to one task, join its batches and work."""
     backend = backend_of(plan.rows)
     if shards is None:
