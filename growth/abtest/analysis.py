@@ -447,6 +447,7 @@ class _Work:
     ) -> None:
         self.experiment = experiment
         self.readings = readings(experiment)
+        self.treatments = experiment.treatments
         self.looks = looks or {}
         self.look = Fixed().look(alpha=experiment.alpha)
         self.variances = variances
@@ -471,12 +472,12 @@ class _Work:
             if not by and reading.decides:
                 self._check_nulls(metric, arms, cells)
             estimates, method = self._estimates(metric, arms, by)
-            for arm in exp.treatments:
+            look = self.looks.get(reading.name, self.look)
+            for arm in self.treatments:
                 pair = (arms[exp.control], arms[arm])
                 contrast = _contrast(
                     metric, estimates[exp.control], estimates[arm], pair, method
                 )
-                look = self.looks.get(reading.name, self.look)
                 draft = draft_of(metric, exp, by, arm, contrast, method, look)
                 self._mark(draft, reading, contrast, look)
                 self.found.append((draft, contrast))

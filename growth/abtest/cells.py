@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Hashable, Mapping
-from math import isfinite
+from math import inf, isfinite
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from growth.abtest.readings import readings
@@ -122,12 +122,12 @@ def moments_by_arm(
     ParameterError
         If a cell lacks a column (code ``moments_mismatch``).
     """
-    return {arm: _pick(cell, metric, experiment) for arm, cell in arms.items()}
-
-
-def _pick(cell: ArmCell, metric: Metric, experiment: Experiment) -> Moments:
-    """Return the moments of the metric's columns, its covariates after them."""
     wanted = metric.columns + covariates_of(experiment, metric)
+    return {arm: _pick(cell, metric, wanted) for arm, cell in arms.items()}
+
+
+def _pick(cell: ArmCell, metric: Metric, wanted: tuple[str, ...]) -> Moments:
+    """Return the moments of the metric's columns, its covariates after them."""
     if not metric.covariates and wanted in cell.moments:
         return cell.moments[wanted]
     holding = [key for key in cell.moments if set(wanted) <= set(key)]
@@ -218,9 +218,10 @@ def check_values(metric: Metric, m: Moments) -> None:
     if not m.n:
         return
     for i, column in enumerate(m.columns):
-        low, high = float(m.minimum[i]), float(m.maximum[i])
-        known = low <= high and not (low == float("-inf") and high == float("inf"))
-        if known and not (isfinite(low) and isfinite(high)):
+        low, high = m.minimum.item(i), m.maximum.item(i)
+        if isfinite(low) and isfinite(high):
+            continue
+        if low <= high and not (low == -inf and high == inf):  # else: not known
             msg = f"column {column!r} holds an infinite value; it must hold finite"
             msg += " numbers, NULL where there is none; correct those rows."
             raise DataError(msg, code="infinite_value")

@@ -32,6 +32,8 @@ FAMILIES: Final[Mapping[str, Method]] = {
     "segment": "bh",
     "twin": "bh",
 }
+_ENDS: Final = ("ci_low", "ci_high", "lift_low", "lift_high")
+_ADJUSTED_ENDS: Final = ("ci_adj_low", "ci_adj_high", "lift_adj_low", "lift_adj_high")
 PRIOR: Final = (0.0, 0.3)  # of the lift: mean and standard deviation
 
 
@@ -268,13 +270,16 @@ def draft_of(
     }
 
 
-def _ends(contrast: Contrast, alpha: float, look: Look) -> tuple[float | None, ...]:
+def _ends(
+    contrast: Contrast, alpha: float, look: Look
+) -> tuple[float | None, float | None, float | None, float | None]:
     """Return the ends of the interval, then those of the lift."""
-    blank = (None, None)
-    return (
-        *(look.interval(contrast, alpha) or blank),
-        *(look.lift_interval(contrast, alpha) or blank),
-    )
+    nominal = look.nominal(alpha)
+    if nominal is None:
+        return None, None, None, None
+    read = look.read(contrast)
+    low, high = read.interval(nominal) or (None, None)
+    return low, high, *(read.lift_interval(nominal) or (None, None))
 
 
 def _root(variance: float | None) -> float | None:
@@ -310,12 +315,11 @@ def adjusted(
                 continue
             draft["p_adj"], draft["level"] = p_adj, 1 - level
             ends = (
-                [draft[name] for name in ("ci_low", "ci_high", "lift_low", "lift_high")]
+                tuple(draft[name] for name in _ENDS)
                 if level == alpha
                 else _ends(found[i][1], level, looks.get(draft["metric"], whole))
             )
-            draft["ci_adj_low"], draft["ci_adj_high"] = ends[:2]
-            draft["lift_adj_low"], draft["lift_adj_high"] = ends[2:]
+            draft.update(zip(_ADJUSTED_ENDS, ends, strict=True))
             if look := looks.get(draft["metric"]):
                 draft["critical"] = look.critical(level)
                 if not draft["by"] and not draft["twin"]:

@@ -8,6 +8,7 @@ statistic here, so a reader who switches the scale never meets another answer.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from math import copysign, inf, isfinite, sqrt
 from typing import Literal, NamedTuple
 
@@ -71,6 +72,11 @@ def critical_value(alpha: float, df: float = inf) -> float:
     if not 0 < alpha < 1:
         msg = f"alpha is {alpha}; it must be in (0, 1); write 5% as 0.05."
         raise ParameterError(msg, code="alpha_out_of_range")
+    return _critical(alpha, df)
+
+
+@lru_cache(maxsize=256)  # difference and lift ask for the same one, one after the other
+def _critical(alpha: float, df: float) -> float:
     return -float(ndtri(alpha / 2) if df == inf else stdtrit(df, alpha / 2))
 
 
@@ -124,8 +130,8 @@ def fieller(
     spread = c1 * c1 - 2 * cross * r1 + c0 * c0 * r1 * r1
     root = critical * sqrt(max(spread - q2 * (c0 * c0 * c1 * c1 - cross * cross), 0.0))
     far = b + copysign(root, b)  # the root without cancellation; the other from c
-    ends = sorted((far / a * sign, (c / far if far else 0.0) * sign))
-    return (ends[0], ends[1]) if all(map(isfinite, ends)) else None
+    one, other = far / a * sign, (c / far if far else 0.0) * sign
+    return _finite_pair(one, other) if one <= other else _finite_pair(other, one)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +185,7 @@ class Equivalence(NamedTuple):
     p_value: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: what all answers rest on is worked out once
 class Contrast:
     """Treatment against control; every number here inverts the same test.
 
@@ -206,13 +212,13 @@ class Contrast:
     treatment: ArmEstimate
     covariance: float = 0.0
 
-    @property
+    @cached_property
     def estimate(self) -> float | None:
         """Treatment minus control, in the unit of the metric."""
         m0, m1 = self.control.value, self.treatment.value
         return None if m0 is None or m1 is None else _finite(m1 - m0)
 
-    @property
+    @cached_property
     def se(self) -> float | None:
         """Standard error of `estimate`; above 0, or None."""
         v0, v1 = self.control.variance, self.treatment.variance
@@ -223,7 +229,7 @@ class Contrast:
         total = _finite(v0 + v1 - 2 * self.covariance)
         return sqrt(total) if total and total > 0 else None
 
-    @property
+    @cached_property
     def df(self) -> float | None:
         """Welch-Satterthwaite degrees of freedom; inf for a z test."""
         v0, v1 = self.control.variance, self.treatment.variance

@@ -68,10 +68,10 @@ def mean(m: Moments, column: str | None = None) -> ArmEstimate:
     at = m.at(column)
     if not m.n:
         return ArmEstimate(0, None, None, -1.0)
-    value = float(m.mean[at])
+    value = m.mean.item(at)
     if not isfinite(value):
         return ArmEstimate(m.n, None, None, m.n - 1)
-    spread = 0.0 if _constant(m, at) else float(m.comoment[at, at])
+    spread = 0.0 if _constant(m, at) else m.comoment.item(at, at)
     return ArmEstimate(m.n, value, _variance(spread, m.n), m.n - 1)
 
 
@@ -708,7 +708,7 @@ def _dot(a: Sequence[float], b: Sequence[float]) -> float:
 
 def _constant(m: Moments, at: int) -> bool:
     """Whether all units share one value; a mean of 0.1s may not be exactly 0.1."""
-    return bool(m.minimum[at] == m.maximum[at])
+    return bool(m.minimum.item(at) == m.maximum.item(at))
 
 
 def _variance(spread: float, n: int) -> float | None:

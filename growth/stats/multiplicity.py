@@ -110,9 +110,10 @@ def adjust(
         order = np.argsort(values, kind="stable")
         p_sorted = np.minimum(_adjusted(values[order], method), 1.0)
         level = _levels(p_sorted, method, alpha, values[order])
-        for place, i in enumerate(order):
-            adjusted[family[i]] = float(p_sorted[place])
-            levels[family[i]] = min(float(level[place]), alpha)
+        ranked = zip(order.tolist(), p_sorted.tolist(), level.tolist(), strict=True)
+        for i, q, one in ranked:
+            adjusted[family[i]] = q
+            levels[family[i]] = min(one, alpha)
     return Adjustment(
         p_adj=tuple(adjusted),
         rejected=tuple(None if q is None else q <= alpha for q in adjusted),
