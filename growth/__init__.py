@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         heatmap,
         panels,
         readout,
+        retention,
         segments,
         stats,
         synth,
@@ -49,6 +50,7 @@ __all__ = [
     "open",
     "panels",
     "readout",
+    "retention",
     "segments",
     "stats",
     "synth",
@@ -57,8 +59,8 @@ __all__ = [
 ]
 
 _ROOMS = (
-    "abtest", "charts", "dataset", "engine", "heatmap", "panels", "readout", "segments",
-    "stats", "synth", "tiers",
+    "abtest", "charts", "dataset", "engine", "heatmap", "panels", "readout",
+    "retention", "segments", "stats", "synth", "tiers",
 )  # fmt: skip
 
 
