@@ -76,13 +76,14 @@ nbformat.write(notebook, sys.argv[2])
 ONCE = """
 import sys
 from pathlib import Path
-from growth.readout import runner
+from growth.readout import filing, runner
 from trivial import Params
 if "--no-page" in sys.argv:
-    runner._page = lambda *_: ""
+    filing._page = lambda *_: ""
     runner.warm = lambda: None
 outcome = runner.run("trivial_readout", {"who": sys.argv[1], "as_of": "2026-01-31"},
-                     out="out", declaration=Params, notebook="trivial.ipynb")
+                     out="out", declaration=Params, notebook="trivial.ipynb",
+                     force="--force" in sys.argv)
 sys.exit(outcome.exit_code)
 """
 
@@ -193,19 +194,34 @@ def batch_and_overhead(repeat, readouts):
     }
 
 
-def victim(runner, role):
-    """Return the process that plays a part; the runner while nobody else does yet."""
+def victim(runner, role, rng, length):
+    """Wait for the process that plays a part, and then a little; return it.
+
+    A runner is killed at any time of its life; child and kernel, which live in its
+    middle, at any time of theirs. If the run is over before, `psutil.Error`.
+    """
     above = psutil.Process(runner.pid)
-    below = above.children(recursive=True)
-    kernels = [p for p in below if "ipykernel_launcher" in " ".join(p.cmdline())]
-    match role:
-        case "kernel" if kernels:
-            return kernels[0]
-        case "child" if kernels:  # it waits for the kernel
-            return kernels[0].parent() or above
-        case "child" if below:  # the last that was begun
-            return below[-1]
-    return above
+    if role == "runner":
+        time.sleep(rng.uniform(0.0, length))
+        return above
+    while not (kernel := kernel_of(above)):
+        if runner.poll() is not None:
+            raise psutil.NoSuchProcess(runner.pid)
+        time.sleep(0.02)
+    chosen = kernel if role == "kernel" else kernel.parent()
+    time.sleep(rng.uniform(0.0, length / 2))
+    return chosen
+
+
+def kernel_of(runner):
+    """Return the kernel below a runner, None while there is none."""
+    for process in runner.children(recursive=True):
+        try:
+            if "ipykernel_launcher" in " ".join(process.cmdline()):
+                return process
+        except psutil.Error:
+            continue
+    return None
 
 
 def storm(kills, seed=20_260_301):
@@ -222,23 +238,19 @@ def storm(kills, seed=20_260_301):
     good, seen = {}, set()
     for number in range(kills):
         run = subprocess.Popen(
-            [sys.executable, "-c", ONCE, f"s{number % 4}"],
+            [sys.executable, "-c", ONCE, f"s{number % 4}", "--force"],
             cwd=folder, env=environment(folder),
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         role = ROLES[number % len(ROLES)]
-        # child and kernel live in the middle of a run
-        time.sleep(rng.uniform(0.0 if role == "runner" else 0.4, 1.0) * length)
+        begun = time.perf_counter()
         try:
-            chosen = victim(run, role)
-            chosen.send_signal(signal.SIGKILL)
-            early = role != "runner" and chosen.pid == run.pid
-            counts["runner" if early else role] += 1
-            length *= 1.05 if early else 1.0
+            victim(run, role, rng, length).send_signal(signal.SIGKILL)
+            counts[role] += 1
         except psutil.Error:
             counts["finished first"] += 1
-            length *= 0.95
-        run.wait()
+        if run.wait() == 0:
+            length = 0.5 * length + 0.5 * (time.perf_counter() - begun)
         ended = list(store.runs())
         for path, manifest in ended:
             if path not in seen:  # the rest is looked at again when all is over
@@ -252,7 +264,7 @@ def storm(kills, seed=20_260_301):
         wrong["lost results"] += sum(not path.exists() for path in good)
     for number in range(4):  # the next run of each: it must get its lock
         done = subprocess.run(
-            [sys.executable, "-c", ONCE, f"s{number}"],
+            [sys.executable, "-c", ONCE, f"s{number}", "--force"],
             cwd=folder, env=environment(folder), check=False, capture_output=True,
         )  # fmt: skip
         wrong["stale locks"] += done.returncode != 0

@@ -105,6 +105,8 @@ def _tell(error: GrowthError, *, as_json: bool) -> None:
         click.echo(f"  it must be {fault.expected}", err=True)
     if not faults:
         click.echo(f"error[{error.code}] {error}", err=True)
+    for note in getattr(error, "__notes__", ()):
+        click.echo(f"warning: {note}", err=True)
 
 
 def _dump(value: object) -> str:
@@ -467,6 +469,8 @@ def schema() -> None:
 @click.option("--deadline", help="How long the run may take, if not its own limit.")
 @click.option("--retries", default=0, help="Tries more after what may pass by itself.")
 @click.option("--on-finish", help="A command that gets the manifest on stdin.")
+@click.option("--declaration", default="", help="Of your own: package.module:Class.")
+@click.option("--notebook", help="Its notebook, if not beside the module.")
 @_forms
 @quiet
 @as_json
@@ -484,15 +488,19 @@ def run(
     deadline: str | None,
     retries: int,
     on_finish: str | None,
+    declaration: str,
+    notebook: str | None,
     quiet: bool,
     as_json: bool,
     **forms: bool,
 ) -> None:
     """Run the readout NAME; print its folder on stdout, its answer on stderr."""
-    from growth.readout import catalog, runner
+    from growth.readout import hook, own, runner
 
-    params = catalog.get(name).from_command_line(pairs, file=file)
-    subject = getattr(params, catalog.get(name).subject)
+    with hook.refusals(on_finish, name):
+        declared = own.declared(name, declaration)
+        params = declared.from_command_line(pairs, file=file)
+    subject = getattr(params, declared.subject)
     with _following(f"{name} {subject} {params.as_of}", quiet=quiet) as progress:
         outcome = runner.run(
             name,
@@ -505,6 +513,8 @@ def run(
             also=_wanted(forms),
             retries=retries,
             on_finish=on_finish,
+            declaration=declared if declaration else None,
+            notebook=notebook,
         )
     for remark in outcome.remarks:
         click.echo(f"warning: {remark}", err=True)

@@ -212,6 +212,8 @@ def test_quiet_says_the_folder_alone_and_asks_for_no_progress(
         "retries": 0,
         "on_finish": None,
         "also": (),
+        "declaration": None,
+        "notebook": None,
     }
 
 

@@ -164,8 +164,11 @@ def _handing_over(panel: Form, lang: Lang | None) -> Any:  # noqa: ANN401
     for button in (show, keep):
         button.layout.width = "auto"
 
+    def written() -> str:
+        return f"{panel.command}\n\n{panel.entry}" if panel.params else ""
+
     def shown(_button: object) -> None:
-        text = f"{panel.command}\n\n{panel.entry}" if panel.params else ""
+        text = panel.status.run(written)
         told.value = f"<pre>{escape(text)}</pre>" if text else ""
 
     def kept(_button: object) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import calendar
 import contextlib
-import importlib
 import json
 import os
 import selectors
@@ -26,10 +25,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from growth.errors import Fault, GrowthError, ParameterError, StoreError, suggest
-from growth.readout import catalog, runner
+from growth.readout import child, hook, own, runner
+from growth.readout.filing import bury, warm
 from growth.readout.forkserver import Forked, Forkserver, serve
 from growth.readout.history import index
-from growth.readout.params import Declaration, declaration_of, seconds
+from growth.readout.params import Declaration, seconds
 from growth.readout.store import Key, Store, root
 from growth.readout.supervise import Signals, adopt_orphans, children, end_strangers
 from growth.readout.verdict import EXIT_CODES, Status
@@ -111,15 +111,7 @@ class Entry:
         ParameterError
             If there is no such readout (code ``unknown_readout``).
         """
-        if not self.declaration:
-            return catalog.get(self.name)
-        module, _, name = self.declaration.partition(":")
-        try:
-            return declaration_of(getattr(importlib.import_module(module), name))
-        except (ImportError, AttributeError, ValueError) as error:
-            msg = f"{self.declaration!r} cannot be imported ({error}); it must be like"
-            msg = f"{msg} package.module:Class; correct it or set PYTHONPATH."
-            raise ParameterError(msg, code="unknown_readout") from error
+        return own.declared(self.name, self.declaration)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -475,7 +467,7 @@ class _Crew:
         subject, store = item.subject, Store(Path(item.job["out"]))
         key = Key(readout=item.entry.name, subject=subject, as_of=item.as_of)
         with contextlib.suppress(StoreError, OSError), store.lock(key):
-            runner.bury(store, key)
+            bury(store, key)
 
     def now(self, ended: BatchRun | None = None) -> BatchProgress:
         return BatchProgress(
@@ -499,14 +491,14 @@ def _server() -> Iterator[Forkserver | None]:
         yield None
         return
     command = [sys.executable, "-P", "-c", _SERVER]
-    with adopt_orphans(), Forkserver(command, runner.environment()) as made:
+    with adopt_orphans(), Forkserver(command, child.environment()) as made:
         yield made
 
 
 def server() -> None:
     """Import what runs and pages take, then fork workers as asked."""
-    runner.preload()
-    runner.warm()
+    child.preload()
+    warm()
     serve(int(sys.argv[-1]), {"work": work})
 
 
@@ -571,11 +563,13 @@ def _perform(
     job: Mapping[str, Any], follow: Callable[[runner.Progress], None]
 ) -> runner.RunOutcome:
     entry = Entry(**{name: job[name] for name in _KEYS})
+    with hook.refusals(job["on_finish"], entry.name):
+        declared = entry.declared() if entry.declaration else None
     with contextlib.ExitStack() as stack:
         made = None
         if Forkserver.works() and "papermill" in sys.modules:
             stack.enter_context(adopt_orphans())
-            here = {"child": runner.child}
+            here = {"child": child.child}
             made = stack.enter_context(Forkserver([], {}, here=here))
         return runner.run(
             entry.name,
@@ -585,7 +579,7 @@ def _perform(
             wait=job["wait"],
             deadline=entry.deadline,
             progress=follow,
-            declaration=entry.declared() if entry.declaration else None,
+            declaration=declared,
             notebook=entry.notebook or None,
             retries=entry.retries,
             on_finish=job["on_finish"],
@@ -599,7 +593,7 @@ def _started(job: Mapping[str, Any], writer: int) -> subprocess.Popen[bytes]:
         [sys.executable, "-P", "-c", _WORKER, str(writer)],
         stdin=subprocess.PIPE,
         stdout=2,  # stdout is the caller's result
-        env=runner.environment(),
+        env=child.environment(),
         pass_fds=[writer],
         start_new_session=True,
     )

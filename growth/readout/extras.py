@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final, Literal
 
-from growth.readout.store import write_file
+from growth.readout.store import enter, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -52,7 +52,8 @@ def make(folder: Path, wanted: Collection[Extra]) -> tuple[Path, ...]:
         The run's folder, or its staging: a page, and for a live one the document
         that names the charts.
     wanted : collection of {"interactive", "pdf", "png"}
-        What to make. What is there already is left.
+        What to make. What is there already is left. What is made of a run that is
+        kept is entered in its manifest.
 
     Returns
     -------
@@ -72,6 +73,7 @@ def make(folder: Path, wanted: Collection[Extra]) -> tuple[Path, ...]:
         if not path.exists():
             write_file(path, _content(folder, kind))
         made.append(path)
+    enter(folder, made)
     return tuple(made)
 
 

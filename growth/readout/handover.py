@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from growth.errors import ParameterError, StoreError
+from growth.readout.own import address
 from growth.readout.params import declaration_of
 from growth.readout.store import write_file
 
@@ -30,10 +31,20 @@ def command(params: object) -> str:
     -------
     str
         ``growth readout run NAME -p name=value ...``, quoted for a shell;
-        parameters that are as declared are left out.
+        parameters that are as declared are left out. A readout of one's own is
+        named with its declaration and notebook.
+
+    Raises
+    ------
+    ParameterError
+        If no other process can find its declaration (code
+        ``declared_in_notebook``).
     """
     declared = declaration_of(params)
     words = ["growth", "readout", "run", declared.name]
+    declaration, notebook = address(params)
+    if declaration:
+        words += ["--declaration", declaration, "--notebook", notebook]
     for name, value in _said(params).items():
         text = str(value).lower() if isinstance(value, bool) else value
         words += ["-p", f"{name}={'' if text is None else text}"]
@@ -52,6 +63,11 @@ def entry(params: object) -> str:
     -------
     str
         One ``[[readout]]`` table; the day is left to who runs it.
+
+    Raises
+    ------
+    ParameterError
+        As `command`.
     """
     declared = declaration_of(params)
     held = ", ".join(
@@ -59,7 +75,11 @@ def entry(params: object) -> str:
         for name, value in _said(params).items()
         if name != "as_of" and value is not None
     )
-    return f'[[readout]]\nname = "{declared.name}"\nparams = {{ {held} }}\n'
+    declaration, notebook = address(params)
+    own = ""
+    if declaration:
+        own = f"declaration = {_toml(declaration)}\nnotebook = {_toml(notebook)}\n"
+    return f'[[readout]]\nname = "{declared.name}"\n{own}params = {{ {held} }}\n'
 
 
 def add_entry(params: object, path: str | os.PathLike[str] = "readouts.toml") -> bool:

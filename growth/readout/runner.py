@@ -11,30 +11,26 @@ import hashlib
 import json
 import os
 import platform
-import shlex
 import shutil
-import signal
-import socket
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 import traceback
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from growth.errors import Fault, ParameterError
-from growth.labels import label
-from growth.readout import catalog, extras, inputs, repair
+from growth.readout import catalog, child, extras, hook, inputs, repair
 from growth.readout.estimates import headline_of
-from growth.readout.forkserver import Forkserver, serve
+from growth.readout.filing import EXECUTED, LOG, bury, draw, set_aside, warm
+from growth.readout.forkserver import Forkserver
+from growth.readout.own import notebook_of
 from growth.readout.params import Declaration, declaration_of, seconds
+from growth.readout.scratch import scratch, sockets_work
 from growth.readout.store import (
     INPUTS,
-    MANIFEST,
     RUNNING,
     Busy,
     Key,
@@ -48,16 +44,12 @@ from growth.readout.store import (
 from growth.readout.supervise import (
     Signals,
     adopt_orphans,
-    end_children,
-    end_run,
-    settle_child,
     supervise,
 )
 from growth.readout.verdict import EXIT_CODES, Status, judge, published, stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
-    from types import FrameType
 
     from growth.labels import Lang
     from growth.readout.extras import Extra
@@ -66,17 +58,7 @@ if TYPE_CHECKING:
     from growth.readout.supervise import Ended
     from growth.readout.verdict import Verdict
 
-__all__ = ["EXIT_CODES", "Progress", "RunOutcome", "bury", "forkserver", "run"]
-
-EXECUTED: Final = "executed.ipynb"
-PAGE: Final = "readout.html"
-LOG: Final = "log.txt"
-TAIL: Final = 64 * 1024  # of a log, for a page or a banner
-MAX_LINE: Final = 500  # of the log
-_SOCKET_PATH: Final = 60  # of about 104 a system allows; the kernel adds its id
-_CHILD: Final = "from growth.readout.runner import spawned; spawned()"
-_SERVER: Final = "from growth.readout.runner import server; server()"
-_HOOK: Final = 60.0  # seconds a hook may take
+__all__ = ["EXIT_CODES", "Progress", "RunOutcome", "forkserver", "run"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,13 +144,14 @@ def run(  # noqa: PLR0913  (keyword-only but two)
     declaration : Declaration or type, optional
         A readout of one's own: its declaration or its parameters' class.
     notebook : path, optional
-        Its notebook; required with `declaration`.
+        Its notebook; ``<name>.ipynb`` beside the declaration's module if omitted.
     retries : int, default 0
         How often to try again after the kernel died or an error that the readout
         declares as transient, after 2, 4, 8, ... seconds and within the deadline.
     on_finish : str, optional
-        A command (no shell) that gets the manifest on stdin when the run is over;
-        how it ends changes nothing but `RunOutcome.remarks`.
+        A command (no shell) that gets the manifest on stdin when the run is over,
+        or what is known of it if it was refused; how the command ends changes
+        nothing but `RunOutcome.remarks`.
     server : Forkserver, optional
         Where to fork the child, for who runs many; see `forkserver`. It is left
         open. One is made for this run if omitted.
@@ -188,34 +171,34 @@ def run(  # noqa: PLR0913  (keyword-only but two)
         a parameter is wrong, an input is missing (code ``no_such_path``), or what
         `also` asks for cannot be made here; no kernel was started.
     """
-    declared = _declared(name, declaration)
-    given = params if isinstance(params, declared.cls) else None
-    if given is None:
-        given = declared.from_python(dict(params))  # type: ignore[call-overload]
-    source = Path(notebook) if notebook else catalog.notebook(name)
-    if faults := declared.check_notebook(source, rules=False):
-        raise ParameterError.of(source.name, faults)
-    patience = 0.0 if wait is None else seconds(wait)
-    limit = declared.deadline if deadline is None else seconds(deadline)
-    if retries < 0:
-        msg = f"retries is {retries}; it must be 0 or more; leave it out for none."
-        raise ParameterError(msg, code="out_of_range")
-    extras.require(also)
-    job = _Job(
-        declared=declared,
-        params=given,
-        notebook=source.absolute(),
-        store=Store(root(out)),
-        limit=limit,
-        progress=progress,
-        retries=retries,
-        server=server,
-        also=frozenset(also),
-    )
     with contextlib.ExitStack() as stack:
-        if force or not job.answered():
-            job.prepare(stack)  # it imports while we read the inputs
-        job.read = _inputs(declared, given)
+        with hook.refusals(on_finish, name):
+            declared = _declared(name, declaration)
+            given = params if isinstance(params, declared.cls) else None
+            if given is None:
+                given = declared.from_python(dict(params))  # type: ignore[call-overload]
+            source = _source(declared, notebook, own=declaration is not None)
+            if faults := declared.check_notebook(source, rules=False):
+                raise ParameterError.of(source.name, faults)
+            if retries < 0:
+                msg = f"retries is {retries}; it must be 0 or more; leave it out."
+                raise ParameterError(msg, code="out_of_range")
+            patience = 0.0 if wait is None else seconds(wait)
+            extras.require(also)
+            job = _Job(
+                declared=declared,
+                params=given,
+                notebook=source.absolute(),
+                store=Store(root(out)),
+                limit=declared.deadline if deadline is None else seconds(deadline),
+                progress=progress,
+                retries=retries,
+                server=server,
+                also=frozenset(also),
+            )
+            if force or not job.answered():
+                job.prepare(stack)  # it imports while we read the inputs
+            job.read = _inputs(declared, given)
         try:
             outcome = job.perform(stack, force=force, wait=patience)
         except Busy as error:
@@ -224,7 +207,7 @@ def run(  # noqa: PLR0913  (keyword-only but two)
         except OSError as error:
             outcome = job.ended("store_error", f"the run could not be kept: {error}")
     if on_finish and outcome.status != "skipped":
-        told = _hooked(on_finish, job, outcome)
+        told = hook.call(on_finish, job.told(outcome))
         outcome = replace(outcome, remarks=(*outcome.remarks, *told))
     return outcome
 
@@ -241,35 +224,9 @@ def forkserver() -> Iterator[Forkserver | None]:
     if not Forkserver.works():
         yield None
         return
-    command = [sys.executable, "-P", "-c", _SERVER]
-    with adopt_orphans(), Forkserver(command, environment()) as made:
+    command = [sys.executable, "-P", "-c", child.SERVER]
+    with adopt_orphans(), Forkserver(command, child.environment()) as made:
         yield made
-
-
-def _hooked(command: str, job: _Job, outcome: RunOutcome) -> tuple[str, ...]:
-    """Give a command the manifest; return what went wrong with it."""
-    told: dict[str, Any] = {}
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        told = json.loads((outcome.path / MANIFEST).read_bytes())  # type: ignore[operator]
-    told = told or {
-        "run_id": outcome.run_id, "readout": job.key.readout,
-        "subject": job.key.subject, "as_of": job.key.as_of.isoformat(),
-    }  # fmt: skip
-    told |= {"status": outcome.status, "exit_code": outcome.exit_code}
-    told |= {"reason": outcome.reason, "path": str(outcome.path or "")}
-    try:
-        ended = subprocess.run(
-            shlex.split(command),
-            input=to_json(told).encode(),
-            stdout=2,  # stdout is the caller's
-            timeout=_HOOK,
-            check=False,
-        )
-    except (OSError, ValueError, subprocess.SubprocessError) as error:
-        return (f"the hook {command!r} failed: {error}",)
-    if ended.returncode:
-        return (f"the hook {command!r} ended with {ended.returncode}",)
-    return ()
 
 
 def _declared(name: str, given: Declaration | type | None) -> Declaration:
@@ -280,6 +237,14 @@ def _declared(name: str, given: Declaration | type | None) -> Declaration:
         msg = f"the declaration is of {declared.name!r}, not of {name!r}; they must be"
         raise ParameterError(f"{msg} the same; name it so.", code="unknown_readout")
     return declared
+
+
+def _source(
+    declared: Declaration, given: str | os.PathLike[str] | None, *, own: bool
+) -> Path:
+    if given:
+        return Path(given)
+    return notebook_of(declared) if own else catalog.notebook(declared.name)
 
 
 def _inputs(declared: Declaration, params: object) -> tuple[Read, ...]:
@@ -406,6 +371,20 @@ class _Job:
             run_id=self.run_id,
         )
 
+    def told(self, outcome: RunOutcome) -> dict[str, Any]:
+        """Return what a hook is told of how the run ended."""
+        known = {
+            "run_id": outcome.run_id, "readout": self.key.readout,
+            "subject": self.key.subject, "as_of": self.key.as_of.isoformat(),
+        }  # fmt: skip
+        return hook.told_of(
+            known,
+            status=outcome.status,
+            exit_code=outcome.exit_code,
+            reason=outcome.reason,
+            path=outcome.path,
+        )
+
     def execute(self, run_key: str, signals: Signals) -> RunOutcome:
         started = time.monotonic()
         deadline = started + self.limit
@@ -422,6 +401,9 @@ class _Job:
             redact.folder(self.staged)
             told = repair.read(self.staged / EXECUTED)
             verdict = judge(ended, told, limit=self.limit)
+            if verdict.status == "store_error":
+                reason = f"the run could not be kept: {verdict.reason}"
+                return self.ended("store_error", reason)
             document = None
             if verdict.status == "succeeded":
                 document, verdict = published(self.staged, self.ours())
@@ -436,7 +418,7 @@ class _Job:
             if signals.seen:
                 verdict = stopped(signals.seen[0])
                 break
-            _set_aside(self.staged, len(attempts))
+            set_aside(self.staged, len(attempts))
         manifest |= {
             "attempt": len(attempts) + 1,
             "attempts": attempts,
@@ -452,7 +434,7 @@ class _Job:
             manifest["data"] = document["provenance"]["data"]
             manifest["decision"] = document["decision"]["verdict"]
             manifest["estimate"] = headline_of(document["estimates"])
-        _draw(
+        draw(
             self.staged,
             manifest,
             notebook=self.notebook,
@@ -535,7 +517,7 @@ class _Job:
         """Run the child in a short-lived folder for sockets and profiles."""
         if self.staged is None:
             raise AssertionError
-        folder = _scratch(self.run_id)
+        folder = scratch(self.run_id)
         folder.mkdir(mode=0o700)
         done, total = 0, 0
 
@@ -553,13 +535,13 @@ class _Job:
             "executed": str(self.staged / EXECUTED),
             "parameters": self.declared.plain(self.params),
             "left": deadline - time.monotonic(),
-            "ipc": str(folder / "k") if _sockets_work(folder) else "",
+            "ipc": str(folder / "k") if sockets_work(folder) else "",
             "secrets": [f.name for f in self.declared.fields if f.env],
         }
         try:
             return supervise(
                 # -P: nothing in the current folder may pass for a module of ours
-                [sys.executable, "-P", "-c", _CHILD],
+                [sys.executable, "-P", "-c", child.COMMAND],
                 job=job,
                 env=self.environment(folder),
                 log=self.staged / LOG,
@@ -576,7 +558,7 @@ class _Job:
         """Return the child's environment: ours, and what makes runs alike."""
         origin = asdict(inputs.provenance())
         origin["data"] = [asdict(item) for item in self.data]
-        return environment() | {
+        return child.environment() | {
             "GROWTH_RUN_DIR": str(self.staged),
             "GROWTH_RUN_ID": self.run_id,
             inputs.PROVENANCE: json.dumps(origin),
@@ -602,80 +584,6 @@ class _Job:
         return self.ended("internal_error", reason)
 
 
-def bury(store: Store, key: Key, notebook: Path | None = None) -> int:
-    """File what killed runners left of one readout, subject and day.
-
-    Parameters
-    ----------
-    store : Store
-        Where.
-    key : Key
-        Whose lock is held, so whoever ran it is dead.
-    notebook : Path, optional
-        The readout's, to show which cells were not run.
-
-    Returns
-    -------
-    int
-        How many runs were filed: as lost, or as what they were if all but the last
-        step was done. Processes they left behind are ended.
-    """
-    count = 0
-    store.sweep_staging()
-    for run_id, held in tuple(store.staged()):
-        note = held.get("manifest", {})
-        same = [note.get(k) for k in ("readout", "subject", "as_of")]
-        if same != [key.readout, key.subject, key.as_of.isoformat()]:
-            continue
-        count += 1
-        end_run(run_id)
-        shutil.rmtree(_scratch(run_id), ignore_errors=True)
-        if held.get("whole"):
-            store.settle(key, run_id)
-            continue
-        status = held.get("status", "lost")
-        manifest = note | {
-            "run_id": run_id,
-            "status": status,
-            "exit_code": EXIT_CODES[status],
-            "reason": held.get("reason", "the runner was killed, or power failed"),
-            "reason_code": held.get("status", "runner_gone"),
-            "ended": None,
-        }
-        _draw(store.staging(run_id), manifest, notebook=notebook)
-        store.finish(key, run_id, manifest)
-    store.heal(key)
-    return count
-
-
-def _draw(
-    staged: Path,
-    manifest: dict[str, Any],
-    *,
-    notebook: Path | None,
-    document: Mapping[str, Any] | None = None,
-    error: str = "",
-    lang: Lang | None = None,
-) -> None:
-    """Repair the executed notebook, and write the page."""
-    status = manifest["status"]
-    log = _tail(staged / LOG)
-    lang = lang or manifest.get("lang")
-    words = label(f"readout.status.{status}", lang)
-    executed = staged / EXECUTED
-    if executed.exists() or (staged / LOG).exists():
-        repair.repair(
-            executed,
-            source=notebook or staged / "unknown.ipynb",
-            status=status,
-            words=f"{words}: {manifest['reason']}",
-            log=log,
-        )
-    manifest["cells"] = list(repair.read(executed).cells)
-    manifest["notices"] = []
-    write_file(staged / PAGE, _page(executed, manifest, document, error, log, lang))
-
-
 def _besides(folder: Path, also: Collection[Extra]) -> tuple[str, ...]:
     """Leave further forms of the page; return what could not be made, and why."""
     remarks = []
@@ -688,263 +596,11 @@ def _besides(folder: Path, also: Collection[Extra]) -> tuple[str, ...]:
     return tuple(remarks)
 
 
-def _set_aside(staged: Path, attempt: int) -> None:
-    """Keep what an attempt left in ``attempts/``, and clear the table for the next."""
-    folder = staged / "attempts" / str(attempt)
-    folder.mkdir(parents=True)
-    for path in tuple(staged.iterdir()):
-        if path.name not in {RUNNING, INPUTS, "attempts"}:
-            path.rename(folder / path.name)
-
-
 def _pause(length: float, signals: Signals) -> None:
     until = time.monotonic() + length
     while not signals.seen and (left := until - time.monotonic()) > 0:
         time.sleep(min(0.1, left))
 
 
-def environment() -> dict[str, str]:
-    """Return our environment, and what makes runs alike.
-
-    Returns
-    -------
-    dict of str to str
-        What every process of a run is started with.
-    """
-    env = dict(os.environ) | {
-        "JUPYTER_PREFER_ENV_PATH": "1",
-        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
-        "PYTHONUNBUFFERED": "1",
-    }
-    env.setdefault("PYTHONHASHSEED", "0")
-    env.pop("JPY_SESSION_NAME", None)  # a run begun in JupyterLab is none of its
-    home = Path(__file__).resolve().parent.parent.parent
-    if (home / "pyproject.toml").exists():
-        held = [part for part in env.get("PYTHONPATH", "").split(os.pathsep) if part]
-        if str(home) not in held:
-            env["PYTHONPATH"] = os.pathsep.join([str(home), *held])
-    return env
-
-
-def warm() -> None:
-    """Import what the page takes while the notebook runs elsewhere."""
-    with contextlib.suppress(Exception):  # drawing the page will tell
-        from growth.readout import page
-
-        page.warm()
-
-
-def _page(
-    executed: Path,
-    manifest: dict[str, Any],
-    document: Mapping[str, Any] | None,
-    error: str,
-    log: str,
-    lang: Lang | None,
-) -> str:
-    """Return the run's page; where it cannot be drawn, a plainer one and a notice."""
-    from growth.readout import page
-
-    def whole() -> str:
-        if document is not None:
-            return page.render(executed, document, manifest, lang=lang)
-        notebook = executed if executed.exists() else None
-        return page.render_failure(
-            manifest, traceback=error, log=log, notebook=notebook, lang=lang
-        )
-
-    try:
-        return whole()
-    except Exception as failure:  # noqa: BLE001  (the numbers stand without it)
-        reason = f"{type(failure).__name__}: {failure}"
-    notice = {"code": "page_failed", "severity": "warning"}
-    manifest["notices"] = [notice | {"args": {"reason": reason}}]
-    if document is None:
-        return page.render_failure(manifest, log=log, lang=lang)
-    shown = dict(document) | {"notices": [*document["notices"], *manifest["notices"]]}
-    return page.render_plain(shown, manifest, lang=lang)
-
-
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-def _tail(log: Path) -> str:
-    try:
-        with log.open("rb") as stream:
-            stream.seek(max(0, log.stat().st_size - TAIL))
-            return stream.read().decode("utf-8", "replace")
-    except OSError:
-        return ""
-
-
-def _scratch(run_id: str) -> Path:
-    """Return a run's short-lived folder: its path leaves room for a socket's name."""
-    name, default = f"growth-{run_id}", tempfile.gettempdir()
-    short = len(default) + 1 + len(name) <= _SOCKET_PATH
-    return Path(default if short or not os.access("/tmp", os.W_OK) else "/tmp", name)
-
-
-def _sockets_work(folder: Path) -> bool:
-    """Return whether the kernel can be talked to by files instead of TCP ports."""
-    if not hasattr(socket, "AF_UNIX") or len(str(folder)) > _SOCKET_PATH:
-        return False
-    probe = folder / "probe"
-    try:
-        with socket.socket(socket.AF_UNIX) as plug:
-            plug.bind(str(probe))
-    except OSError:
-        return False
-    probe.unlink(missing_ok=True)
-    return True
-
-
-# The child: the only place where papermill is imported
-
-
-class _Stopped(KeyboardInterrupt):
-    """A signal, raised in the main thread; asyncio lets only its kind through."""
-
-
-def preload() -> None:
-    """Import what a run takes, so that a fork of this process has it."""
-    import nbclient  # noqa: F401
-    import nbformat  # noqa: F401
-    import papermill  # noqa: F401
-    import psutil  # noqa: F401
-
-
-def server() -> None:
-    """Import what a run takes, then fork children on the socket named last."""
-    preload()
-    serve(int(sys.argv[-1]), {"child": child})
-
-
-def spawned() -> None:
-    """Do the job on stdin, where nothing was forked; see `child`."""
-    sys.exit(child(json.loads(sys.stdin.buffer.read()), int(sys.argv[-1])))
-
-
-def child(job: Mapping[str, Any], pipe: int) -> int:
-    """Run a notebook, and tell on a pipe how it went.
-
-    Parameters
-    ----------
-    job : mapping
-        Notebook, parameters, seconds left; see `run`.
-    pipe : int
-        The handle of the pipe.
-
-    Returns
-    -------
-    int
-        0; whatever happens to the notebook is told, not exited with.
-    """
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        for name in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-            signal.signal(name, signal.SIG_DFL)  # a second one kills
-        raise _Stopped(number)
-
-    def tell(**event: object) -> None:
-        with contextlib.suppress(OSError):
-            os.write(pipe, json.dumps(event).encode() + b"\n")  # whole, or not at all
-
-    for name in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-        signal.signal(name, stop)
-    try:
-        settle_child()
-        kind, message = _execute(job, tell)
-    except _Stopped as error:
-        kind, message = "stopped", f"signal {error}"
-    tell(event="end", kind=kind, message=message)
-    end_children()
-    return 0
-
-
-def _execute(job: Mapping[str, Any], tell: Callable[..., None]) -> tuple[str, str]:
-    """Run the notebook by papermill; return how it ended, by a word."""
-    deadline = time.monotonic() + float(job["left"])
-    cells = json.loads(Path(job["notebook"]).read_bytes())["cells"]
-    code = [
-        c for c in cells if c["cell_type"] == "code" and "".join(c["source"]).strip()
-    ]
-    total, done = len(code) + 1, 0  # and the cell papermill injects
-
-    def left() -> float:
-        return deadline - time.monotonic()
-
-    def ran(**_: object) -> None:
-        nonlocal done
-        done += 1
-        tell(event="cell", done=done, total=total)
-
-    tell(event="start", done=0, total=total)
-    import papermill
-    from nbclient.exceptions import CellTimeoutError, DeadKernelError
-    from papermill.exceptions import PapermillExecutionError
-    from traitlets.config import Config
-
-    _log_to_stdout([os.environ.get(str(job["parameters"][n])) for n in job["secrets"]])
-    manager: dict[str, object] = {"shutdown_wait_time": 1.0}
-    if job["ipc"]:
-        # without a name of its own it is kernel-ipc-1, in the current folder
-        manager |= {"transport": "ipc", "ip": job["ipc"]}
-        manager["connection_file"] = f"{job['ipc']}.json"
-    try:
-        papermill.execute_notebook(
-            # papermill takes braces in paths for parameters
-            job["notebook"].replace("{", "{{").replace("}", "}}"),
-            job["executed"].replace("{", "{{").replace("}", "}}"),
-            parameters=job["parameters"],
-            kernel_name="python3",
-            language="python",
-            progress_bar=False,
-            log_output=True,
-            start_timeout=max(1, int(min(60.0, left()))),
-            timeout_func=lambda _cell: max(1, int(left())),
-            on_cell_executed=ran,
-            config=Config({"KernelManager": manager}),
-        )
-    except PapermillExecutionError as error:
-        return "cell", f"{error.ename}: {error.evalue}"
-    except CellTimeoutError as error:
-        return "timeout", str(error)
-    except DeadKernelError as error:
-        return "dead", str(error)
-    except RuntimeError as error:
-        # nbclient's words for a kernel that never answered
-        if str(error).startswith("Kernel d"):
-            return "timeout" if left() <= 1 else "dead", str(error)
-        return _crashed(error)
-    except Exception as error:  # noqa: BLE001  (told to the supervisor)
-        return _crashed(error)
-    return "ok", ""
-
-
-def _crashed(error: Exception) -> tuple[str, str]:
-    traceback.print_exception(error)
-    return "other", f"{type(error).__name__}: {error}"
-
-
-def _log_to_stdout(secrets: list[str | None]) -> None:
-    """Send papermill's log, the cells' output in it, to this process's stdout."""
-    import logging
-
-    redact = repair.Redactor(tuple(s for s in secrets if s))
-
-    class Plain(logging.Formatter):
-        def format(self, record: logging.LogRecord) -> str:
-            lines = redact.text(super().format(record)).rstrip("\n").split("\n")
-            # a display is logged as its repr, on one line; the notebook has it all
-            return "\n".join(
-                line if len(line) <= MAX_LINE else f"{line[:MAX_LINE]}…"
-                for line in lines
-            )
-
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(Plain("%(asctime)s %(message)s"))
-    logger = logging.getLogger("papermill")
-    logger.handlers[:] = [handler]
-    logger.setLevel(logging.INFO)
-    logger.propagate = False

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, Final
 from growth.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import date
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "Store",
     "decode",
     "encode",
+    "enter",
     "new_run_id",
     "root",
     "sha256_of",
@@ -161,6 +162,31 @@ def write_file(path: Path, content: str | bytes) -> None:
         part.unlink(missing_ok=True)
         raise
     _flush_folder(path.parent)
+
+
+def enter(folder: Path, files: Sequence[Path]) -> None:
+    """Enter files that were made later in the manifest of a run that is kept.
+
+    Parameters
+    ----------
+    folder : Path
+        The run's folder; one that has no manifest yet is left as it is.
+    files : sequence of Path
+        Files in it.
+    """
+    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)  # held for milliseconds by each
+        held = _read(folder / MANIFEST)
+        if not held:
+            return
+        known = held.get("artifacts", {})
+        told = {path.relative_to(folder).as_posix(): sha256_of(path) for path in files}
+        if not told.items() <= known.items():
+            made = held | {"artifacts": known | told}
+            write_file(folder / MANIFEST, to_json(made))
+    finally:
+        os.close(handle)
 
 
 def sha256_of(path: Path) -> str:

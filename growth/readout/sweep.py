@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from growth.errors import ParameterError
 from growth.readout import catalog
+from growth.readout.filing import bury
 from growth.readout.params import seconds
 from growth.readout.store import Busy, Key, Store, root
 from growth.readout.supervise import end_run, run_processes
@@ -145,7 +146,6 @@ def gc(
 
 
 def _file_lost(store: Store, *, dry_run: bool) -> Iterator[Swept]:
-    from growth.readout import runner
 
     waiting: dict[Key, list[str]] = defaultdict(list)
     for run_id, held in store.staged():
@@ -158,7 +158,7 @@ def _file_lost(store: Store, *, dry_run: bool) -> Iterator[Swept]:
         try:
             with store.lock(key):
                 if not dry_run:
-                    runner.bury(store, key, notebook)
+                    bury(store, key, notebook)
         except Busy:  # it runs
             continue
         for run_id in runs:

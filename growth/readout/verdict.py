@@ -71,8 +71,12 @@ def judge(ended: Ended, told: Told, *, limit: float) -> Verdict:
     if ended.overtime or kind == "timeout":
         reason = f"the run did not end within {limit:g} s"
         return Verdict("timed_out", "deadline", reason)
-    if kind == "dead":
-        return Verdict("kernel_died", "kernel_died", "the kernel died")
+    known = {
+        "dead": Verdict("kernel_died", "kernel_died", "the kernel died"),
+        "disk": Verdict("store_error", "disk", message),
+    }
+    if kind in known:
+        return known[kind]
     if kind is None or kind == "stopped":
         how = f"the process that ran the notebook ended with {ended.returncode}"
         return Verdict("kernel_died", "child_killed", how)

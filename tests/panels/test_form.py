@@ -2,6 +2,7 @@ import signal
 import tomllib
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Annotated
 
 import ipywidgets as widgets
@@ -10,8 +11,9 @@ import pytest
 from growth.errors import DataError, ParameterError
 from growth.panels import form
 from growth.panels import panel as panel_module
-from growth.readout import Between, Help
+from growth.readout import AbtestParams, Between, Help
 from growth.readout.params import checked, fields_of
+from tests.readout import example
 from tests.readout.example import ExampleParams
 
 
@@ -119,13 +121,18 @@ def test_a_long_call_shows_its_progress_and_can_be_interrupted(monkeypatch, hear
 def test_it_writes_the_command_and_the_entry_of_a_readout(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     made = form(ExampleParams, values={"experiment_id": "it's", "alpha": 0.1})
+    notebook = Path(example.__file__).with_name("example_readout.ipynb")
     assert made.command == (
-        "growth readout run example_readout -p 'experiment_id=it'\"'\"'s' "
+        "growth readout run example_readout "
+        "--declaration tests.readout.example:ExampleParams "
+        f"--notebook {notebook} -p 'experiment_id=it'\"'\"'s' "
         "-p as_of=2026-01-31 -p alpha=0.1"
     )
     (entry,) = tomllib.loads(made.entry)["readout"]
     assert entry == {
         "name": "example_readout",
+        "declaration": "tests.readout.example:ExampleParams",
+        "notebook": str(notebook),
         "params": {"experiment_id": "it's", "alpha": 0.1},
     }
     show, keep = made.view.children[-1].children[0].children
@@ -136,6 +143,27 @@ def test_it_writes_the_command_and_the_entry_of_a_readout(tmp_path, monkeypatch)
     assert "holds it already" in made.status.view.value
     held = tomllib.loads((tmp_path / "readouts.toml").read_text("utf-8"))
     assert held["readout"] == [entry]
+
+
+def test_one_of_ours_needs_no_declaration_and_one_of_a_cell_cannot_be_handed_on(
+    monkeypatch,
+):
+    given = {"data": "d", "experiment_id": "x"}
+    made = form(AbtestParams, values=given)
+    assert made.command == (
+        "growth readout run abtest_readout -p data=d -p experiment_id=x "
+        "-p as_of=2026-02-28"
+    )
+    assert "declaration" not in made.entry
+    monkeypatch.setattr(ExampleParams, "__module__", "__main__")
+    made = form(ExampleParams)
+    show, _ = made.view.children[-1].children[0].children
+    show.click()
+    assert "declared in a notebook" in made.status.view.value
+    assert made.view.children[-1].children[1].value == ""
+    with pytest.raises(ParameterError, match="in a module") as info:
+        made.command  # noqa: B018  (a property that refuses)
+    assert info.value.code == "declared_in_notebook"
 
 
 def test_only_some_fields_may_be_shown():

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from growth.errors import ParameterError
-from growth.readout import Store, inputs, load, run, runner
+from growth.readout import Store, filing, inputs, load, run, runner
 from growth.readout.diff import diff
 from growth.readout.history import index
 from growth.readout.store import Key, write_file
@@ -315,7 +315,7 @@ def test_a_full_disk_leaves_the_staging_and_the_next_run_files_it(place, monkeyp
     def full(*_args, **_kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(runner, "_draw", full)
+    monkeypatch.setattr(runner, "draw", full)
     outcome = tiny_run(place, "silent")
     assert (outcome.status, outcome.exit_code) == ("store_error", 8)
     assert "No space left" in outcome.reason
@@ -325,7 +325,7 @@ def test_a_full_disk_leaves_the_staging_and_the_next_run_files_it(place, monkeyp
     monkeypatch.undo()
     key = Key(readout="tiny_readout", subject="one", as_of=date.fromisoformat(DAY))
     with store.lock(key):
-        assert runner.bury(store, key) == 1
+        assert filing.bury(store, key) == 1
     ((_, manifest),) = store.runs()
     assert manifest["status"] == "lost"
     nothing_left(place)

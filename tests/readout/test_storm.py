@@ -15,7 +15,7 @@ import json, os, random, signal, sys, time
 from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
-from growth.readout import Store, inputs, run, runner
+from growth.readout import Store, filing, inputs, run, runner
 from growth.readout.store import sha256_of, write_file
 from growth.readout.supervise import Ended
 from tests.readout.example import TinyParams, tiny
@@ -33,7 +33,7 @@ def played(argv, *, job, env, log, **_):
 runner.supervise = played
 runner.forkserver = lambda: nullcontext(None)
 runner.warm = lambda: None
-runner._page = lambda *_: "<html>"
+filing._page = lambda *_: "<html>"
 inputs.package_digest = cache(inputs.package_digest)
 inputs.git_state = lambda: ("", False)
 
