@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -98,7 +99,16 @@ def tiny(params, **more):
     )
 
 
-def act(what):
+def fill(path):
+    """Write until the disk has no byte left."""
+    with path.open("wb", buffering=0) as stream:
+        for size in (1 << 16, 1):
+            with suppress(OSError):
+                while True:
+                    stream.write(b"x" * size)
+
+
+def act(what):  # noqa: C901, PLR0912  (one case an act)
     """Do to the run what a test asked for."""
     match what:
         case "raise":
@@ -124,6 +134,8 @@ def act(what):
             Path(os.environ["GROWTH_RUN_DIR"], "orphan").write_text(str(orphan.pid))
             sys.stdout.write("now hanging")
             time.sleep(600)
+        case "fill":
+            fill(Path(os.environ["GROWTH_RUN_DIR"]).parents[1] / "filler")
         case "tell":
             sys.stdout.write(f"the secret is {os.environ['THE_KEY']}")
         case "forge":

@@ -1,0 +1,25 @@
+"""A folder with the tiny notebook in it, and one forkserver for all who run it."""
+
+from contextlib import nullcontext
+
+import pytest
+
+from growth.readout import runner
+from tests.readout.example import write_tiny
+
+
+@pytest.fixture(scope="session")
+def server():
+    with runner.forkserver() as made:
+        yield made
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch, server):
+    """Return a folder with the tiny notebook in it, and be there."""
+    monkeypatch.setattr(runner, "forkserver", lambda: nullcontext(server))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GROWTH_READOUTS", raising=False)
+    monkeypatch.setenv("THE_KEY", 'hunter2"')
+    write_tiny(tmp_path / "tiny_readout.ipynb")
+    return tmp_path
