@@ -10,16 +10,65 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["intern", "scatter"]
+__all__ = ["intern", "pack", "scatter", "words"]
 
 FULL = 2  # a table of ids is grown once one slot in so many is taken
 MIX = np.uint64(0x9E3779B97F4A7C15)
+TAG = 2**31 - 1
+
+
+@nb.njit(cache=True, nogil=True)
+def pack(
+    values: NDArray[np.int64],
+    keep: NDArray[np.bool_],
+    start: int,
+    step: int,
+    shift: int,
+    low: NDArray[np.int64],
+) -> tuple[int, int]:
+    """Add a field to keys: steps above its start, shifted.
+
+    Parameters
+    ----------
+    values : array of int64
+        The field; anything where `keep` is false.
+    keep : array of bool
+        The rows that count.
+    start, step, shift : int
+        The smallest value, the values of one step, the field's place.
+    low : array of int64
+        Written to: the steps are or-ed in.
+
+    Returns
+    -------
+    least, most : int
+        The extremes of the rows that count; 2**63 - 1 and -2**63 without any.
+    """
+    least, most = np.int64(2**63 - 1), np.int64(-(2**63))
+    for i in range(values.size):
+        value = values[i]
+        least = min(least, value if keep[i] else least)
+        most = max(most, value if keep[i] else most)
+    # a division by multiplication is exact below 2**52, give or take one
+    quick = step > 1 and most - start < 1 << 52
+    inverse = 1.0 / step
+    for i in range(values.size):
+        above = values[i] - start
+        if quick:
+            steps = np.int64(np.float64(above) * inverse)
+            rest = above - steps * step
+            above = steps + np.int64(rest >= step) - np.int64(rest < 0)
+        elif step > 1:
+            above //= step
+        low[i] |= above << shift
+    return int(least), int(most)
 
 
 @nb.njit(cache=True, nogil=True)
 def scatter(
     users: NDArray[np.int64],
     low: NDArray[np.int64],
+    keep: NDArray[np.bool_],
     parts: int,
     bits: int,
     keys: NDArray[np.int64],
@@ -32,9 +81,12 @@ def scatter(
     Parameters
     ----------
     users : array of int64
-        0 or more; part ``user % parts`` has it as ``user // parts``.
+        0 or more where `keep` is true; part ``user % parts`` has it as
+        ``user // parts``.
     low : array of int64
         The lower bits, below ``2**bits``.
+    keep : array of bool
+        The rows that count; the others end up behind the last part.
     parts, bits : int
         Parts, and how far the user is shifted.
     keys, rows : array of int64
@@ -46,110 +98,109 @@ def scatter(
     Returns
     -------
     array of int64
-        Where each part starts, and the end.
+        Where each part starts, and the end of the last.
     """
     n = users.size
-    starts = np.zeros(parts + 1, np.int64)
     power = parts & (parts - 1) == 0
     down = 0
     while (1 << down) < parts:
         down += 1
+    starts = np.zeros(parts + 2, np.int64)
+    of = np.empty(n, np.uint16)
     for i in range(n):
         part = users[i] & (parts - 1) if power else users[i] % parts
-        starts[part + 1] += 1
-    for part in range(parts):
-        starts[part + 1] += starts[part]
-    at = starts[:parts].copy()
+        of[i] = part if keep[i] else parts
     for i in range(n):
-        user = users[i]
-        if power:
-            part = user & (parts - 1)
-            local = user >> down
-        else:
-            local = user // parts
-            part = user - local * parts
-        j = at[part]
-        at[part] = j + 1
+        starts[of[i] + 1] += 1
+    for part in range(parts + 1):
+        starts[part + 1] += starts[part]
+    at = starts[:-1].copy()
+    for i in range(n):
+        local = users[i] >> down if power else users[i] // parts
+        j = at[of[i]]
+        at[of[i]] = j + 1
         keys[j] = (local << bits) | low[i]
         if keep_rows:
             rows[j] = i
-    return starts
+    return starts[:-1]
 
 
 @nb.njit(cache=True, nogil=True)
-def intern(
-    offsets: NDArray[np.int64],
-    text: NDArray[np.uint8],
-    first: int,
-    slots: NDArray[np.int64],
-    hashes: NDArray[np.uint64],
-    ends: NDArray[np.int64],
-    pool: NDArray[np.uint8],
-    known: int,
-    codes: NDArray[np.int64],
-) -> tuple[int, int]:
-    """Give texts numbers, in the order they are first seen.
+def words(
+    offsets: NDArray[np.int64], text: NDArray[np.uint8], found: NDArray[np.uint64]
+) -> None:
+    """Write texts as words of eight bytes, a row each, its length last.
 
     Parameters
     ----------
     offsets, text : arrays
         Text i is ``text[offsets[i] : offsets[i + 1]]``.
+    found : array of uint64, shape (texts, words + 1)
+        Zero, and wide enough for the longest.
+    """
+    for i in range(offsets.size - 1):
+        start, size = offsets[i], offsets[i + 1] - offsets[i]
+        for p in range(size):
+            found[i, p >> 3] |= np.uint64(text[start + p]) << np.uint64(8 * (p & 7))
+        found[i, -1] = np.uint64(size)
+
+
+@nb.njit(cache=True, nogil=True)
+def intern(
+    rows: NDArray[np.uint64],
+    first: int,
+    slots: NDArray[np.int64],
+    pool: NDArray[np.uint64],
+    known: int,
+    codes: NDArray[np.int64],
+) -> tuple[int, int]:
+    """Give rows of words numbers, in the order they are first seen.
+
+    Parameters
+    ----------
+    rows : array of uint64, shape (rows, width)
+        What is numbered.
     first : int
-        The first text that has no number yet.
+        The first row that has no number yet.
     slots : array of int64
-        A table of numbers by hash, -1 where free; its size is a power of two.
-    hashes, ends, pool : arrays
-        By number: the hash, where its text ends in `pool`; `ends` has one before.
+        A table by hash, -1 where free; its size is a power of two, 2**32 at most.
+        A slot holds a number above the upper half of its hash.
+    pool : array of uint64, shape (room, width)
+        The rows by number, written to.
     known : int
         Numbers given so far.
     codes : array of int64
-        Written to: the number of each text.
+        Written to: the number of each row.
 
     Returns
     -------
     done, known : int
-        The first text without a number (all have one if it is the count: else
+        The first row without a number (all have one if it is the count: else
         there is no room for another), and the numbers given.
     """
-    n = offsets.size - 1
     mask = slots.size - 1
-    for i in range(first, n):
-        start, end = offsets[i], offsets[i + 1]
-        h = np.uint64(end - start) * MIX
-        for p in range(start, end):
-            h = (h ^ np.uint64(text[p])) * np.uint64(0x100000001B3)
-        h ^= h >> np.uint64(29)
-        h *= MIX
-        h ^= h >> np.uint64(32)
+    width = rows.shape[1]
+    for i in range(first, rows.shape[0]):
+        h = np.uint64(0)
+        for w in range(width):
+            h = (h ^ rows[i, w]) * MIX
+            h ^= h >> np.uint64(32)
+        tag = np.int64(h >> np.uint64(33))
         slot = np.int64(h) & mask
-        while True:
-            code = slots[slot]
-            if code < 0:
-                break
-            if hashes[code] == h and ends[code + 1] - ends[code] == end - start:
-                same = True
-                base = ends[code]
-                for p in range(end - start):
-                    if pool[base + p] != text[start + p]:
-                        same = False
-                        break
-                if same:
+        while slots[slot] >= 0:
+            if slots[slot] & TAG == tag:
+                code = slots[slot] >> 31
+                w = 0
+                while w < width and pool[code, w] == rows[i, w]:
+                    w += 1
+                if w == width:
                     break
             slot = (slot + 1) & mask
-        if code < 0:
-            base = ends[known]
-            if (
-                known >= hashes.size
-                or base + end - start > pool.size
-                or known * FULL >= slots.size
-            ):
+        if slots[slot] < 0:
+            if known >= pool.shape[0] or known * FULL >= slots.size:
                 return i, known
-            code = known
-            slots[slot] = code
-            hashes[code] = h
-            ends[code + 1] = base + end - start
-            for p in range(end - start):
-                pool[base + p] = text[start + p]
+            slots[slot] = (known << 31) | tag
+            pool[known] = rows[i]
             known += 1
-        codes[i] = code
-    return n, known
+        codes[i] = slots[slot] >> 31
+    return rows.shape[0], known

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from growth.engine.connections import (
-    backend_of,
-    engine_call,
-    fetch,
-    quote_identifier,
-)
+from growth.engine.connections import backend_of, engine_call, fetch
 from growth.engine.tables import TableLike, as_table, need_columns
 from growth.errors import DataError, ParameterError
 
@@ -21,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["aggregate", "scan", "stream_batches"]
 
-END = "growth_end_of_stream"
+UNDISTURBED = 2  # statements from one look at their number, over a scan, to the next
 
 
 def scan(
@@ -89,7 +84,9 @@ def stream_batches(
 
     Notes
     -----
-    On Spark each partition is a stream of its own, so memory holds the largest.
+    On DuckDB a statement beside the stream is noticed by its number; the rows are
+    then counted, and only a count that differs is an error. On Spark each partition
+    is a stream of its own, so memory holds the largest.
     """
     if batch_rows < 1:
         msg = f"batch_rows is {batch_rows}; it must be 1 or more; leave it out."
@@ -148,32 +145,29 @@ def aggregate(
 
 
 def _from_duckdb(backend: Any, table: ir.Table, rows: int) -> Iterator[pa.RecordBatch]:  # noqa: ANN401
-    """Stream with a last row of our own: a stream cut short has no such row."""
+    """Stream, and look afterwards whether another statement cut the stream short."""
     backend._run_pre_execute_hooks(table)  # noqa: SLF001
-    names = [quote_identifier(name) for name in table.columns]
-    ending = ", ".join(f"NULL AS {name}" for name in names)
-    sql = (
-        f"SELECT *, FALSE AS {END} FROM ({backend.compile(table)})"
-        f" UNION ALL SELECT {ending}, TRUE AS {END}"
-    )
-    ended = False
+    con, sql = backend.con, backend.compile(table)
+    seen = 0
     with engine_call("reading rows"):
-        for batch in backend.con.sql(sql).to_arrow_reader(rows):
-            flags = batch.column(END)
-            ended = ended or bool(flags.true_count)
-            kept = batch if not flags.true_count else batch.filter(_not(flags))
-            if kept.num_rows:
-                yield kept.drop_columns([END])
-    if not ended:
+        before = _statements(con)
+        for batch in con.sql(sql).to_arrow_reader(rows):
+            if batch.num_rows:
+                seen += batch.num_rows
+                yield batch
+        if _statements(con) - before == UNDISTURBED:
+            return
+        # somebody else was at work in this database: perhaps on this connection
+        counted = con.execute(f"SELECT count(*) FROM ({sql})").fetchone()[0]
+    if counted != seen:
         msg = "another statement ran on the connection while its rows were being read;"
         msg = f"{msg} the rest was lost; read to the end first, or connect twice."
         raise DataError(msg, code="stream_cut")
 
 
-def _not(flags: Any) -> Any:  # noqa: ANN401
-    import pyarrow.compute as pc
-
-    return pc.invert(flags)
+def _statements(con: Any) -> int:  # noqa: ANN401
+    """Return the number of this statement: a database counts all it is given."""
+    return int(con.execute("SELECT current_query_id()").fetchone()[0])
 
 
 def _from_spark(backend: Any, table: ir.Table, rows: int) -> Iterator[pa.RecordBatch]:  # noqa: ANN401

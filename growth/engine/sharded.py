@@ -508,58 +508,91 @@ def _too_wide(key: Sequence[KeyPart], users: int) -> None:
 
 
 class _Batch(NamedTuple):
-    """Rows without NULL: users as Arrow, fields as arrays."""
+    """Rows as arrays; where `keep` is false they hold anything."""
 
     users: Any
     fields: list[Array]
+    keep: NDArray[np.bool_]
     rows: int
     nulls: tuple[int, ...]
 
+    @property
+    def whole(self) -> bool:
+        return bool(self.keep.all())
+
+    def kept(self) -> list[Array]:
+        """Return the fields of the rows that are not left out."""
+        if self.whole:
+            return self.fields
+        return [values[self.keep] for values in self.fields]
+
 
 def _read(batch: Any, packing: _Packing) -> _Batch:  # noqa: ANN401
-    """Leave out rows with NULL, and count those that matter."""
-    import pyarrow.compute as pc
-
-    columns = batch.columns
-    users, rows = columns[0], batch.num_rows
+    """Mark rows with NULL, and count those that matter."""
+    users, *columns = batch.columns
+    keep = _valid(users)
     nulls = [users.null_count]
-    keep = users.is_valid() if users.null_count else None
-    for column, item in zip(columns[1:], packing.fields, strict=True):
+    fields = []
+    for column, item in zip(columns, packing.fields, strict=True):
         nulls.append(column.null_count if item.timed or item.null_fails else 0)
-        if column.null_count and not item.floating:
-            valid = column.is_valid()
-            keep = valid if keep is None else pc.and_(keep, valid)
-    if keep is not None:
-        columns = [column.filter(keep) for column in columns]
-        users = columns[0]
-    found = []
-    for column, item in zip(columns[1:], packing.fields, strict=True):
-        values = column.to_numpy(zero_copy_only=False)
-        found.append(values.astype("f8" if item.floating else "i8", copy=False))
-    return _Batch(users, found, rows, tuple(nulls))
+        if item.floating:
+            fields.append(column.to_numpy(zero_copy_only=False))
+            continue
+        if column.null_count:
+            keep = keep & _valid(column)
+        fields.append(_integers(column))
+    return _Batch(users, fields, keep, batch.num_rows, tuple(nulls))
+
+
+def _valid(column: Any) -> NDArray[np.bool_]:  # noqa: ANN401
+    """Return which values of an Arrow array are not NULL."""
+    n, offset, bitmap = len(column), column.offset, column.buffers()[0]
+    if bitmap is None or not column.null_count:
+        return np.ones(n, np.bool_)
+    bits = np.frombuffer(bitmap, np.uint8)
+    flags = np.unpackbits(bits, count=offset + n, bitorder="little")
+    return flags[offset:].view(np.bool_)
 
 
 def _integers(column: Any) -> Array:  # noqa: ANN401
-    found: Array = column.to_numpy(zero_copy_only=False)
+    """Return an Arrow array's integers as int64, anything where they are NULL."""
+    values = column.buffers()[1]
+    if values is None:
+        return np.zeros(len(column), np.int64)
+    kind = column.type.to_pandas_dtype()
+    start = column.offset
+    found: Array = np.frombuffer(values, kind)[start : start + len(column)]
     return found.astype(np.int64, copy=False)
+
+
+def _numbers(batch: _Batch, names: Interner | None) -> Array:
+    """Return each row's user as a number; 0 or less where it is left out."""
+    if names is None:
+        return _integers(batch.users)
+    if batch.whole:
+        return names.encode(batch.users)
+    users = np.zeros(len(batch.users), np.int64)
+    users[batch.keep] = names.encode(batch.users.filter(batch.keep))
+    return users
+
+
+def _extremes(users: Array, batch: _Batch) -> tuple[int, int]:
+    kept = users if batch.whole else users[batch.keep]
+    return int(kept.min()), int(kept.max())
 
 
 def _low_bits(batch: _Batch, packing: _Packing) -> Array:
     """Pack the fields of the key below the user."""
-    low = np.zeros(len(batch.users), np.int64)
+    from growth.engine.kernels import pack
+
+    low = np.zeros(len(batch.keep), np.int64)
     for i, item in packing.keyed:
         values = batch.fields[i]
-        if not values.size:
-            continue
-        least, most = int(values.min()), int(values.max())
-        if least < item.start or most > item.end:
+        least, most = pack(values, batch.keep, item.start, item.step, item.shift, low)
+        if least <= most and not item.start <= least <= most <= item.end:
             msg = f"key part {item.name!r} has values {least}..{most}; they must be in"
             msg = f"{msg} {item.start}..{item.end}; filter the table to these first."
             raise ParameterError(msg, code="key_range")
-        steps = values - item.start
-        if item.step > 1:
-            steps //= item.step
-        low |= steps << item.shift
     return low
 
 
@@ -695,7 +728,7 @@ def _map_here(
             if dense and wider > MOST_SHARDS:
                 dense = False  # integers too large to be packed: numbered like text
             elif wider > MOST_SHARDS:
-                most = names._known if names else 0  # noqa: SLF001
+                most = names.known if names else 0
                 _too_wide([_as_part(item) for _, item in packing.keyed], most)
             else:
                 count = wider
@@ -719,11 +752,11 @@ def _fill(
     room = KEY_BITS - packing.bits
     for arrow in _batches(_texts(plan, dense=names is None), batch_rows):
         batch = _read(arrow, packing)
-        users = _integers(batch.users) if names is None else names.encode(batch.users)
-        if users.size:
-            if names is None and int(users.min()) < 0:
+        users = _numbers(batch, names)
+        if batch.keep.any():
+            least, most = _extremes(users, batch)
+            if least < 0:
                 return MOST_SHARDS + 1
-            most = int(users.max())
             if (most // parts.count).bit_length() > room:
                 return -(-(most + 1) // (1 << room))
         parts.add(users, batch)
@@ -758,7 +791,14 @@ class _Parts:
         carried = [batch.fields[i] for i, _ in packing.carried]
         order = np.empty(low.size if carried else 0, np.int64)
         starts = scatter(
-            users, low, self.count, packing.bits, keys, order, keep_rows=bool(carried)
+            users,
+            low,
+            batch.keep,
+            self.count,
+            packing.bits,
+            keys,
+            order,
+            keep_rows=bool(carried),
         )
         columns = [keys, *(column[order] for column in carried)]
         for part in range(self.count):
@@ -768,7 +808,7 @@ class _Parts:
                     tuple(column[start:end].copy() for column in columns)
                 )
                 self.sizes[part] += int(end - start)
-        self.held += sum(column.nbytes for column in columns)
+        self.held += 8 * self.wide * int(starts[-1])
         if self.held > self.budget:
             self._spill()
 
@@ -874,8 +914,10 @@ class _MapPart(NamedTuple):
         room = KEY_BITS - self.packing.bits
         if len(users) > 1 << room:
             _too_wide([_as_part(i) for _, i in self.packing.keyed], len(users))
-        keys = _low_bits(batch, self.packing) | (codes << self.packing.bits)
-        carried = [batch.fields[i] for i, _ in self.packing.carried]
+        keys = _low_bits(batch, self.packing)[batch.keep]
+        keys |= codes << self.packing.bits
+        fields = batch.kept()
+        carried = [fields[i] for i, _ in self.packing.carried]
         keys, carried = _sorted(keys, carried)
         return _answered(self.work(keys, *carried), users, self.work.out, batch)
 
@@ -898,9 +940,8 @@ def _numbered(rows: Any, packing: _Packing) -> tuple[_Batch, Any, Array]:  # noq
         for column in arrays
     ]
     batch = _read(pa.RecordBatch.from_arrays(arrays, names=whole.column_names), packing)
-    coded = batch.users.dictionary_encode()
-    codes = coded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-    return batch, coded.dictionary, codes
+    coded = batch.users.filter(batch.keep).dictionary_encode()
+    return batch, coded.dictionary, _integers(coded.indices)
 
 
 def _answered(
@@ -932,7 +973,7 @@ class _Fold(NamedTuple):
     def __call__(self, rows: Any) -> _Found:  # noqa: ANN401
         batch, users, codes = _numbered(rows, self.packing)
         state = self.made(len(users))
-        self.kernel(codes, *batch.fields, *state, *self.params)
+        self.kernel(codes, *batch.kept(), *state, *self.params)
         return _answered(self.work(*state), users, self.work.out, batch)
 
 
@@ -949,20 +990,17 @@ def _fold_here(
         batch = _read(arrow, fold.packing)
         rows += batch.rows
         nulls = [a + b for a, b in zip(nulls, batch.nulls, strict=True)]
-        if not len(batch.users):
+        if not batch.keep.any():
             continue
-        if names is None:
-            users = batch.users.to_numpy(zero_copy_only=False).astype(
-                np.int64, copy=False
-            )
-            if int(users.min()) < 0 or int(users.max()) > SPARSE + 4 * rows:
-                raise _NotDenseError
-        else:
-            users = names.encode(batch.users)
-        n = max(n, int(users.max()) + 1)
+        users = _numbers(batch, names)
+        least, most = _extremes(users, batch)
+        if names is None and (least < 0 or most > SPARSE + 4 * rows):
+            raise _NotDenseError
+        n = max(n, most + 1)
         if n > len(state[0]):
             state = _longer(state, max(n, len(state[0]) * 3 // 2))
-        fold.kernel(users, *batch.fields, *state, *fold.params)
+        kept = users if batch.whole else users[batch.keep]
+        fold.kernel(kept, *batch.kept(), *state, *fold.params)
     state = [array[:n] for array in state]
     many = _threads(plan, threads)
     step = max(-(-n // (4 * many)), 1)

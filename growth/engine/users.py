@@ -82,72 +82,77 @@ def user_index(
 
 
 class Interner:
-    """Numbers texts in the order they are first seen, in one pass over batches."""
+    """Gives texts numbers in the order they are first seen, batch after batch."""
 
     def __init__(self) -> None:
-        self._known = 0
+        self.known = 0
         self._slots = np.full(FIRST_SLOTS, -1, np.int64)
-        self._hashes = np.zeros(FIRST_SLOTS, np.uint64)
-        self._ends = np.zeros(FIRST_SLOTS + 1, np.int64)
-        self._pool = np.zeros(FIRST_SLOTS * 16, np.uint8)
+        self._pool = np.zeros((FIRST_SLOTS // 2, 1), np.uint64)
 
     def encode(self, texts: Any) -> NDArray[np.int64]:  # noqa: ANN401
         """Return the number of each text of an Arrow array without NULL."""
         import pyarrow as pa
 
-        from growth.engine.kernels import intern
+        from growth.engine.kernels import words
 
         texts = texts.cast(pa.large_string())
         _, offsets, data = texts.buffers()
         n = len(texts)
-        where = np.frombuffer(offsets, np.int64)[texts.offset : texts.offset + n + 1]
-        text = np.frombuffer(data, np.uint8) if data else np.zeros(0, np.uint8)
         codes = np.empty(n, np.int64)
-        done = 0
-        while True:
-            done, self._known = intern(
-                where,
-                text,
-                done,
-                self._slots,
-                self._hashes,
-                self._ends,
-                self._pool,
-                self._known,
-                codes,
-            )
-            if done == n:
-                return codes
-            self._grow(int(where[done + 1] - where[done]))
+        if not n:
+            return codes
+        ends = np.frombuffer(offsets, np.int64)[texts.offset : texts.offset + n + 1]
+        text = np.frombuffer(data, np.uint8) if data else np.zeros(0, np.uint8)
+        longest = -(-int(np.diff(ends).max()) // 8) + 1
+        if longest > self._pool.shape[1]:
+            self._widen(longest)
+        rows = np.zeros((n, self._pool.shape[1]), np.uint64)
+        words(ends, text, rows)
+        self._number(rows, codes)
+        return codes
 
-    def _grow(self, needed: int) -> None:
-        """Make room for more texts, one of them of so many bytes."""
-        known = self._known
-        used = int(self._ends[known])
-        if used + needed > self._pool.size:
-            self._pool = np.resize(self._pool, max(2 * self._pool.size, used + needed))
-        if known >= self._hashes.size:
-            self._hashes = np.resize(self._hashes, 2 * known)
-            self._ends = np.resize(self._ends, 2 * known + 1)
-        if 2 * known >= self._slots.size:
-            size = 4 * self._slots.size
-            self._slots = slots = np.full(size, -1, np.int64)
-            at = self._hashes[:known].astype(np.int64) & (size - 1)
-            left = np.arange(known)
-            while left.size:  # as many rounds as the longest probe
-                free = slots[at[left]] < 0
-                slots[at[left[free]]] = left[free]
-                left = left[slots[at[left]] != left]
-                at[left] = (at[left] + 1) & (size - 1)
+    def _number(self, rows: NDArray[np.uint64], codes: NDArray[np.int64]) -> None:
+        from growth.engine.kernels import intern
+
+        done = 0
+        while done < len(rows):
+            done, self.known = intern(
+                rows, done, self._slots, self._pool, self.known, codes
+            )
+            if done < len(rows):
+                self._grow()
+
+    def _grow(self) -> None:
+        """Make room for twice as many texts."""
+        kept = self._pool[: self.known]
+        self._slots = np.full(4 * self._slots.size, -1, np.int64)
+        self._pool = np.zeros((self._slots.size // 2, kept.shape[1]), np.uint64)
+        self.known = 0
+        self._number(kept, np.empty(len(kept), np.int64))
+
+    def _widen(self, width: int) -> None:
+        """Make room for longer texts: the length stays last, zeros come before it."""
+        kept, known = self._pool, self.known
+        self._slots.fill(-1)
+        self._pool = np.zeros((len(kept), width), np.uint64)
+        rows = np.zeros((known, width), np.uint64)
+        rows[:, : kept.shape[1] - 1] = kept[:known, :-1]
+        rows[:, -1] = kept[:known, -1]
+        self.known = 0
+        self._number(rows, np.empty(known, np.int64))
 
     def ids(self) -> pa.Array:
         """Return the texts, in the order of their numbers."""
         import pyarrow as pa
 
-        ends = self._ends[: self._known + 1]
-        found = pa.Array.from_buffers(
-            pa.large_string(),
-            self._known,
-            [None, pa.py_buffer(ends.copy()), pa.py_buffer(self._pool[: ends[-1]])],
-        )
+        if not self.known:
+            return pa.array([], pa.string())
+        rows = self._pool[: self.known]
+        sizes = rows[:, -1].astype(np.int64)
+        ends = np.concatenate([[0], np.cumsum(sizes)])
+        width = 8 * (rows.shape[1] - 1)
+        letters = np.ascontiguousarray(rows[:, :-1]).astype("<u8").view(np.uint8)
+        text = letters.reshape(len(rows), width)[np.arange(width) < sizes[:, None]]
+        buffers = [None, pa.py_buffer(ends), pa.py_buffer(text)]
+        found = pa.Array.from_buffers(pa.large_string(), self.known, buffers)
         return found if ends[-1] >= 2**31 else found.cast(pa.string())
