@@ -108,7 +108,7 @@ def fill(path):
                     stream.write(b"x" * size)
 
 
-def act(what):  # noqa: C901, PLR0912  (one case an act)
+def act(what):  # noqa: C901  (one case an act)
     """Do to the run what a test asked for."""
     match what:
         case "raise":
@@ -151,12 +151,14 @@ p = TinyParams.from_notebook(globals())"""
 
 def write_tiny(path):
     """Write the notebook of `TinyParams`."""
-    cells = [
-        (declaration_of(TinyParams).cell_source(), ["parameters"]),
-        (SECOND, []),
-        ("act(p.what)", []),
-        ('if p.what not in {"silent", "forge"}:\n    publish(tiny(p))', []),
-    ]
+    publish = 'if p.what not in {"silent", "forge"}:\n    publish(tiny(p))'
+    return write_notebook(path, TinyParams, [SECOND, "act(p.what)", publish])
+
+
+def write_notebook(path, cls, sources):
+    """Write a notebook: the parameters of a class, then what it does."""
+    cells = [(declaration_of(cls).cell_source(), ["parameters"])]
+    cells += [(source, []) for source in sources]
     notebook = {
         "cells": [
             {

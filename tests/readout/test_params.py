@@ -37,6 +37,83 @@ HOSTILE_TEXT = [
 ]
 BAD_TEXT = ["", " 7", "7 ", "a\nb", "a\u202eb", "\u0000", "\ud800", "x" * 129]
 
+REFUSED_TEXT = [
+    ("alpah=0.1", "unknown_parameter", "alpah", "Did you mean 'alpha'?"),
+    ("Alpha=0.1", "unknown_parameter", "Alpha", "Did you mean 'alpha'?"),
+    ("as-of=2026-01-31", "unknown_parameter", "as-of", "Did you mean 'as_of'?"),
+    ("zzz=1", "unknown_parameter", "zzz", ""),
+    (
+        "x=1; import os; os.system('touch PWN')",
+        "unknown_parameter",
+        "x",
+        "",
+    ),
+    ("alpha", "usage", "alpha", "Add the value."),
+    ("=0.1", "bad_name", "(empty)", ""),
+    ("not valid=1", "bad_name", "not valid", ""),
+    ("alpha=abc", "wrong_type", "alpha", ""),
+    ("alpha=", "wrong_type", "alpha", ""),
+    ("alpha=nan", "not_finite", "alpha", ""),
+    ("alpha=inf", "not_finite", "alpha", ""),
+    ("alpha=-Infinity", "not_finite", "alpha", ""),
+    ("alpha=1e400", "not_finite", "alpha", ""),
+    ("alpha=0", "out_of_range", "alpha", ""),
+    ("alpha=1", "out_of_range", "alpha", ""),
+    ("alpha=95", "out_of_range", "alpha", ""),
+    ("alpha=-0.1", "out_of_range", "alpha", ""),
+    ("alpha=1e-400", "out_of_range", "alpha", ""),
+    ("alpha=5%", "wrong_type", "alpha", "Write 0.05."),
+    ("alpha=0,05", "wrong_type", "alpha", "Write 0.05."),
+    ("min_units=1_000", "wrong_type", "min_units", ""),
+    ("min_units=\uff11\uff12", "wrong_type", "min_units", ""),
+    ("min_units=0x10", "wrong_type", "min_units", ""),
+    ("min_units=1e3", "wrong_type", "min_units", ""),
+    ("min_units=10.0", "wrong_type", "min_units", ""),
+    ("min_units=012", "wrong_type", "min_units", "Write 12."),
+    ("min_units=0", "out_of_range", "min_units", ""),
+    ("min_units=" + "9" * 20, "out_of_range", "min_units", ""),
+    ("min_units=" + "9" * 5000, "out_of_range", "min_units", ""),
+    ("as_of=0001-01-01", "out_of_range", "as_of", ""),
+    ("as_of=2101-01-01", "out_of_range", "as_of", ""),
+    ("cuped=yes", "wrong_type", "cuped", "Write true."),
+    ("cuped=on", "wrong_type", "cuped", "Write true."),
+    ("cuped=1", "wrong_type", "cuped", "Write true."),
+    ("cuped=0", "wrong_type", "cuped", "Write false."),
+    ("metric=GMV", "not_a_choice", "metric", "Did you mean 'gmv'?"),
+    ("metric=gvm", "not_a_choice", "metric", "Did you mean 'gmv'?"),
+    ("as_of=2026-02-30", "bad_date", "as_of", "2026-01-31"),
+    ("as_of=2026-1-31", "bad_date", "as_of", ""),
+    ("as_of=20260131", "bad_date", "as_of", ""),
+    ("as_of=2026-W05-1", "bad_date", "as_of", ""),
+    ("as_of=2026-01-31T00:00", "bad_date", "as_of", ""),
+    ("as_of=\uff12\uff1026-01-31", "bad_date", "as_of", ""),
+    ("as_of=today", "bad_date", "as_of", ""),
+    ("start=2026-02-01", "conflict", "start", ""),
+]
+REFUSED_JSON = [
+    ("alpha", '"0.05"', "wrong_type", "without quotes"),
+    ("experiment_id", "7", "wrong_type", '"7"'),
+    ("min_units", "true", "wrong_type", ""),
+    ("min_units", "10.0", "wrong_type", ""),
+    ("min_units", "9" * 5000, "out_of_range", ""),
+    ("cuped", "1", "wrong_type", ""),
+    ("alpha", "true", "wrong_type", ""),
+    ("alpha", "[0.05]", "wrong_type", ""),
+    ("alpha", "{}", "wrong_type", ""),
+    ("alpha", "null", "wrong_type", ""),
+    ("alpha", "NaN", "not_finite", ""),
+    ("alpha", "-Infinity", "not_finite", ""),
+    ("alpha", "1e400", "not_finite", ""),
+    ("as_of", "20260131", "wrong_type", ""),
+    ("metric", "3", "wrong_type", ""),
+    ("x=1; import os; y", "1", "bad_name", ""),
+    ("not valid", "1", "bad_name", ""),
+    ("", "1", "bad_name", ""),
+    ("class", "1", "unknown_parameter", ""),
+    ("pandas", "1", "unknown_parameter", ""),
+    ("__builtins__", "1", "unknown_parameter", ""),
+]
+
 
 def pairs(*given):
     """Fill up what is required, as command-line text."""
@@ -75,62 +152,7 @@ def test_text_nobody_can_see_or_tell_apart_is_refused(text, tmp_path):
     assert info.value.code == "bad_text"
 
 
-@pytest.mark.parametrize(
-    ("given", "code", "name", "hint"),
-    [
-        ("alpah=0.1", "unknown_parameter", "alpah", "Did you mean 'alpha'?"),
-        ("Alpha=0.1", "unknown_parameter", "Alpha", "Did you mean 'alpha'?"),
-        ("as-of=2026-01-31", "unknown_parameter", "as-of", "Did you mean 'as_of'?"),
-        ("zzz=1", "unknown_parameter", "zzz", ""),
-        (
-            "x=1; import os; os.system('touch PWN')",
-            "unknown_parameter",
-            "x",
-            "",
-        ),
-        ("alpha", "usage", "alpha", "Add the value."),
-        ("=0.1", "bad_name", "(empty)", ""),
-        ("not valid=1", "bad_name", "not valid", ""),
-        ("alpha=abc", "wrong_type", "alpha", ""),
-        ("alpha=", "wrong_type", "alpha", ""),
-        ("alpha=nan", "not_finite", "alpha", ""),
-        ("alpha=inf", "not_finite", "alpha", ""),
-        ("alpha=-Infinity", "not_finite", "alpha", ""),
-        ("alpha=1e400", "not_finite", "alpha", ""),
-        ("alpha=0", "out_of_range", "alpha", ""),
-        ("alpha=1", "out_of_range", "alpha", ""),
-        ("alpha=95", "out_of_range", "alpha", ""),
-        ("alpha=-0.1", "out_of_range", "alpha", ""),
-        ("alpha=1e-400", "out_of_range", "alpha", ""),
-        ("alpha=5%", "wrong_type", "alpha", "Write 0.05."),
-        ("alpha=0,05", "wrong_type", "alpha", "Write 0.05."),
-        ("min_units=1_000", "wrong_type", "min_units", ""),
-        ("min_units=\uff11\uff12", "wrong_type", "min_units", ""),
-        ("min_units=0x10", "wrong_type", "min_units", ""),
-        ("min_units=1e3", "wrong_type", "min_units", ""),
-        ("min_units=10.0", "wrong_type", "min_units", ""),
-        ("min_units=012", "wrong_type", "min_units", "Write 12."),
-        ("min_units=0", "out_of_range", "min_units", ""),
-        ("min_units=" + "9" * 20, "out_of_range", "min_units", ""),
-        ("min_units=" + "9" * 5000, "out_of_range", "min_units", ""),
-        ("as_of=0001-01-01", "out_of_range", "as_of", ""),
-        ("as_of=2101-01-01", "out_of_range", "as_of", ""),
-        ("cuped=yes", "wrong_type", "cuped", "Write true."),
-        ("cuped=on", "wrong_type", "cuped", "Write true."),
-        ("cuped=1", "wrong_type", "cuped", "Write true."),
-        ("cuped=0", "wrong_type", "cuped", "Write false."),
-        ("metric=GMV", "not_a_choice", "metric", "Did you mean 'gmv'?"),
-        ("metric=gvm", "not_a_choice", "metric", "Did you mean 'gmv'?"),
-        ("as_of=2026-02-30", "bad_date", "as_of", "2026-01-31"),
-        ("as_of=2026-1-31", "bad_date", "as_of", ""),
-        ("as_of=20260131", "bad_date", "as_of", ""),
-        ("as_of=2026-W05-1", "bad_date", "as_of", ""),
-        ("as_of=2026-01-31T00:00", "bad_date", "as_of", ""),
-        ("as_of=\uff12\uff1026-01-31", "bad_date", "as_of", ""),
-        ("as_of=today", "bad_date", "as_of", ""),
-        ("start=2026-02-01", "conflict", "start", ""),
-    ],
-)
+@pytest.mark.parametrize(("given", "code", "name", "hint"), REFUSED_TEXT)
 def test_the_command_line_refuses(given, code, name, hint):
     refused(given, code=code, name=name, hint=hint)
 
@@ -200,32 +222,7 @@ def test_a_json_file_gives_typed_values_and_the_command_line_wins(tmp_path):
     assert params == ExampleParams(**NEEDED, alpha=0.2, cuped=True, min_units=5)
 
 
-@pytest.mark.parametrize(
-    ("key", "value", "code", "hint"),
-    [
-        ("alpha", '"0.05"', "wrong_type", "without quotes"),
-        ("experiment_id", "7", "wrong_type", '"7"'),
-        ("min_units", "true", "wrong_type", ""),
-        ("min_units", "10.0", "wrong_type", ""),
-        ("min_units", "9" * 5000, "out_of_range", ""),
-        ("cuped", "1", "wrong_type", ""),
-        ("alpha", "true", "wrong_type", ""),
-        ("alpha", "[0.05]", "wrong_type", ""),
-        ("alpha", "{}", "wrong_type", ""),
-        ("alpha", "null", "wrong_type", ""),
-        ("alpha", "NaN", "not_finite", ""),
-        ("alpha", "-Infinity", "not_finite", ""),
-        ("alpha", "1e400", "not_finite", ""),
-        ("as_of", "20260131", "wrong_type", ""),
-        ("metric", "3", "wrong_type", ""),
-        ("x=1; import os; y", "1", "bad_name", ""),
-        ("not valid", "1", "bad_name", ""),
-        ("", "1", "bad_name", ""),
-        ("class", "1", "unknown_parameter", ""),
-        ("pandas", "1", "unknown_parameter", ""),
-        ("__builtins__", "1", "unknown_parameter", ""),
-    ],
-)
+@pytest.mark.parametrize(("key", "value", "code", "hint"), REFUSED_JSON)
 def test_a_json_file_is_refused(tmp_path, key, value, code, hint):
     needed = "".join(f'"{k}": "{v}", ' for k, v in NEEDED.items() if k != key)
     with pytest.raises(ParameterError, match="fault") as info:
