@@ -12,7 +12,8 @@ from tests.readout.example import write_notebook
 TEXTS = (
     "007", "1e5", "true", "null", "None", "1:30", "a=b=c", "实验🚀", '"""\\', "'''",
     'x"; import os; os.system("touch PWN"); y="', "x'; __import__('os').system('id')",
-    "{v.__class__}", "{{}}", "$(id)", "$(touch PWN)", "`touch PWN`", "%s", "%(a)s", "\\u0041",
+    "{v.__class__}", "{{}}", "$(id)", "$(touch PWN)", "`touch PWN`", "%s", "%(a)s",
+    "\\u0041",
     "../../etc", ".", "CON", "-p", "--help", "#", "<script>alert(1)</script>",
     "@file", "~", "*", "!touch PWN", "a\\nb", "e\u0301", "ﬁ", "x" * 128,
 )  # fmt: skip

@@ -6,6 +6,7 @@ import pytest
 from growth import charts
 from growth.errors import DataError, ParameterError, StoreError
 from growth.readout import chromium, extras, page, run
+from growth.readout.store import sha256_of
 from tests.charts.sample import results
 from tests.readout.example import TinyParams, write_tiny
 from tests.readout.test_page import MANIFEST, document, story
@@ -48,6 +49,25 @@ def test_what_is_there_is_left(folder):
     (path,) = extras.make(folder, {"pdf"})
     assert path.read_bytes() == b"ready"
     assert extras.make(folder, ()) == ()
+
+
+def test_what_is_made_later_is_entered_in_the_manifest(folder):
+    manifest = folder / "manifest.json"
+    told = MANIFEST | {"artifacts": {"readout.json": "0" * 64}}
+    manifest.write_text(json.dumps(told), "utf-8")
+    (folder / "readout.pdf").write_bytes(b"ready")
+    live, pdf = extras.make(folder, {"pdf", "interactive"})
+    held = json.loads(manifest.read_text("utf-8"))
+    assert held["artifacts"] == {
+        "readout.json": "0" * 64,
+        live.name: sha256_of(live),
+        pdf.name: sha256_of(pdf),
+    }
+    assert held["run_id"] == MANIFEST["run_id"]
+    changed = manifest.stat().st_mtime_ns
+    extras.make(folder, {"pdf", "interactive"})
+    assert manifest.stat().st_mtime_ns == changed
+    assert not list(folder.glob(".*"))
 
 
 def test_without_a_document_there_is_no_live_page(tmp_path):
