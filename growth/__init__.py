@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         charts,
         dataset,
         engine,
+        funnel,
         heatmap,
         panels,
         readout,
@@ -46,6 +47,7 @@ __all__ = [
     "charts",
     "dataset",
     "engine",
+    "funnel",
     "heatmap",
     "open",
     "panels",
@@ -59,7 +61,7 @@ __all__ = [
 ]
 
 _ROOMS = (
-    "abtest", "charts", "dataset", "engine", "heatmap", "panels", "readout",
+    "abtest", "charts", "dataset", "engine", "funnel", "heatmap", "panels", "readout",
     "retention", "segments", "stats", "synth", "tiers",
 )  # fmt: skip
 
