@@ -9,6 +9,7 @@ Write rules once, as TOML or in Python; ask them of everybody, or of one user::
 
 from growth.segments.context import Context, ContextRequiredError
 from growth.segments.evaluate import Explanation, Rule, rule
+from growth.segments.reach import Reach, ReachCell, Standing, reach_of
 from growth.segments.rules import (
     Metric,
     Rules,
@@ -38,6 +39,7 @@ from growth.segments.rules import (
     without,
     yuan,
 )
+from growth.segments.tables import freeze, metrics, tag
 from growth.segments.validate import load_rules, parse_rules, rules_of
 
 __all__ = [
@@ -45,9 +47,12 @@ __all__ = [
     "ContextRequiredError",
     "Explanation",
     "Metric",
+    "Reach",
+    "ReachCell",
     "Rule",
     "Rules",
     "Segment",
+    "Standing",
     "Tag",
     "Value",
     "When",
@@ -57,21 +62,25 @@ __all__ = [
     "distinct_days",
     "expected_orders",
     "first",
+    "freeze",
     "greatest",
     "last",
     "least",
     "lifecycle",
     "load_rules",
     "mean",
+    "metrics",
     "overdue",
     "p_alive",
     "parse_rules",
     "quantile",
+    "reach_of",
     "recency_days",
     "rfm",
     "rule",
     "rules_of",
     "sequence",
+    "tag",
     "tag_in",
     "total",
     "without",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from growth.result import Notice
     from growth.segments.rules import Metric
 
-__all__ = ["Context", "ContextRequiredError", "cut_points", "score", "yardstick"]
+__all__ = ["Context", "ContextRequiredError", "need_context", "score", "yardstick"]
 
 
 class ContextRequiredError(ParameterError):
@@ -55,15 +55,15 @@ class Context:
         """Freeze the mapping."""
         object.__setattr__(self, "yards", MappingProxyType(dict(self.yards)))
 
-    def find(self, metric: Metric, tz: str) -> Mapping[str, Any]:
+    def find(self, metric: Metric, tz: str, population: str) -> Mapping[str, Any]:
         """Return the yardstick of one metric.
 
         Parameters
         ----------
         metric : Metric
             One that needs it.
-        tz : str
-            The zone of the tag's days.
+        tz, population : str
+            Of the tag.
 
         Returns
         -------
@@ -75,7 +75,7 @@ class Context:
         ContextRequiredError
             If it was not taken.
         """
-        found = self.yards.get(yardstick(metric, tz))
+        found = self.yards.get(yardstick(metric, tz, population))
         if found is None:
             raise need_context(metric)
         return found
@@ -121,15 +121,15 @@ def need_context(metric: Metric) -> ContextRequiredError:
     return ContextRequiredError(msg)
 
 
-def yardstick(metric: Metric, tz: str) -> str:
+def yardstick(metric: Metric, tz: str, population: str) -> str:
     """Return the name of what a metric is judged by; equal ones are taken once.
 
     Parameters
     ----------
     metric : Metric
         One of op ``rfm quantile overdue`` or of a model; "" for others.
-    tz : str
-        The zone of the tag's days.
+    tz, population : str
+        Of the tag: whose days, and whose users.
 
     Returns
     -------
@@ -143,43 +143,7 @@ def yardstick(metric: Metric, tz: str) -> str:
         data.pop(key, None)
     if metric.op in MODELS:
         data["op"] = "model" if metric.op == "clv_fen" else "purchases"
-    return canonical({"tz": tz, **data})
-
-
-def cut_points(counts: Sequence[tuple[int, int]], bins: int) -> tuple[int, ...]:
-    """Return the values that part some data into bins, each a member of it.
-
-    Parameters
-    ----------
-    counts : sequence of (value, users)
-        Distinct values, rising, and how many users have each.
-    bins : int
-        2 or more.
-
-    Returns
-    -------
-    tuple of int
-        ``bins - 1`` of them (none without users), rising, equal ones repeated: for
-        k = 1..bins-1 the smallest value with ``users up to it * bins >= k * users``.
-
-    Notes
-    -----
-    In integers, so that neither threads nor row order can move a cut, as they move
-    those of ``ntile``, which parts ties.
-
-    Examples
-    --------
-    >>> cut_points([(1, 3), (2, 1), (9, 1)], 5)
-    (1, 1, 1, 2)
-    """
-    n = sum(users for _, users in counts)
-    found: list[int] = []
-    reached = 0
-    for value, users in counts:
-        reached += users
-        while len(found) < bins - 1 and reached * bins >= (len(found) + 1) * n:
-            found.append(value)
-    return tuple(found)
+    return canonical({"tz": tz, "population": population, **data})
 
 
 def score(value: int, cuts: Sequence[int]) -> int:

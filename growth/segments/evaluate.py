@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from growth.engine.days import DAY_US, instant, offsets
 from growth.errors import ColumnNotFoundError, ParameterError
 from growth.result import Cell, Result
-from growth.segments.context import need_context, score, yardstick
+from growth.segments.context import need_context, score
 from growth.segments.ops import MODELS, RFM_NAMES, TIMES, column_kind
 from growth.segments.regions import compare
 
@@ -170,10 +170,11 @@ def _first_day(day: date, period: str) -> date:
 class Env:
     """One `as_of` in one zone, and where windows begin in it."""
 
-    __slots__ = ("as_of", "context", "day", "end", "refunds", "tz")
+    __slots__ = ("as_of", "context", "day", "end", "population", "refunds", "tz")
 
     def __init__(self, as_of: date, tz: str, context: Context | None) -> None:
         self.as_of = as_of
+        self.population = "seen"
         self.tz = tz
         self.context = context
         self.end = started(as_of, -1, tz)
@@ -522,7 +523,7 @@ def _quantile(metric: Metric) -> Find:
 def _yard(metric: Metric, env: Env) -> Mapping[str, Any]:
     if env.context is None:
         raise need_context(metric)
-    return env.context.find(metric, env.tz)
+    return env.context.find(metric, env.tz, env.population)
 
 
 def _lifecycle(metric: Metric) -> Find:
@@ -565,7 +566,7 @@ def _overdue(metric: Metric) -> Find:
             usual = gaps[-(-p * len(gaps) // 100) - 1]
         else:
             usual = _yard(metric, env)["gap"]
-        return env.day - found[-1] > usual
+        return None if usual is None else env.day - found[-1] > usual
 
     return overdue
 
@@ -803,6 +804,7 @@ class Rule:
                 env = Env(as_of, zone, context)
                 rows = {t: _timed(record.get(t, ()), t, env) for t in self._tables}
                 env.refunds = _refunds(record.get("refunds"), env.end)
+            env.population = step.tag.population
             ready = metrics if step.tag.name == self.name else None
             if ready is None and not any(rows[t] for t in PEOPLE[step.tag.population]):
                 found[step.tag.name] = None
@@ -908,13 +910,3 @@ def rule(rules: Rules, name: str, *, context: Context | None = None) -> Rule:
     'often'
     """
     return Rule(rules, name, context)
-
-
-def needs_context(rules: Rules) -> bool:
-    """Return whether any tag is judged by yardsticks of all users."""
-    return any(
-        yardstick(part, tag.tz)
-        for tag in rules
-        for metric in tag.used()
-        for part in metric.parts()
-    )

@@ -8,6 +8,7 @@ refuse what stands here as open.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from growth.errors import ParameterError, RefusedError, suggest
@@ -16,7 +17,6 @@ from growth.segments.evaluate import micros
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from datetime import datetime
 
 __all__ = [
     "CHANNELS",
@@ -257,8 +257,6 @@ def reach_value(
     str
         ``subscribe``, ``service``, ``other`` (text message, WeCom) or ``none``.
     """
-    from datetime import UTC, datetime, timedelta
-
     at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=end)
     found = reach_of([row for _, row in rows], at=at, max_per_week=max_per_week)
     for channel, value in zip(

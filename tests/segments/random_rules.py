@@ -33,7 +33,7 @@ AS_OF = date(2026, 3, 10)
 EVENTS = ("page_view", "add_to_cart", "order_pay")
 STATUS = ("paid", "shipped", "refunded")
 PRODUCTS = ("p1", "p2", None)
-ZONES = ("Asia/Shanghai", "Asia/Shanghai", "Asia/Shanghai", "America/New_York", "UTC")
+ZONES = (*["Asia/Shanghai"] * 8, "UTC", "America/New_York")
 DAY = timedelta(days=1)
 # local midnights of the zones around as_of, and a little to each side
 EDGES = [
@@ -238,3 +238,41 @@ def tags(rng, n, *, scored=True):
 @st.composite
 def rules(draw):
     return tags(random.Random(draw(st.integers(0, 10**6))), draw(st.integers(1, 3)))
+
+
+def arrow(users):
+    """Return histories as the canonical tables, in Arrow."""
+    import pyarrow as pa
+
+    text, moment_, whole = pa.string(), pa.timestamp("us", tz="UTC"), pa.int64()
+    schemas = {
+        "events": [
+            ("user_id", text),
+            ("event_id", text),
+            ("ts", moment_),
+            ("event", text),
+            ("product_id", text),
+            ("dur_ms", whole),
+        ],
+        "orders": [
+            ("user_id", text),
+            ("order_id", text),
+            ("pay_ts", moment_),
+            ("paid_fen", whole),
+            ("refund_fen", whole),
+            ("status", text),
+        ],
+        "members": [
+            ("user_id", text),
+            ("as_of_ds", pa.date32()),
+            ("region", text),
+            ("tier", pa.int8()),
+        ],
+    }
+    return {
+        name: pa.Table.from_pylist(
+            [row for rows in users.values() for row in rows[name]],
+            schema=pa.schema(schema),
+        )
+        for name, schema in schemas.items()
+    }

@@ -34,7 +34,7 @@ from growth.segments import (
     total,
     without,
 )
-from growth.segments.context import ContextRequiredError, cut_points, yardstick
+from growth.segments.context import ContextRequiredError, yardstick
 from growth.segments.evaluate import day_number, micros, name_of_rfm
 from growth.stats import bgnbd
 from growth.stats.lifecycle import NEVER, PERIOD, lifecycle_states
@@ -294,7 +294,7 @@ def test_a_period_that_still_runs_makes_nobody_dormant():
 
 
 def frozen(metric, **yard):
-    return Context(DAY, {yardstick(metric, SHANGHAI): yard})
+    return Context(DAY, {yardstick(metric, SHANGHAI, "seen"): yard})
 
 
 def test_scores_come_from_frozen_cut_points():
@@ -373,18 +373,6 @@ def test_a_context_survives_json_and_refuses_other_text():
         with pytest.raises(ParameterError, match=r"Context\.to_json") as info:
             Context.from_json(text)
         assert info.value.code == "bad_context"
-
-
-def test_cut_points_are_members_of_the_data():
-    rng = np.random.default_rng(1)
-    for bins in (2, 5, 7):
-        data = np.sort(rng.geometric(0.3, 400))
-        values, counts = np.unique(data, return_counts=True)
-        pairs = list(zip(values.tolist(), counts.tolist(), strict=True))
-        cuts = cut_points(pairs, bins)
-        ranks = [-(-k * len(data) // bins) for k in range(1, bins)]
-        assert list(cuts) == [int(data[rank - 1]) for rank in ranks]
-    assert cut_points([], 5) == ()
 
 
 def test_ready_metrics_are_taken_as_they_are():
