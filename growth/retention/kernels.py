@@ -517,12 +517,7 @@ def tally_sorted(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917
             flag = keys[i] & 7
             us = epoch + t * step
             slot, at = _slot(us, edges, shifts, at, length, origin, slots)
-            if clock == 0:
-                seen = interval[slot]
-            elif clock == 1:
-                seen = us
-            else:
-                seen = (us + fraction) // 3_600_000_000
+            seen = _reading(us, slot, interval, clock, fraction)
             if flag & RETURN and t > 0:
                 if returns and value[returns - 1] == seen:
                     count[returns - 1] += 1
@@ -620,3 +615,111 @@ def _count_runs(
             for column in range(max(low[within], done + 1), high[within] + 1):
                 row[column] += 1
                 done = column
+
+
+@nb.njit(cache=True, nogil=True)
+def spend_rows(  # noqa: PLR0913, PLR0917
+    keys: Ints,
+    amount: Ints,
+    groups: Ints,
+    user_shift: int,
+    time_shift: int,
+    epoch: int,
+    step: int,
+    interval: Ints,
+    cohort: Ints,
+    slots: int,
+    edges: Ints,
+    shifts: Ints,
+    length: int,
+    origin: int,
+    clock: int,
+    unit: int,
+    fraction: int,
+    columns: int,
+) -> tuple[Ints, Ints, Ints, Ints, Ints, Ints]:
+    """Place each user's orders by their offset from the user's own start.
+
+    Parameters
+    ----------
+    keys, groups, user_shift, time_shift, epoch, step, interval, cohort, slots
+        As in `tally_sorted`; an order has the flag of a return.
+    amount : array of int64
+        Net fen of each row.
+    edges, shifts, length, origin, clock, unit, fraction
+        As in `tally_sorted`.
+    columns : int
+        Offsets kept: 0 to `columns` - 1.
+
+    Returns
+    -------
+    user, cohort, group, offset, fen, orders
+        One row a user and offset with an order, rising; before them one of offset
+        -1 for the start itself. Orders before the start are left out.
+    """
+    n = keys.size
+    out = np.empty((6, 2 * n), np.int64)
+    m = 0
+    mask = (1 << (user_shift - time_shift)) - 1
+    at = end = 0
+    while end < n:
+        begin = end
+        while end < n and keys[end] >> user_shift == keys[begin] >> user_shift:
+            end += 1
+        start, group = _start_of(keys, groups, begin, end, time_shift, mask)
+        if start < 0:
+            continue
+        first = (keys[start] >> time_shift) & mask
+        us = int(epoch + first * step)
+        slot, at = _slot(us, edges, shifts, at, length, origin, slots)
+        c = cohort[slot]
+        if c < 0:
+            continue
+        anchor = _reading(us, slot, interval, clock, fraction)
+        out[:, m] = keys[begin] >> user_shift, c, group, -1, 0, 0
+        m += 1
+        for j in range(begin, end):
+            t = (keys[j] >> time_shift) & mask
+            if not keys[j] & RETURN or t < first:
+                continue
+            us = int(epoch + t * step)
+            slot, at = _slot(us, edges, shifts, at, length, origin, slots)
+            o = (_reading(us, slot, interval, clock, fraction) - anchor) // unit
+            if o >= columns:
+                break
+            if out[3, m - 1] != o:
+                out[:, m] = keys[begin] >> user_shift, c, group, o, 0, 0
+                m += 1
+            out[4, m - 1] += amount[j]
+            out[5, m - 1] += 1
+    return out[0, :m], out[1, :m], out[2, :m], out[3, :m], out[4, :m], out[5, :m]
+
+
+@nb.njit(cache=True, nogil=True, inline="always")
+def _start_of(
+    keys: Ints, groups: Ints, begin: int, end: int, time_shift: int, mask: int
+) -> tuple[int, int]:
+    """Return the row of a user's first start and its group; -1 where there is none."""
+    first = start = -1
+    group = 0
+    for j in range(begin, end):
+        t = (keys[j] >> time_shift) & mask
+        if first >= 0 and t > first:
+            break
+        if keys[j] & POOL:
+            first = t
+            if keys[j] & START and t > 0:
+                here = int(groups[j]) if groups.size else 0
+                if start < 0 or here < group:
+                    start, group = j, here
+    return start, group
+
+
+@nb.njit(cache=True, nogil=True, inline="always")
+def _reading(us: int, slot: int, interval: Ints, clock: int, fraction: int) -> int:
+    """Return what a clock shows: an interval, microseconds, or full hours."""
+    if clock == 0:
+        return int(interval[slot])
+    if clock == 1:
+        return us
+    return (us + fraction) // 3_600_000_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import reduce
 from operator import or_
@@ -11,19 +12,40 @@ import numpy as np
 
 from growth import engine
 from growth.engine.connections import backend_of
-from growth.engine.days import offsets, zone
-from growth.errors import DataError, ParameterError, suggest
+from growth.engine.days import zone
+from growth.errors import DataError, Fault, ParameterError, suggest
 from growth.result import Notice
-from growth.retention.calendar import DAY_US, HOUR_US, microseconds
+from growth.retention.calendar import DAY_US, microseconds
+from growth.retention.counting import (
+    MOST_WORDS,
+    POOL,
+    RETURN,
+    START,
+    Ask,
+    by_chunks,
+    slots_of,
+)
+from growth.retention.living import (
+    SCHEMES,
+    Lifecycle,
+    LifecycleScheme,
+    from_bits,
+    from_keys,
+    shown,
+)
+from growth.retention.reconciling import METRICS, Reconciliation, reconcile_from_values
 from growth.retention.spec import (
     ANY,
     Event,
     RetentionSpec,
     moment,
+    one_of,
     parse_event,
     parse_lag,
 )
+from growth.retention.spending import Revenue, Spend, revenue_from_spend
 from growth.retention.triangle import RetentionResult, built
+from growth.stats.lifecycle import LifecycleCounts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,18 +56,14 @@ if TYPE_CHECKING:
     from growth.engine import TableLike
     from growth.retention.calendar import Period, WeekStart
     from growth.retention.spec import Clock, EventLike, Match, Mode
+    from growth.stats.lifecycle import Scheme
 
     Ints = NDArray[np.int64]
 
-__all__ = ["measure"]
+__all__ = ["lifecycle", "measure", "reconcile", "revenue"]
 
 HISTORY: Final = timedelta(days=30)  # that should come before the range
-MOST_WORDS: Final = 16  # of a bitmap; beyond it sorted rows are smaller
 MOST_BYTES: Final = 256 << 20  # of a triangle held for all groups at once
-CODE_BITS: Final = 62  # of what is known of a user's first event
-POOL, START, RETURN = 1, 2, 4  # as in kernels
-CLOCKS: Final = {"calendar": 0, "rolling_24h": 1, "rolling_24h_hour": 2}
-LONG_AGO: Final = -(2**40)  # the interval of everything before the range
 NO: Final = False  # what an unknown condition counts as
 
 
@@ -232,62 +250,6 @@ def _farthest(edges: tuple[int, ...] | None, horizon: int) -> int:
     )
 
 
-class _Slots(NamedTuple):
-    """Days or hours of the range read: 0 is before it, 1 its first."""
-
-    length: int
-    origin: int
-    last: int
-    interval: Ints
-    cohort: Ints
-    edges: Ints
-    shifts: Ints
-
-    @property
-    def words(self) -> int:
-        return self.last // 63 + 1
-
-    @property
-    def clock(self) -> tuple[Ints, Ints, int, int]:
-        """What kernels need to find an instant's slot."""
-        return self.edges, self.shifts, self.length, self.origin
-
-
-def _slots(spec: RetentionSpec, until: datetime) -> _Slots:
-    shape = spec.intervals
-    hours = spec.period == "hour"
-    length = HOUR_US if hours else DAY_US
-    begin, stop = microseconds(spec.start), microseconds(until)
-    if hours:
-        edges, shifts = np.zeros(0, np.int64), np.array([shape.fraction_us])
-        first = (begin + shape.fraction_us) // HOUR_US
-        final = (stop - 1 + shape.fraction_us) // HOUR_US
-    else:
-        starts, held = offsets(spec.tz)
-        inside = [i for i, us in enumerate(starts) if begin - DAY_US < us < stop]
-        low = inside[0] if inside else sum(us <= begin for us in starts)
-        edges = np.array([starts[i] for i in inside], dtype=np.int64)
-        shifts = np.array(held[low : low + len(inside) + 1], dtype=np.int64)
-        first = (begin + shape.offset_us(spec.tz, spec.start)) // DAY_US
-        latest = until - timedelta(microseconds=1)
-        final = (stop - 1 + shape.offset_us(spec.tz, latest)) // DAY_US
-    units = np.arange(first, final + 1, dtype=np.int64)
-    interval = units if hours else shape.of_days(units)
-    closing = spec.end - timedelta(microseconds=1)
-    shift = shape.fraction_us if hours else shape.offset_us(spec.tz, closing)
-    in_range = units <= (microseconds(closing) + shift) // length
-    cohort = np.where(in_range, interval - spec.first, -1)
-    return _Slots(
-        length=length,
-        origin=int(first) * length,
-        last=len(units),
-        interval=np.concatenate([[LONG_AGO], interval]),
-        cohort=np.concatenate([[-1], cohort]),
-        edges=edges,
-        shifts=shifts,
-    )
-
-
 class _Reading:
     """One pass over the rows of one question."""
 
@@ -297,9 +259,12 @@ class _Reading:
         events: ir.Table,
         starts: ir.Table | None,
         columns: _Columns,
+        *,
+        carried: str | None = None,
     ) -> None:
         self.spec = spec
         self.columns = columns
+        self.carried = carried  # a column of integers that comes along
         self.events = events
         self.starts = None if starts is None else _starts(starts, events, columns, spec)
         if any(e.event != ANY for e in self._asked()):
@@ -338,21 +303,20 @@ class _Reading:
             [spec.ends(i, c) <= known for c in (None, *range(width))]
             for i in self.cohorts
         ]
-        notices = self._history()
+        notices = [*self.history(), *self._partial()]
         groups, size, kept, squares, left = self._counted(
             np.array(complete, dtype=bool)
         )
         for column, rows in left.items():
             notices.append(_left_out(column, rows))
         if not size.sum() and self.starts is None:
-            self._need_start()
+            self.need_start()
         elif not kept.sum():
             notices += self._absent_returns()
         ready = None
         if not any(any(row[1:]) for row in complete):
             over = min(spec.ends(spec.first, c) for c in range(width))
-            moment = over + timedelta(seconds=spec.lag_s) - timedelta(microseconds=1)
-            ready = moment.astimezone(zone(spec.tz)).date()
+            ready = self._ready(over)
         return built(
             spec,
             [spec.intervals.name(i) for i in self.cohorts],
@@ -407,6 +371,7 @@ class _Reading:
             raw=ts,
             flags=flags.cast("int64"),
             wanted=wanted,
+            **({"amount": table[self.carried]} if self.carried else {}),
             **{
                 f"by{i}": ibis.null().cast("string")
                 if spec.from_table
@@ -431,9 +396,21 @@ class _Reading:
             ts=engine.epoch_us(ts),
             flags=(inside.ifelse(START, 0) + POOL).cast("int64"),
             wanted=wanted.fill_null(not NO),
+            **({"amount": _zero()} if self.carried else {}),
             **{f"by{i}": _text(starts[name]) for i, name in enumerate(spec.by)},
         )
         return rows.filter(rows.wanted).drop("wanted")
+
+    def activity(self, until: datetime) -> ir.Table:
+        """Return user and instant of the rows that make a user active."""
+        table = self.events
+        ts = table[self.columns.ts]
+        active = _passes(table, self.spec.start_event, self.columns.event)
+        rows = table.select(
+            u=table[self.columns.user], ts=engine.epoch_us(ts), raw=ts, active=active
+        )
+        early = (rows.raw < _instant(rows.raw, until)) | rows.raw.isnull()
+        return rows.filter(rows.active & early).drop("active")
 
     # -- counting -----------------------------------------------------------------
 
@@ -449,24 +426,81 @@ class _Reading:
         groups: list[tuple[str | None, ...]] = [()]
         if spec.by:
             groups, rows = _grouped(rows, len(spec.by))
-        slots = _slots(spec, self.until)
-        sources = [t for t in (self.events, self.starts) if t is not None]
-        whole = all(_whole_ms(t[self.columns.ts]) for t in sources)
-        ask = _Ask(spec, slots, shape, complete, len(groups), 1000 if whole else 1)
+        slots = slots_of(spec, self.until)
+        ask = Ask(spec, slots, shape, complete, len(groups), self._step())
         chunk = max(1, MOST_BYTES // (8 * (shape[0] or 1) * (shape[1] or 1)))
         if len(groups) <= chunk:
             size, kept, squares, left = ask.run(rows)
         else:
-            size, kept, squares, left = _by_chunks(ask, rows, len(groups), chunk)
+            size, kept, squares, left = by_chunks(ask, rows, len(groups), chunk)
         if spec.by:  # a value at starts of users who had started before is nobody's
             there = np.flatnonzero(size.sum(axis=1))
             groups, size, kept = [groups[g] for g in there], size[there], kept[there]
             squares = squares[np.r_[0, 1 + there]] if len(squares) else squares
         return groups, size, kept, squares, left
 
+    def spent(self, notices: list[Notice], cost: int | None, seed: int) -> Revenue:
+        """Count orders by offset from the user's start."""
+        spec = self.spec
+        width = spec.horizon + 1
+        complete = np.array(
+            [
+                [_over(spec, i, k) <= spec.known for k in range(width)]
+                for i in self.cohorts
+            ],
+            dtype=bool,
+        ).reshape(-1, width)
+        groups: list[tuple[str | None, ...]] = [()]
+        spend = Spend(*(np.zeros(0, np.int64) for _ in range(6)))
+        if self.cohorts:
+            rows = self._rows()
+            if spec.by:
+                groups, rows = _grouped(rows, len(spec.by))
+            slots = slots_of(spec, self.until)
+            ask = Ask(spec, slots, (0, 0), complete, len(groups), self._step())
+            found = ask.spend(rows, width)
+            codes: Any = found.users
+            codes = codes.dictionary_encode().indices
+            user = codes.to_numpy(zero_copy_only=False).astype(np.int64)
+            spend = Spend(user, *(part.astype(np.int64) for part in found.values))
+            notices += [_left_out(name, n) for name, n in found.left_out.items()]
+        ready = None
+        if not complete.any():
+            ready = self._ready(_over(spec, spec.first, 0))
+        return revenue_from_spend(
+            spec,
+            spend,
+            cohorts=[spec.intervals.name(i) for i in self.cohorts],
+            groups=groups,
+            complete=complete,
+            cost_fen=cost,
+            seed=seed,
+            ready_on=ready,
+            notices=notices,
+        )
+
+    def _step(self) -> int:
+        """Return the microseconds instants are whole multiples of."""
+        sources = [t for t in (self.events, self.starts) if t is not None]
+        return 1000 if all(_whole_ms(t[self.columns.ts]) for t in sources) else 1
+
+    def _ready(self, over: datetime) -> date:
+        """Return the first `as_of` for which an instant has passed."""
+        last = over + timedelta(seconds=self.spec.lag_s) - timedelta(microseconds=1)
+        return last.astimezone(zone(self.spec.tz)).date()
+
     # -- what is said beside the counts -------------------------------------------
 
-    def _history(self) -> list[Notice]:
+    def _partial(self) -> list[Notice]:
+        """Return a notice where the first or the last cohort is only a part."""
+        spec, shape = self.spec, self.spec.intervals
+        edges = (spec.start, spec.end)
+        if not self.cohorts or all(shape.start(shape.at(e)) == e for e in edges):
+            return []
+        return [Notice("partial_cohort", "info", (("period", spec.period),))]
+
+    def history(self) -> list[Notice]:
+        """Return a notice where the log begins soon before the range."""
         if self.spec.mode in ("first_in_range", "every"):
             return []
         source = self.events if self.starts is None else self.starts
@@ -488,7 +522,8 @@ class _Reading:
         found = engine.fetch(seen, "reading event names")["name"].to_pylist()
         return sorted(name for name in found if name is not None)
 
-    def _need_start(self) -> None:
+    def need_start(self) -> None:
+        """Raise unless the data have a start event of that name."""
         asked = [e.event for e in self.spec.start_event]
         if ANY in asked:
             return
@@ -513,230 +548,6 @@ class _Reading:
             for name in asked
             if name not in known
         ]
-
-
-class _Ask(NamedTuple):
-    """The counting itself: which kernel, with what."""
-
-    spec: RetentionSpec
-    slots: _Slots
-    shape: tuple[int, int]
-    complete: NDArray[np.bool_]
-    groups: int
-    step: int
-
-    def run(self, rows: ir.Table) -> tuple[Ints, Ints, Any, dict[str, int]]:
-        """Return size, kept, squares, and rows left out."""
-        plan = self.plan()
-        found = getattr(self, f"_{plan}")(rows)
-        size, kept, squares = found.values
-        return size, kept, squares, found.left_out
-
-    def plan(self) -> str:
-        """Return how the rows are to be folded; the answer does not hang on it."""
-        spec = self.spec
-        if (
-            spec.clock != "calendar"
-            or spec.min_occurrences > 1
-            or self.slots.words > MOST_WORDS
-            or (spec.mode == "every" and (spec.by or not self.aligned))
-        ):
-            return "sorted"
-        if spec.mode == "every":
-            return "bits"
-        filtered = any(e.where is not None for e in spec.start_event)
-        exact = filtered and spec.mode == "first_ever" and not spec.from_table
-        if not (spec.by or exact) and self.aligned:
-            return "bits"
-        return "first" if self.code_bits <= CODE_BITS else "sorted"
-
-    @property
-    def aligned(self) -> bool:
-        """Whether the range begins and ends with a slot."""
-        length = self.slots.length
-        for edge in (self.spec.start, self.spec.end):
-            shift = (
-                self.spec.intervals.fraction_us
-                if self.spec.period == "hour"
-                else self.spec.intervals.offset_us(self.spec.tz, edge)
-            )
-            if (microseconds(edge) + shift) % length:
-                return False
-        return True
-
-    @property
-    def epoch(self) -> int:
-        return microseconds(self.spec.start)
-
-    @property
-    def group_bits(self) -> int:
-        return max(self.groups - 1, 0).bit_length()
-
-    @property
-    def code_bits(self) -> int:
-        span = microseconds(self.spec.as_of) - self.epoch
-        return (span + 2).bit_length() + 1 + self.group_bits
-
-    @property
-    def columns(self) -> tuple[Ints, Ints]:
-        """First and last column a return at each offset counts for."""
-        windows = self.spec.windows
-        finite = [high for _, high in windows if high is not None]
-        farthest = max(finite) if len(finite) == len(windows) else self._span()
-        o = np.arange(farthest + 1)
-        starts = np.array([low for low, _ in windows])
-        stops = np.array([farthest if high is None else high for _, high in windows])
-        high = np.searchsorted(starts, o, side="right") - 1
-        low = np.searchsorted(stops, o, side="left")
-        empty = low > high
-        return np.where(empty, 0, low), np.where(empty, -1, high)
-
-    def _span(self) -> int:
-        """Return the largest offset there can be."""
-        spec = self.spec
-        whole = spec.as_of - spec.intervals.start(spec.first)
-        return whole // min(spec.intervals.rolling, timedelta(days=28)) + 2
-
-    @property
-    def last(self) -> tuple[Ints, int]:
-        """The last cohort complete at each column, and at all of them."""
-        columns = self.complete[:, 1:]
-        count = columns.sum(axis=0) - 1
-        return count.astype(np.int64), int(columns.all(axis=1).sum()) - 1
-
-    def _bits(self, rows: ir.Table) -> engine.ByUser:
-        from growth.retention import kernels
-
-        spec, slots = self.spec, self.slots
-        low, high = self.columns
-        words, clock = slots.words, (*slots.clock, slots.last)
-        cohort = slots.cohort
-        same = spec.start_event == spec.return_event and not spec.from_table
-        state: dict[str, tuple[str, int]]
-        mark: Any
-        finish: Any
-        if same:
-            mark, columns, state = (
-                kernels.mark,
-                {"ts": "ts"},
-                {"seen": ("int64", words)},
-            )
-            finish = (
-                kernels.tally_every_same
-                if spec.mode == "every"
-                else kernels.tally_lowest_same
-            )
-        else:
-            mark, columns = kernels.mark_two, {"ts": "ts", "flags": "flags"}
-            state = {"starts": ("int64", words), "returns": ("int64", words)}
-            finish = (
-                kernels.tally_every if spec.mode == "every" else kernels.tally_lowest
-            )
-        params: tuple[Any, ...] = (
-            slots.interval, cohort, slots.last, low, high, *self.shape,
-        )  # fmt: skip
-        if spec.mode == "every":
-            params += self.last
-        return engine.fold_by_user(
-            rows,
-            columns=columns,
-            state=state,
-            kernel=mark,
-            finish=finish,
-            params=clock if same else (*clock, START if spec.mode == "every" else POOL),
-            finish_params=params,
-            user_col="u",
-        )
-
-    def _first(self, rows: ir.Table) -> engine.ByUser:
-        from growth.retention import kernels
-
-        slots, (low, high) = self.slots, self.columns
-        columns = {"ts": "ts", "flags": "flags"}
-        if self.spec.by:
-            columns["code"] = "code"
-        else:
-            rows = rows.mutate(code=rows.flags * 0)
-            columns["code"] = "code"
-        tail = (self.epoch, self.group_bits)
-        return engine.fold_by_user(
-            rows,
-            columns=columns,
-            state={"first": ("int64", 1), "returns": ("int64", slots.words)},
-            kernel=kernels.mark_first,
-            finish=kernels.tally_first,
-            params=(*slots.clock, slots.last, *tail),
-            finish_params=(
-                slots.interval,
-                slots.cohort,
-                slots.last,
-                low,
-                high,
-                self.groups,
-                *self.shape,
-                *slots.clock,
-                *tail,
-            ),
-            user_col="u",
-        )
-
-    def _sorted(self, rows: ir.Table) -> engine.ByUser:
-        from growth.retention import kernels
-
-        spec, slots, (low, high) = self.spec, self.slots, self.columns
-        step = self.step if self.epoch % self.step == 0 else 1
-        before = self.epoch - step
-        latest = max(microseconds(spec.as_of), self.epoch + 1)
-        clipped = rows.ts.isnull().ifelse(
-            rows.ts, (rows.ts < before).ifelse(before, rows.ts)
-        )
-        key = [
-            engine.KeyPart("ts", clipped, before, latest, step),
-            engine.KeyPart("flags", "flags", 0, 7),
-        ]
-        time_shift, _, user_shift = engine.key_shifts(key)
-        bins = np.arange(len(low))
-        if spec.brackets is not None:
-            bins = np.where(low <= high, low, -1)
-        clock = CLOCKS[spec.clock]
-        unit = 1 if not clock else spec.intervals.rolling // timedelta(microseconds=1)
-        if clock == 2:
-            unit //= HOUR_US
-        last, common = self.last
-        params: tuple[Any, ...] = (
-            user_shift, time_shift, before, step, slots.interval, slots.cohort,
-            slots.last, low, high, bins, *slots.clock, clock, unit,
-            spec.intervals.fraction_us, spec.mode == "every", spec.min_occurrences,
-            self.groups, *self.shape, last, common,
-        )  # fmt: skip
-        if not spec.by:
-            params = (np.zeros(0, np.int64), *params)
-        return engine.map_by_user(
-            rows,
-            key=key,
-            kernel=kernels.tally_sorted,
-            params=params,
-            payload={"code": "code"} if spec.by else None,
-            user_col="u",
-        )
-
-
-def _by_chunks(
-    ask: _Ask, rows: ir.Table, groups: int, chunk: int
-) -> tuple[Ints, Ints, Any, dict[str, int]]:
-    """Count some groups at a time; the others are put into one that is dropped."""
-    sizes, kepts, squares = [], [], []
-    left: dict[str, int] = {}
-    for begin in range(0, groups, chunk):
-        n = min(chunk, groups - begin)
-        inside = rows.code.between(begin, begin + n - 1)
-        some = rows.mutate(code=inside.ifelse(rows.code - begin, n))
-        size, kept, square, left = ask._replace(groups=n + 1).run(some)
-        sizes.append(size[:n])
-        kepts.append(kept[:n])
-        whole = slice(0 if not begin else 1, n + 1)
-        squares.append(square[whole])
-    return np.concatenate(sizes), np.concatenate(kepts), np.concatenate(squares), left
 
 
 def _grouped(
@@ -765,7 +576,8 @@ def _grouped(
     joined = filled_rows.left_join(
         codes, [filled_rows[f"by{i}"] == codes[f"key{i}"] for i in range(width)]
     )
-    whole = joined.select("u", "ts", "flags", code=joined.code.fill_null(0))
+    kept = [name for name in rows.columns if name not in names]
+    whole = joined.select(*kept, code=joined.code.fill_null(0))
     return groups, whole
 
 
@@ -778,6 +590,19 @@ def _native(value: str | None) -> tuple[int, float, str]:
         return (0, float(value or ""), "")
     except ValueError:
         return (1, 0.0, value or "")
+
+
+def _zero() -> ir.IntegerScalar:
+    import ibis
+
+    return ibis.literal(0, "int64")
+
+
+def _over(spec: RetentionSpec, interval: int, k: int) -> datetime:
+    """Return when interval k of a cohort is over for all its users."""
+    if spec.clock == "calendar":
+        return spec.intervals.start(interval + k + 1)
+    return spec.intervals.start(interval + 1) + (k + 1) * spec.intervals.rolling
 
 
 def _text(column: ir.Value) -> ir.StringValue:
@@ -836,6 +661,8 @@ def _starts(
     table = starts
     if columns.user not in table.columns and "unit_id" in table.columns:
         table = table.rename({columns.user: "unit_id"})
+    if columns.ts not in table.columns and "ts" in table.columns:
+        table = table.rename({columns.ts: "ts"})
     engine.need_columns(table, (columns.user, columns.ts, *spec.by))
     table = table.select(columns.user, columns.ts, *spec.by)
     here, there = backend_of(events), backend_of(table)
@@ -857,3 +684,341 @@ def _whole_ms(column: ir.Value) -> bool:
 def _left_out(column: str, rows: int) -> Notice:
     name = {"u": "user", "ts": "time"}.get(column, column)
     return Notice("rows_left_out", args=(("rows", rows), ("column", name)))
+
+
+def lifecycle(  # noqa: PLR0913
+    events: TableLike,
+    *,
+    start: date | datetime,
+    end: date | datetime,
+    as_of: date | datetime,
+    event: EventLike = ANY,
+    scheme: LifecycleScheme = "period",
+    period: Period = "day",
+    lag: str | timedelta = "0h",
+    week_start: WeekStart = "monday",
+    tz: str = "Asia/Shanghai",
+    user_col: str = "user_id",
+    ts_col: str = "ts",
+    event_col: str = "event",
+) -> Lifecycle:
+    """Count users by their state in each interval: new, returning, dormant, ...
+
+    Parameters
+    ----------
+    events : ibis.Table, frame, Arrow data or path
+        One row an event; all history, so that old users are not taken for new.
+    start, end : date or aware datetime
+        The intervals counted: those that begin in ``[start, end)``, and the one
+        `start` is in.
+    as_of : date or aware datetime
+        The last day counted, or the instant up to which events are known.
+    event : str, Event, mapping, or sequence of these, default any
+        What makes a user active.
+    scheme : {"period", "activity"}
+        ``period``: new (first interval ever), returning (also active in the one
+        before), resurrecting; dormant (the first inactive interval), asleep.
+        ``activity``, on days, by the days g since the last active one: new, current
+        (g up to 6), reactivated (7 to 29), resurrected; at_risk_week,
+        at_risk_month, dormant by the same cuts.
+    period : {"day", "week", "month"}
+        Length of an interval.
+    lag, week_start, tz
+        As in `measure`.
+    user_col, ts_col, event_col : str
+        As in `measure`.
+
+    Returns
+    -------
+    Lifecycle
+        Counts are positive. A running interval has no inactive users yet.
+
+    Raises
+    ------
+    ParameterError
+        If a choice is unknown (``unknown_scheme``, ...), a range is empty
+        (``range``), or ``activity`` is asked of another period than days
+        (``unknown_period``).
+    ColumnNotFoundError, DataError
+        As in `measure`.
+
+    Notes
+    -----
+    ``active = new + returning + resurrecting`` and ``dormant[t] = active[t-1] -
+    returning[t]``.
+    """
+    faults: list[Fault] = []
+    one_of("scheme", scheme, LifecycleScheme, faults)
+    if period == "hour" or (scheme == "activity" and period != "day"):
+        expected = "'day'" if scheme == "activity" else "'day', 'week' or 'month'"
+        faults.append(Fault("unknown_period", "period", repr(period), expected))
+    if faults:
+        raise ParameterError.of("the lifecycle question", faults)
+    table = engine.as_table(events)
+    columns = _Columns(user_col, ts_col, event_col)
+    frame = _frame(table, columns, tz)
+    spec = RetentionSpec(
+        start_event=parse_event(event, "event"),
+        start=frame.local(moment(start, "start", tz=frame.tz)),
+        end=frame.local(moment(end, "end", tz=frame.tz)),
+        as_of=frame.local(engine.instant(as_of, tz=frame.tz)),
+        lag_s=parse_lag(lag).total_seconds(),
+        period=period,
+        week_start=week_start,
+        tz=frame.tz,
+        mode="first_match",
+    )
+    return _Living(spec, SCHEMES[scheme], table, columns).result()
+
+
+class _Living:
+    """One pass over the rows of a lifecycle."""
+
+    def __init__(
+        self, spec: RetentionSpec, scheme: Scheme, events: ir.Table, columns: _Columns
+    ) -> None:
+        self.spec, self.scheme = spec, scheme
+        self.reading = _Reading(spec, events, None, columns)
+        self.cohorts = spec.cohorts
+        # intervals before the range that are told apart: one more than the longest cut
+        self.early = spec.first - max(scheme.cuts) - 1
+
+    def result(self) -> Lifecycle:
+        spec = self.spec
+        n, kinds = len(self.cohorts), len(self.scheme.states)
+        moves = np.zeros((n, kinds + 1, kinds), dtype=np.int64)
+        notices = self.reading.history()
+        if n:
+            found = self._moves()
+            moves = found.values[0]
+            notices += [_left_out(name, rows) for name, rows in found.left_out.items()]
+        if not moves.any():
+            self.reading.need_start()
+        counts = LifecycleCounts(self.scheme, spec.first, moves.sum(axis=1), moves)
+        return shown(
+            counts,
+            period=spec.period,
+            intervals=[spec.intervals.name(i) for i in self.cohorts],
+            complete=[spec.ends(i, None) <= spec.known for i in self.cohorts],
+            notices=notices,
+        )
+
+    def _moves(self) -> engine.ByUser:
+        spec = self.spec
+        begin = spec.intervals.start(self.early)
+        end = min(spec.as_of, spec.intervals.start(spec.last + 1))
+        slots = slots_of(replace(spec, start=begin, end=end), end)
+        interval = slots.interval.copy()
+        interval[0] = self.early - 1  # before all that are told apart
+        rows = self.reading.activity(end)
+        ask: tuple[Any, ...] = (interval, spec.first, spec.last + 1, self.scheme)
+        if slots.words <= MOST_WORDS:
+            from growth.retention import kernels
+
+            return engine.fold_by_user(
+                rows,
+                columns={"ts": "ts"},
+                state={"seen": ("int64", slots.words)},
+                kernel=kernels.mark,
+                finish=from_bits,
+                params=(*slots.clock, slots.last),
+                finish_params=ask,
+                user_col="u",
+            )
+        day = engine.local_day(rows.raw, spec.tz) - (slots.origin // DAY_US - 1)
+        key = [engine.KeyPart("day", (day < 0).ifelse(0, day), 0, slots.last)]
+        shift = engine.key_shifts(key)[-1]
+        return engine.map_by_user(
+            rows, key=key, kernel=from_keys, params=(shift, *ask), user_col="u"
+        )
+
+
+def revenue(  # noqa: PLR0913
+    orders: TableLike,
+    *,
+    start: date | datetime,
+    end: date | datetime,
+    as_of: date | datetime,
+    starts: TableLike | None = None,
+    mode: Mode = "first_ever",
+    period: Period = "month",
+    horizon: int = 6,
+    clock: Clock = "calendar",
+    lag: str | timedelta = "0h",
+    week_start: WeekStart = "monday",
+    tz: str = "Asia/Shanghai",
+    by: str | Sequence[str] = (),
+    channel_spend: TableLike | None = None,
+    seed: int = 0,
+    user_col: str = "user_id",
+    ts_col: str = "pay_ts",
+    paid_col: str = "paid_fen",
+    refund_col: str = "refund_fen",
+) -> Revenue:
+    """Follow what cohorts of users pay, and what a user is worth by each offset.
+
+    Parameters
+    ----------
+    orders : ibis.Table, frame, Arrow data or path
+        One row an order; those without a time were never paid and are left out.
+    start, end, as_of, period, clock, lag, week_start, tz, by
+        As in `measure`.
+    starts : table, optional
+        Rows (user, time) that put users in cohorts, such as registrations or
+        assignments; the orders themselves if omitted: a user's first order.
+    mode : {"first_ever", "first_match", "first_in_range"}
+        Which start counts, as in `measure`.
+    horizon : int, default 6
+        The largest offset, 1 or more.
+    channel_spend : table, optional
+        Columns ``ds`` and ``spend_fen``: what was spent in the range to get these
+        users.
+    seed : int, default 0
+        Of the bootstrap.
+    user_col, ts_col, paid_col, refund_col : str
+        The columns of user, instant of payment, and fen paid and refunded; without
+        a `refund_col` nothing was refunded.
+
+    Returns
+    -------
+    Revenue
+        Net (paid less refunded) fen, placed at the time of payment. An order before
+        the user's start does not count.
+
+    Raises
+    ------
+    ParameterError
+        As in `measure`; and if the mode is ``every`` (code ``mode``).
+    ColumnNotFoundError, DataError
+        As in `measure`; and if an amount is no whole number (``column_type``).
+
+    Notes
+    -----
+    See `growth.retention.spending.revenue_from_spend` for the statistics. Refunds
+    have no date here, so the youngest cells still shrink: notice `refunds_open`.
+    """
+    if mode == "every":
+        msg = "mode is 'every': a user would be paid for in several cohorts; it must be"
+        raise ParameterError(f"{msg} one of the first modes; pass one.", code="mode")
+    table = engine.as_table(orders)
+    columns = _Columns(user_col, ts_col, "event")
+    frame = _frame(table, columns, tz)
+    engine.need_columns(table, (paid_col,), unlocks="revenue")
+    refunds = refund_col in table.columns
+    net = table[paid_col]
+    if refunds:
+        net = net - table[refund_col].fill_null(0)
+    if not net.type().is_integer():
+        msg = f"column {paid_col!r} is of type {net.type()}; money must be whole fen;"
+        raise DataError(f"{msg} map it with transform 'yuan'.", code="column_type")
+    paid = table.mutate(growth_net=net.cast("int64")).filter(table[ts_col].notnull())
+    spec = RetentionSpec(
+        from_table=starts is not None,
+        start=frame.local(moment(start, "start", tz=frame.tz)),
+        end=frame.local(moment(end, "end", tz=frame.tz)),
+        as_of=frame.local(engine.instant(as_of, tz=frame.tz)),
+        lag_s=parse_lag(lag).total_seconds(),
+        period=period,
+        week_start=week_start,
+        tz=frame.tz,
+        horizon=horizon,
+        mode=mode,
+        clock=clock,
+        by=(by,) if isinstance(by, str) else tuple(by),
+    )
+    opened = None if starts is None else engine.as_table(starts)
+    reading = _Reading(spec, paid, opened, columns, carried="growth_net")
+    notices = reading.history()
+    cost = None if channel_spend is None else _spent(channel_spend, spec)
+    if refunds and _any_refund(table, refund_col):
+        notices.append(Notice("refunds_open", "info"))
+    return reading.spent(notices, cost, seed)
+
+
+def _any_refund(table: ir.Table, column: str) -> bool:
+    seen = engine.fetch(
+        table.aggregate(some=(table[column] > 0).any()), "looking for refunds"
+    )
+    return bool(seen["some"][0].as_py())
+
+
+def _spent(channel_spend: TableLike, spec: RetentionSpec) -> int:
+    """Return what was spent on the days of the range, in fen."""
+    import ibis
+
+    table = engine.as_table(channel_spend)
+    engine.need_columns(table, ("ds", "spend_fen"), unlocks="payback")
+    first, last = (
+        at.astimezone(zone(spec.tz)).date()
+        for at in (spec.start, spec.end - timedelta(microseconds=1))
+    )
+    days = table.filter(
+        table.ds.cast("date").between(ibis.literal(first), ibis.literal(last))
+    )
+    found = engine.fetch(
+        days.aggregate(fen=days.spend_fen.sum()), "adding up the spend"
+    )
+    return int(found["fen"][0].as_py() or 0)
+
+
+def reconcile(
+    result: RetentionResult,
+    official_daily: TableLike,
+    *,
+    tolerance: float = 0.05,
+    app_id: str | None = None,
+) -> Reconciliation:
+    """Compare daily retention with the platform's own, day by day and pooled.
+
+    Parameters
+    ----------
+    result : RetentionResult
+        Measured on visits (``app_launch``, ``app_show``), daily, at UTC+8:
+        ``mode="first_ever"`` is compared with ``visit_uv_new``, ``"every"`` with
+        ``visit_uv``.
+    official_daily : ibis.Table, frame, Arrow data or path
+        The canonical table; the latest pull of each value is read.
+    tolerance : float, default 0.05
+        How far a pooled ratio may be from 1.
+    app_id : str, optional
+        The one app to compare with; all apps of the table together if omitted.
+
+    Returns
+    -------
+    Reconciliation
+        An offset the platform has not reported yet is None, never 0.
+
+    Raises
+    ------
+    ParameterError
+        As in `growth.retention.reconciling.reconcile_from_values`.
+    ColumnNotFoundError
+        If a column is missing.
+    """
+    table = engine.as_table(official_daily)
+    needed = ("api", "ds", "metric", "key", "value")
+    engine.need_columns(table, needed, unlocks="reconciliation with the platform")
+    metric = METRICS.get(result.spec.mode, "")
+    rows = table.filter(
+        (table.api == "getDailyRetain") & (table.metric == metric) & table.key.notnull()
+    )
+    extra = [
+        name for name in ("app_id", "pulled_ts", "period") if name in table.columns
+    ]
+    found = engine.fetch(rows.select(*needed, *extra), "reading the official values")
+    latest: dict[tuple[str, str, int], tuple[Any, float]] = {}
+    for row in found.to_pylist():
+        app = str(row.get("app_id", ""))
+        if row.get("period", "day") != "day" or row["value"] is None:
+            continue
+        if app_id is not None and app != app_id:
+            continue
+        at = (app, row["ds"].isoformat()[:10], int(row["key"]))
+        pulled = row.get("pulled_ts")
+        if at not in latest or latest[at][0] is None or pulled >= latest[at][0]:
+            latest[at] = (pulled, float(row["value"]))
+    official: dict[tuple[str, int], float] = {}
+    for (_, day, k), (_, value) in latest.items():
+        official[day, k] = official.get((day, k), 0.0) + value
+    apps = sorted({app for app, _, _ in latest})
+    return reconcile_from_values(result, official, tolerance=tolerance, apps=apps)
