@@ -340,12 +340,12 @@ def runs(
 
 @njit(cache=True, nogil=True)
 def _next(state: Any) -> Any:  # noqa: ANN401
-    """Return the next state and number of SplitMix64."""
-    state = state + np.uint64(0x9E3779B97F4A7C15)
-    z = state
+    """Return the next number of SplitMix64; its state is an array of one."""
+    state[0] += np.uint64(0x9E3779B97F4A7C15)
+    z = state[0]
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return state, z ^ (z >> np.uint64(31))
+    return z ^ (z >> np.uint64(31))
 
 
 @njit(cache=True, nogil=True)
@@ -365,7 +365,7 @@ def permute(
     exchange arms; `weight` per cell multiplies the squared difference of shares,
     ``(taps_b - share * all)^2``, a form of (p_b - p_a)^2 up to a constant.
     """
-    state = np.uint64(seed)
+    state = np.full(1, seed, np.uint64)
     arm = treated.copy()
     n_cells = len(weight)
     total = np.zeros(n_cells, np.int64)
@@ -377,9 +377,10 @@ def permute(
         for s in range(len(strata)):
             high = strata[s]
             for i in range(high - 1, low, -1):
-                state, draw = _next(state)
+                draw = _next(state)
                 j = low + np.int64(
-                    (draw >> np.uint64(32)) * np.uint64(i - low + 1) >> np.uint64(32)
+                    (np.uint64(draw) >> np.uint64(32)) * np.uint64(i - low + 1)
+                    >> np.uint64(32)
                 )
                 arm[i], arm[j] = arm[j], arm[i]
             low = high

@@ -17,6 +17,10 @@ from growth.heatmap.geometry import (
     check_device,
 )
 from growth.heatmap.grid import COUNTED, CellUsers, Grid
+from growth.heatmap.logs import (
+    KINDS,
+    OTHER,
+)
 from growth.heatmap.maps import MUCH_OFF_PAGE, ElementTaps, Heatmap
 from growth.heatmap.rows import Rows, device_codes, grouped
 from growth.result import Notice
@@ -36,7 +40,6 @@ __all__ = ["PageKey", "Scope", "aggregate"]
 PageKey: TypeAlias = "Mapping[str, str] | Callable[[str], str]"
 
 ECHO_MS: Final = 100
-TAP: Final = "tap"
 EARLIEST_US: Final = 694_224_000_000_000  # 1992: before that, a time is no epoch
 MUCH_WIDER: Final = 1.5  # x over width at p99: device pixels, not logical ones
 MOST_CELLS: Final = 150_000_000
@@ -210,14 +213,14 @@ def aggregate(
         msg = f"{msg} and at least a cell; leave them out."
         raise ParameterError(msg, code="bad_echo_ms")
     ask = Ask.of(scope)
-    source = _taps_of(table, ask)
+    source = taps_of(table, ask)
     if mode == "elements":
         return _by_element(source, ask, wanted)
     extra = ["win_h_px", "page_h_px", "platform", "phase", "event_id"]
     if fixed_elements:
-        _need(source, ("element_id", "client_y_px"), "the fixed layer")
+        need(source, ("element_id", "client_y_px"), "the fixed layer")
         extra += ["element_id", "client_y_px"]
-    _need_positions(source)
+    need_positions(source)
     sums = _Sums(ask, wanted, cell_rpx, cols, tuple(fixed_elements), echo_ms, most_rpx)
     sums.users, sums.pairs = users or pairs, pairs
     for rows in _read(source, ask, (*POSITION, *extra), shard=True):
@@ -332,7 +335,7 @@ class _Sums:
         """Return the map."""
         ask = self.ask
         if not self.taps_in:
-            raise DataError(_no_taps(ask), code="no_taps")
+            raise DataError(no_taps(ask), code="no_taps")
         shard = ask.user_shard and (ask.user_shard[1], (ask.user_shard[0],))
         grids, cells = [], []
         for key in sorted(self.counted, key=str):
@@ -449,7 +452,7 @@ def cleaned(rows: Rows, wanted: str, echo_ms: int = ECHO_MS) -> Any:  # noqa: AN
 
 def _by_element(source: ir.Table, ask: Ask, wanted: str) -> Heatmap:
     names = ["element_id", "element_index", *POSITION, "win_h_px", "platform", "phase"]
-    _need(source, ("element_id",), "counts by element")
+    need(source, ("element_id",), "counts by element")
     sums: dict[Any, list[int]] = {}
     taps_in = 0
     counted = dict.fromkeys(COUNTED, 0)
@@ -478,7 +481,7 @@ def _by_element(source: ir.Table, ask: Ask, wanted: str) -> Heatmap:
             )  # fmt: skip
             sums[key] = [n, m]
     if not taps_in:
-        raise DataError(_no_taps(ask), code="no_taps")
+        raise DataError(no_taps(ask), code="no_taps")
     found = [
         ElementTaps(page, name, place, n, m, tuple(zip(ask.columns, v, strict=True)))
         for (page, v, name, place), (n, m) in sums.items()
@@ -528,13 +531,13 @@ def element_status(rows: Rows, wanted: str, echo_ms: int = ECHO_MS) -> Any:  # n
 # -- reading -------------------------------------------------------------------------
 
 
-def _need(table: ir.Table, columns: Iterable[str], unlocks: str) -> None:
+def need(table: ir.Table, columns: Iterable[str], unlocks: str) -> None:
     from growth import engine
 
     engine.need_columns(table, columns, unlocks=unlocks)
 
 
-def _need_positions(table: ir.Table) -> None:
+def need_positions(table: ir.Table) -> None:
     missing = [name for name in POSITION if name not in table.columns]
     if not missing:
         return
@@ -545,7 +548,7 @@ def _need_positions(table: ir.Table) -> None:
     raise ColumnNotFoundError(missing[0], table.columns, unlocks=UNLOCKS)
 
 
-def _no_taps(ask: Ask) -> str:
+def no_taps(ask: Ask) -> str:
     msg = f"no tap on pages {list(ask.pages) if ask.pages else 'of any name'} from"
     msg = f"{msg} {ask.start or 'the first'} until {ask.end or 'the last'} day; there"
     return f"{msg} must be one to map; check page, dates and filter."
@@ -564,7 +567,7 @@ def _bounded(source: ir.Table, ask: Ask) -> ir.Table:
     """Filter by period, page, filter and shard of users."""
     from growth import engine
 
-    _need(source, (ask.user_col, ask.time_col, ask.page_col), "maps")
+    need(source, (ask.user_col, ask.time_col, ask.page_col), "maps")
     begin = None if ask.start is None else _instant(ask.start, ask.tz)
     finish = None if ask.end is None else _instant(ask.end, ask.tz)
     if begin and finish and begin >= finish:
@@ -601,12 +604,12 @@ def _micros(when: datetime) -> int:
     return round(when.timestamp()) * 1_000_000 + when.microsecond
 
 
-def _taps_of(table: TableLike, ask: Ask) -> ir.Table:
+def taps_of(table: TableLike, ask: Ask) -> ir.Table:
     from growth import engine
 
     source = engine.as_table(table)
     if "event" in source.columns:
-        source = source.filter(source["event"] == TAP)
+        source = source.filter(source["event"] == "tap")
     return _bounded(source, ask)
 
 
@@ -680,7 +683,7 @@ def _selection(
         if name == "day":
             columns["by_day"] = engine.local_day(when, ask.tz).cast("int32")
         elif name != "variant" or ask.assignments is None:
-            _need(source, (name,), f"the map by {name}")
+            need(source, (name,), f"the map by {name}")
             columns[f"by_{name}"] = source[name].cast("string")
             words.append(f"by_{name}")
     return columns, words
@@ -930,9 +933,9 @@ def arms_of(users: Any, ask: Ask) -> tuple[NDArray[np.int8], tuple[str, ...], in
     from growth import engine
 
     table = engine.as_table(ask.assignments)
-    _need(table, ("unit_id", "variant"), "maps by arm")
+    need(table, ("unit_id", "variant"), "maps by arm")
     if ask.exp_id is not None:
-        _need(table, ("exp_id",), "one experiment of several")
+        need(table, ("exp_id",), "one experiment of several")
         table = table.filter(table["exp_id"] == ask.exp_id)
     rows = table.select(unit=table["unit_id"], arm=table["variant"].cast("string"))
     units = rows.group_by("unit").agg(low=rows.arm.min(), high=rows.arm.max())
@@ -990,3 +993,78 @@ def _viewers(table: TableLike, ask: Ask, wanted: str) -> dict[Any, int]:
             key = (kept.pages[page], tuple(values))
             found[key] = found.get(key, 0) + n
     return found
+
+
+def read_log(
+    table: TableLike,
+    ask: Ask,
+    kinds: Sequence[str] | None,
+    names: Sequence[str],
+    unlocks: str,
+    needed: Sequence[str] = (),
+    failed: Any = None,  # noqa: ANN401
+) -> Rows:
+    """Read events of some kinds (None: all) with their kind, of every page."""
+    import ibis
+
+    from growth import engine
+
+    source = engine.as_table(table)
+    need(source, ("event", *needed), unlocks)
+    event = source["event"]
+    if kinds is not None:
+        source = source.filter(event.isin([*kinds, *(["api_call"] if failed else [])]))
+    source = _bounded(source, ask._replace(page=None))
+    event = source["event"]
+    cases = [(event == name, ibis.literal(i, "int8")) for i, name in enumerate(KINDS)]
+    if failed is not None:
+        went_wrong = engine.parse_where(failed).to_ibis(source)
+        is_call = (event == "api_call") & went_wrong
+        cases.append((is_call.fill_null(ibis.literal(value=False)),
+                      ibis.literal(len(KINDS), "int8")))  # fmt: skip
+    kind = ibis.cases(*cases, else_=ibis.literal(OTHER, "int8"))
+    return read_whole(source, ask._replace(page=None), names, codes={"kind": kind})
+
+
+def read_whole(source: ir.Table, ask: Ask, names: Sequence[str], **more: Any) -> Rows:  # noqa: ANN401
+    """Read a table whole."""
+    (rows,) = _read(source, ask, names, **more)
+    return rows
+
+
+def on_page(rows: Rows, wanted: str, echo_ms: int) -> tuple[Rows, dict[str, int]]:
+    """Return the taps that a map would show, and what became of all."""
+    from growth.heatmap import kernels
+
+    if not len(rows):
+        return rows, dict.fromkeys(COUNTED, 0)
+    status, _, _, excluded = cleaned(rows, wanted, echo_ms)
+    side = np.zeros(4, np.int64)
+    kernels.place(
+        rows["x_px"], rows["y_px"], rows["win_w_px"], rows["page_h_px"], excluded,
+        750, 2**31, status, side,
+    )  # fmt: skip
+    counts = np.bincount(status, minlength=len(COUNTED)).tolist()
+    return rows.take(status == kernels.BINNED), dict(zip(COUNTED, counts, strict=True))
+
+
+def views_of(table: TableLike, ask: Ask, wanted: str) -> Rows | None:
+    """Return the page views of a class of devices, None where none are logged."""
+    from growth import engine
+
+    source = engine.as_table(table)
+    if "event" not in source.columns:
+        return None
+    views = _bounded(source.filter(source["event"] == "page_view"), ask)
+    rows = read_whole(views, ask, ["win_w_px", "win_h_px", "platform"])
+    if len(rows["win_w_px"]):
+        rows = rows.take(device_codes(rows) == CLASSES.index(wanted))
+    return rows if len(rows) else None
+
+
+def asked_pages(log: Rows, ask: Ask) -> NDArray[np.bool_]:
+    """Return which rows lie on the pages asked for."""
+    if ask.pages is None:
+        return np.ones(len(log), bool)
+    named = [i for i, page in enumerate(log.pages) if page in ask.pages]
+    return np.isin(log.page, named)

@@ -98,3 +98,14 @@ def test_clicks_on_the_submit_button_are_those_in_its_box(clicks, task, wanted):
             for b in boxes
         )
     assert int((hit(x, y, boxes) >= 0).sum()) == brute >= wanted
+
+
+def rage(table, echo_ms):
+    found = heatmap.frustration(table, echo_ms=echo_ms)
+    totals = found.of("rage", total=True)
+    return sum(s.events for s in totals), sum(s.taps for s in totals)
+
+
+def test_echoes_make_rage_and_are_left_out_of_it(table):
+    assert rage(table, 0) == (1_778, 11_547)
+    assert rage(table, 100) == (1_574, 10_669)
