@@ -29,7 +29,7 @@ from growth.abtest.effects import (
 )
 from growth.abtest.experiment import Experiment  # noqa: TC001
 from growth.abtest.looks import Looks  # noqa: TC001
-from growth.abtest.plans import Fixed, Look, Standing
+from growth.abtest.plans import FEW_TO_WATCH, Fixed, Look, Standing
 from growth.abtest.readings import Reading, Threshold, readings, stratum_of
 from growth.errors import DataError, ParameterError
 from growth.result import Cell, Estimate, Notice, Result, plain
@@ -318,7 +318,7 @@ def analyze_from_moments(
     )
     for (names, values), arms in groups.items():
         work.compare(arms, segment_of(names, values))
-    rows = adjusted(work.found, experiment, standing)
+    rows = adjusted(work.found, experiment, standing.past)
     effects = tuple(e for e in rows if not e.twin)
     said = [*notices, *work.notices, *_few_clusters(total, experiment)]
     if blank := sum(e.p_value is None for e in effects if e.by):
@@ -429,7 +429,7 @@ def effects_of(
     """
     work = _Work(experiment, {}, quantiles=None, strata=None)
     work.compare(arms, by)
-    return [Effect(**draft) for draft, _ in work.found if not draft["twin"]]
+    return [Effect(**draft) for draft, *_ in work.found if not draft["twin"]]
 
 
 class _Work:
@@ -456,7 +456,7 @@ class _Work:
         self.caps: dict[str, Threshold] = {}
         for cap in caps:
             self.caps.setdefault(cap.metric, cap)
-        self.found: list[tuple[Draft, Contrast]] = []
+        self.found: list[tuple[Draft, Contrast, Look]] = []
         self.notices: list[Notice] = []
 
     def compare(self, cells: Mapping[str, ArmCell], by: By) -> None:
@@ -478,11 +478,14 @@ class _Work:
                 contrast = _contrast(
                     metric, estimates[exp.control], estimates[arm], pair, method
                 )
-                draft = draft_of(metric, exp, by, arm, contrast, method, look)
-                self._mark(draft, reading, contrast, look)
-                self.found.append((draft, contrast))
+                own = look.of(contrast)
+                draft = draft_of(metric, exp, by, arm, contrast, method, own)
+                self._mark(draft, reading, contrast, own)
+                self.found.append((draft, contrast, own))
                 if not by and reading.decides:
                     self._remark(metric, draft, contrast, pair)
+                    if own is not look:
+                        self._waits(metric, arm, contrast)
 
     def _mark(
         self, draft: Draft, reading: Reading, contrast: Contrast, look: Look
@@ -589,6 +592,12 @@ class _Work:
         ):
             args = (*who, ("limit", proportions.LOW_COUNT))
             self.notices.append(Notice("low_counts", args=args))
+
+    def _waits(self, metric: Metric, arm: str, contrast: Contrast) -> None:
+        least = min(contrast.control.n, contrast.treatment.n)
+        who = (("metric", metric.name), ("arm", arm))
+        args = (*who, ("units", least), ("limit", FEW_TO_WATCH))
+        self.notices.append(Notice("few_to_watch", "info", args))
 
     def _check_nulls(
         self,

@@ -8,7 +8,6 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
 from growth.abtest.cells import By  # noqa: TC001  (a result's types can be read at run time)
-from growth.abtest.plans import Fixed
 from growth.result import Cell, Estimate
 from growth.stats.bayes import Posterior, lift_posterior
 from growth.stats.contrast import ArmEstimate, Contrast
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from growth.abtest.experiment import Experiment, Metric
-    from growth.abtest.plans import Look, Standing
+    from growth.abtest.plans import Look
     from growth.stats.multiplicity import Method
 
 __all__ = ["PRIOR", "Draft", "Effect", "adjusted", "draft_of", "estimates_of", "row_of"]
@@ -287,16 +286,14 @@ def _root(variance: float | None) -> float | None:
 
 
 def adjusted(
-    found: Sequence[tuple[Draft, Contrast]],
+    found: Sequence[tuple[Draft, Contrast, Look]],
     experiment: Experiment,
-    standing: Standing,
+    past: Mapping[tuple[str, str], Mapping[float, float | None]],
 ) -> tuple[Effect, ...]:
     """Adjust each family; what cannot be computed keeps its place as p = 1."""
-    looks, past = standing
-    whole = Fixed().look(alpha=experiment.alpha)
     alpha = experiment.alpha
     families: dict[str, list[int]] = defaultdict(list)
-    for i, (draft, _) in enumerate(found):
+    for i, (draft, *_) in enumerate(found):
         family = "segment" if draft["by"] else draft["role"]
         families["twin" if draft["twin"] else family].append(i)
     for family, places in families.items():
@@ -313,19 +310,20 @@ def adjusted(
         ):
             if draft["p_value"] is None or level is None:
                 continue
+            _, contrast, look = found[i]
             draft["p_adj"], draft["level"] = p_adj, 1 - level
             ends = (
                 tuple(draft[name] for name in _ENDS)
                 if level == alpha
-                else _ends(found[i][1], level, looks.get(draft["metric"], whole))
+                else _ends(contrast, level, look)
             )
             draft.update(zip(_ADJUSTED_ENDS, ends, strict=True))
-            if look := looks.get(draft["metric"]):
+            if look.plan.sequential:
                 draft["critical"] = look.critical(level)
                 if not draft["by"] and not draft["twin"]:
                     z = past.get((draft["metric"], draft["arm"]), {})
-                    _stop(draft, found[i][1], look.with_past(z), level)
-    return tuple(Effect(**draft) for draft, _ in found)
+                    _stop(draft, contrast, look.with_past(z), level)
+    return tuple(Effect(**draft) for draft, *_ in found)
 
 
 def _stop(draft: Draft, contrast: Contrast, look: Look, level: float) -> None:

@@ -59,6 +59,7 @@ FAMILIES: Final[Mapping[Spending, Family]] = {
     "pocock": "pocock",
     "power": "power",
 }
+FEW_TO_WATCH: Final = 100  # units an arm: with fewer, z has not its normal law yet
 WEEK: Final = 7
 DAY: Final = timedelta(days=1)
 
@@ -468,6 +469,23 @@ class Look:
     def share(self) -> float:
         """Units over planned units at this look."""
         return self.information[-1]
+
+    def of(self, contrast: Contrast) -> Look:
+        """Return what may be concluded of one contrast at this look.
+
+        Returns
+        -------
+        Look
+            This one; but before the last look, where an arm has fewer than 100 units,
+            one at which nothing can be concluded: plans promise something of z, and
+            z has its normal law only later.
+        """
+        return replace(self, information=(0.0,)) if self.waits(contrast) else self
+
+    def waits(self, contrast: Contrast) -> bool:
+        """Return whether an arm has too few units for the plan to say anything."""
+        least = min(contrast.control.n, contrast.treatment.n)
+        return self.plan.sequential and not self.final and least < FEW_TO_WATCH
 
     def with_past(self, statistics: Mapping[float, float | None]) -> Look:
         """Return the same with z at the earlier looks, by their information."""

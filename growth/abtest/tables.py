@@ -409,7 +409,7 @@ def _under_plan(
         source: Any = table
         if isinstance(table, UnitTable | UnitHistory):
             now = isinstance(table, UnitTable) and day == until
-            source = table if now else rewound(table, experiment, ripe, day)
+            source = table if now else rewound(table, experiment, ripe, day).cache()
         then = as_of if day == until else day
         groups = breakdowns if latest else ()
         look = asked._replace(look=watched.on(day))
@@ -519,7 +519,9 @@ class _Watched:
         """Keep the statistics of a look for those that follow."""
         for effect in found.totals():
             share = self.looks[effect.metric].share
-            self.past[effect.metric, effect.arm][share] = effect.statistic
+            # where nothing could be concluded, nothing was crossed
+            z = effect.statistic if effect.critical is not None else 0.0
+            self.past[effect.metric, effect.arm][share] = z
         return dict(self.looks)
 
 

@@ -365,3 +365,32 @@ def test_the_leading_arm_is_separated_by_the_plan_too():
         ties[plan.kind] = [r.code for r in decision.reasons]
     assert "best_arm_not_separated" not in ties["fixed"]  # z is 2.4
     assert "best_arm_not_separated" in ties["always_valid"]
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [GroupSequential(units=4000, looks=5), AlwaysValid(units=4000), Hybrid(units=4000)],
+    ids=lambda p: p.kind,
+)
+def test_with_few_units_an_arm_a_plan_only_shows_the_difference(plan):
+    def read(n, look):
+        arms = {
+            arm: Moments.from_summary(["m"], n=k, mean=[mean], cov=[[1.0]])
+            for arm, mean, k in (("A", 0.0, 5000), ("B", 9.0, n))
+        }
+        exp = experiment(metric(role="goal", margin=0.1), plan=plan.to_dict())
+        return analyze_from_moments(arms, exp, look=look)
+
+    early = plan.look([0.2], alpha=0.05)
+    found = read(99, early)
+    (effect,) = found.effects
+    assert (effect.estimate, effect.p_value, effect.p_adj) == (9.0, 1.0, 1.0)
+    assert (effect.ci_low, effect.ci_adj_low, effect.critical) == (None, None, None)
+    assert not effect.better
+    (said,) = [n for n in found.notices if n.code == "few_to_watch"]
+    assert dict(said.args) == {"metric": "m", "arm": "B", "units": 99, "limit": 100}
+    enough = read(100, early)
+    assert enough.effects[0].better
+    assert "few_to_watch" not in [n.code for n in enough.notices]
+    if plan.ends:  # the last look concludes from what there is
+        assert read(99, plan.look([0.2, 1.0], alpha=0.05)).effects[0].better
