@@ -194,7 +194,7 @@ def batch_and_overhead(repeat, readouts):
     }
 
 
-def victim(runner, role, rng, length):
+def victim(runner, role, rng, lives):
     """Wait for the process that plays a part, and then a little; return it.
 
     A runner is killed at any time of its life; child and kernel, which live in its
@@ -202,14 +202,14 @@ def victim(runner, role, rng, length):
     """
     above = psutil.Process(runner.pid)
     if role == "runner":
-        time.sleep(rng.uniform(0.0, length))
+        time.sleep(rng.uniform(0.0, lives[role]))
         return above
     while not (kernel := kernel_of(above)):
         if runner.poll() is not None:
             raise psutil.NoSuchProcess(runner.pid)
         time.sleep(0.02)
     chosen = kernel if role == "kernel" else kernel.parent()
-    time.sleep(rng.uniform(0.0, length / 2))
+    time.sleep(rng.uniform(0.0, lives[role]))
     return chosen
 
 
@@ -234,7 +234,8 @@ def storm(kills, seed=20_260_301):
     store = Store(out)
     wrong = {"torn": 0, "lost results": 0, "stale locks": 0, "kernels left": 0}
     counts = dict.fromkeys((*ROLES, "finished first"), 0)
-    length = spent([sys.executable, "-c", ONCE, "first"], folder)  # here and now
+    # how long each lives here and now, learnt from who was met and who was missed
+    lives = dict.fromkeys(ROLES, spent([sys.executable, "-c", ONCE, "first"], folder))
     good, seen = {}, set()
     for number in range(kills):
         run = subprocess.Popen(
@@ -243,14 +244,14 @@ def storm(kills, seed=20_260_301):
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         role = ROLES[number % len(ROLES)]
-        begun = time.perf_counter()
         try:
-            victim(run, role, rng, length).send_signal(signal.SIGKILL)
+            victim(run, role, rng, lives).send_signal(signal.SIGKILL)
             counts[role] += 1
+            lives[role] *= 1.1
         except psutil.Error:
             counts["finished first"] += 1
-        if run.wait() == 0:
-            length = 0.5 * length + 0.5 * (time.perf_counter() - begun)
+            lives[role] *= 0.7
+        run.wait()
         ended = list(store.runs())
         for path, manifest in ended:
             if path not in seen:  # the rest is looked at again when all is over

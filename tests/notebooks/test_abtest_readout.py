@@ -2,15 +2,19 @@
 
 import hashlib
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 
 import nbformat
 import pytest
+from pyarrow import compute as pc
 from pyarrow import parquet
 
+from growth import readout
 from growth.readout import load
 from growth.readout.catalog import notebook
+from growth.readout.diff import diff
 
 HERE = Path(__file__).parent
 NOTEBOOK = notebook("abtest_readout")
@@ -162,3 +166,38 @@ def test_plain_papermill_refuses_an_unknown_parameter(sample, tmp_path):
             progress_bar=False,
             cwd=str(tmp_path),
         )
+
+
+def test_a_day_of_orders_more_is_named_as_the_cause_of_what_moved(sample, tmp_path):
+    here = tmp_path / "merchant"
+    shutil.copytree(sample, here)
+    (file,) = (here / "orders" / "2026-02").glob("*.parquet")
+    whole = parquet.read_table(file)
+    days = pc.strftime(whole["create_ts"], "%Y-%m-%d")
+    kept = whole.filter(pc.not_equal(days, "2026-02-20"))
+    more = len(whole) - len(kept)
+    assert 0 < more < 500
+
+    def answered():
+        given = {"data": str(here), "experiment_id": "home_layout"}
+        given |= {"as_of": "2026-03-01"}
+        outcome = readout.run("abtest_readout", given, out=tmp_path / "out")
+        assert outcome.status == "succeeded", outcome.reason
+        return outcome.path
+
+    parquet.write_table(kept, file)
+    before = answered()
+    parquet.write_table(whole, file)
+    told = diff(before, answered())
+    assert told.verdict == "readout.diff.moved"
+    assert "data" in told.causes
+    # the package may have been edited meanwhile, and nothing else
+    assert set(told.causes) <= {"data", "code"}
+    (change,) = [change for change in told.changes if change.cause == "data"]
+    assert (change.name, change.rows) == ("orders", more)
+    (moved,) = [m for m in told.moves if m.key == "revenue.difference"]
+    assert moved.kind == "moved"
+    assert abs(moved.z) > 0
+    said = "\n".join(told.lines())
+    assert f"data orders (+{more} rows, ~2026-02/{file.name})" in said
+    assert "revenue.difference arm=waterfall" in said

@@ -108,7 +108,7 @@ def fill(path):
                     stream.write(b"x" * size)
 
 
-def act(what):  # noqa: C901  (one case an act)
+def act(what):  # noqa: C901, PLR0912  (one case an act)
     """Do to the run what a test asked for."""
     match what:
         case "raise":
@@ -134,6 +134,11 @@ def act(what):  # noqa: C901  (one case an act)
             Path(os.environ["GROWTH_RUN_DIR"], "orphan").write_text(str(orphan.pid))
             sys.stdout.write("now hanging")
             time.sleep(600)
+        case "linger":  # until it is told to go
+            Path(os.environ["GROWTH_RUN_DIR"], "lingers").touch()
+            until = time.monotonic() + 60
+            while not Path("go").exists() and time.monotonic() < until:
+                time.sleep(0.02)
         case "fill":
             fill(Path(os.environ["GROWTH_RUN_DIR"]).parents[1] / "filler")
         case "tell":

@@ -95,6 +95,41 @@ def test_a_run_that_is_running_elsewhere_is_refused(place):
     assert store.latest("tiny_readout", "one") == before
 
 
+TWICE = """
+import sys
+from pathlib import Path
+from tests.readout.running import tiny_run
+outcome = tiny_run(Path.cwd(), "linger", wait=sys.argv[1] or None)
+print(outcome.status, outcome.path)
+sys.exit(outcome.exit_code)
+"""
+
+
+def test_of_three_that_start_at_once_one_runs_one_waits_and_one_is_refused(place):
+    env = os.environ | {"PYTHONPATH": ROOT}
+
+    def start(wait=""):
+        command = [sys.executable, "-c", TWICE, wait]
+        return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True)
+
+    with start() as one:
+        until = time.monotonic() + 60
+        while not list(place.glob("out/.staging/*/lingers")):
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        with start() as refused, start("60s") as waits:
+            assert refused.wait() == 7
+            assert one.poll() is None
+            (place / "go").touch()
+            assert (one.wait(), waits.wait()) == (0, 0)
+            ran, waited = one.stdout.read().split(), waits.stdout.read().split()
+            assert refused.stdout.read().split() == ["refused", "None"]
+    assert ran[0] == "succeeded"
+    # the package may have been edited meanwhile: then it is another question
+    assert waited == ["skipped", ran[1]] or waited[0] == "succeeded"
+    nothing_left(place)
+
+
 # ------------------------------------------------------------------- what went wrong
 
 
