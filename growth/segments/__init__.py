@@ -7,6 +7,7 @@ Write rules once, as TOML or in Python; ask them of everybody, or of one user::
     segments.rule(rules, "behaviour").value_for(rows, as_of=day)
 """
 
+from growth.segments import packs
 from growth.segments.context import Context, ContextRequiredError
 from growth.segments.evaluate import Explanation, Rule, rule
 from growth.segments.reach import Reach, ReachCell, Standing, reach_of
@@ -72,6 +73,7 @@ __all__ = [
     "metrics",
     "overdue",
     "p_alive",
+    "packs",
     "parse_rules",
     "quantile",
     "reach_of",
