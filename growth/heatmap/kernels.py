@@ -231,12 +231,13 @@ def place(
         if y[i] >= FAR:
             status[i] = BEYOND
             continue
-        width = np.int64(np.floor(np.float64(w[i]) * 16)) * cell_rpx
-        row = np.int64(np.floor(np.float64(y[i]) * 16)) * 750 // width
+        # whole numbers below 2**52: the rounded quotient has the exact one's floor
+        width = np.floor(np.float64(w[i]) * 16) * cell_rpx
+        row = np.int64(np.floor(np.float64(y[i]) * 16) * 750 / width)
         if row * cell_rpx >= most_rpx:
             status[i] = BEYOND
             continue
-        col = np.int64(np.floor(np.float64(x[i]) * 16)) * 750 // width
+        col = np.int64(np.floor(np.float64(x[i]) * 16) * 750 / width)
         if col == cols:  # x = width is on the page
             col -= 1
         cell[i] = row * cols + col
