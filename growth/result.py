@@ -14,7 +14,7 @@ from html import escape
 from math import isfinite
 from typing import TYPE_CHECKING, Final, Literal
 
-from growth.labels import has, label, worded
+from growth.labels import column, label, worded
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -161,7 +161,7 @@ class Result(ABC):
             One ``<section class="growth-card">``, without script or outside request.
         """
         figures = " · ".join(
-            f"{escape(_column(item.name, lang))} {escape(show(value))}"
+            f"{escape(column(item.name, lang))} {escape(show(value))}"
             for item in fields(self)
             if isinstance(value := getattr(self, item.name), Cell)
         )
@@ -209,7 +209,7 @@ def table_html(rows: list[dict[str, Cell]], caption: str, lang: Lang | None) -> 
     }
     kinds = [' class="t"' if name in words else "" for name in rows[0]]
     head = "".join(
-        f'<th scope="col"{kind}>{escape(_column(name, lang))}</th>'
+        f'<th scope="col"{kind}>{escape(column(name, lang))}</th>'
         for name, kind in zip(rows[0], kinds, strict=True)
     )
     body = "".join(
@@ -225,12 +225,6 @@ def table_html(rows: list[dict[str, Cell]], caption: str, lang: Lang | None) -> 
         f"<table><caption>{escape(caption)}</caption>"
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
-
-
-def _column(name: str, lang: Lang | None) -> str:
-    """Return a column's words; a column named by the user keeps its name."""
-    key = f"column.{name}"
-    return label(key, lang) if has(key) else name
 
 
 def plain(value: object) -> object:  # noqa: PLR0911  (one case a type)

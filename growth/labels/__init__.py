@@ -10,7 +10,7 @@ from typing import Final, Literal, get_args
 
 from growth.errors import ParameterError, suggest
 
-__all__ = ["LANG", "Lang", "has", "label", "table", "use_lang", "worded"]
+__all__ = ["LANG", "Lang", "column", "has", "label", "table", "use_lang", "worded"]
 
 Lang = Literal["en", "zh"]
 LANG: Final[ContextVar[Lang]] = ContextVar("growth.lang", default="en")
@@ -87,6 +87,25 @@ def label(key: str, lang: Lang | None = None, /, **fields: str) -> str:
         If there are no words for `key`: a defect of ours.
     """
     return table(lang or LANG.get())[key].format(**fields)
+
+
+def column(name: str, lang: Lang | None = None) -> str:
+    """Return the words for a column; one named by the user keeps its name.
+
+    Parameters
+    ----------
+    name : str
+        The column.
+    lang : {"en", "zh"}, optional
+        The language; the current one if omitted.
+
+    Returns
+    -------
+    str
+        The words, not escaped.
+    """
+    key = f"column.{name}"
+    return label(key, lang) if has(key) else name
 
 
 def worded(key: str, lang: Lang | None = None, /, **fields: str) -> str:

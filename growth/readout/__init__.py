@@ -3,6 +3,18 @@
 Declare parameters with `readout`, end the notebook with
 ``publish(Readout.from_results(...))``, run it with `run`, read it with `load`.
 Nothing here imports papermill, nbconvert or Altair before it is needed.
+
+Where a line belongs:
+
+- asked: `params`, `fields` (one type, strictly), `cells` (the notebook's first cell),
+  `catalog` (ours), `own` (somebody's), `places`, `samples`, `inputs` (fingerprints)
+- run: `runner` (the state machine), `child` (papermill, in its own process),
+  `forkserver`, `supervise`, `scratch`, `verdict` (how it ended), `repair`, `filing`
+  (notebook, page, lost runs), `hook`, `batch` (many)
+- found: `model` and ``schema/`` (the document), `publish`, `estimates`, `trust`
+- shown: `blocks`, `page` and ``template/``, `clean`, `live`, `chromium`, `extras`,
+  and a room's own pieces: `abtest`
+- kept: `store`, `history` (the index), `diff`, `sweep` (gc), `handover`
 """
 
 from growth.readout.batch import Batch, Entry, run_all

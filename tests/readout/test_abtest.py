@@ -14,6 +14,7 @@ from growth.abtest import (
     check_split_from_counts,
     decide,
 )
+from growth.charts.abtest import effect_interval
 from growth.dataset import LoadReport, TableCount
 from growth.errors import ParameterError
 from growth.readout import abtest as room
@@ -43,7 +44,7 @@ def test_the_summary_says_what_to_do_and_why_in_words(lang, title, headline):
 
 def test_the_tiles_show_the_adjusted_intervals_with_their_level():
     effect = ANALYSIS.totals()[0]
-    drawn = room.effect_interval(effect, ANALYSIS)
+    drawn = effect_interval(effect, ANALYSIS)
     html = room.summary(DECISION, ANALYSIS, SPLIT, lang="en").html
     assert f"{effect.level * 100:.4g}% interval {drawn.ends('en')}" in html
 
@@ -78,7 +79,7 @@ def test_an_absolute_margin_shows_the_interval_that_decides():
     metrics[2] |= {"margin": 40.0, "margin_kind": "absolute"}
     analysis, *_ = results(metric=metrics)
     effect = analysis.totals()[2]
-    drawn = room.effect_interval(effect, analysis)
+    drawn = effect_interval(effect, analysis)
     assert drawn.lo * effect.mean_control == pytest.approx(effect.ci_adj_low)
     html = room.effects_table(analysis, lang="en").html
     row = html.partition("Page open time")[2].partition("</tr>")[0]
