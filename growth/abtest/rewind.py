@@ -79,7 +79,7 @@ def ripening(
     Returns
     -------
     Ripening
-        Over the open arms.
+        Over the open arms; of clusters, where these were randomised.
     """
     from growth import engine
 
@@ -91,7 +91,12 @@ def ripening(
         columns[f"ripe{window}"] = engine.local_date(at, experiment.tz)
     arm = table[experiment.columns.variant].cast("string")
     opened = [name for name, weight in experiment.arms.items() if weight]
-    chosen = table.filter(arm.isin(opened)).select(**columns)
+    chosen = table.filter(arm.isin(opened))
+    if experiment.cluster is not None:  # a cluster counts from its first member on
+        first = {name: column.min() for name, column in columns.items()}
+        chosen = chosen.group_by(experiment.cluster).aggregate(**first)
+    else:
+        chosen = chosen.select(**columns)
     rows = chosen.group_by(list(columns)).aggregate(units=chosen.count())
     found = engine.fetch(rows, "counting units by day").to_pylist()
     if not exact:  # the first day of a window is that of the exposure

@@ -627,10 +627,9 @@ def _prepare(
     keep |= {name: table[name] for name in names if name not in keep}
     keep |= _numbers(table, experiment, holey, waits, end if has_day else None)
     immature = {name: int(facts[f"waits_{days}"]) for name, days in waits.items()}
-    said = list(built.notices) if built else []
-    if outside := facts.get("outside"):
-        args = (("units", int(outside)),)
-        said.append(Notice("exposed_outside", "info", args))
+    immature = dict(built.immature) if built else immature
+    if experiment.cluster is not None and has_day and end is not None:
+        immature = _waiting_clusters(table, experiment, end - DAY, exact=bool(built))
     ready, caps = cap_columns(table.select(**keep), experiment)
     return _Ready(
         table=_shaped(ready, experiment),
@@ -641,9 +640,28 @@ def _prepare(
         first_day=as_day(facts.get("first_day"), columns.day),
         last_day=as_day(facts.get("last_day"), columns.day),
         crossovers=crossovers,
-        immature=dict(built.immature) if built else immature,
-        notices=tuple(said),
+        immature=immature,
+        notices=(*(built.notices if built else ()), *_outside(facts)),
     )
+
+
+def _outside(facts: Mapping[str, Any]) -> list[Notice]:
+    """Say how many units lie outside the experiment's dates."""
+    if not (outside := facts.get("outside")):
+        return []
+    return [Notice("exposed_outside", "info", (("units", int(outside)),))]
+
+
+def _waiting_clusters(
+    table: Rows, experiment: Experiment, day: date, *, exact: bool
+) -> dict[str, int]:
+    """Count clusters none of whose members has a whole window behind it."""
+    windows = windows_of(experiment)
+    if not windows:
+        return {}
+    days = _day_of(table, experiment)
+    ripe = ripening(table, experiment, day=days, exact=exact)
+    return {name: ripe.at(0, day) - ripe.at(w, day) for name, w in windows.items()}
 
 
 def _first_day_of(table: Rows, experiment: Experiment) -> Expr:

@@ -141,8 +141,8 @@ def from_products(sums: Array, shift: Array) -> ArmArrays:
     k = len(shift)
     left, right = np.triu_indices(k)
     n, first, second = sums[:, 0], sums[:, 1 : 1 + k], sums[:, 1 + k :]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        mean = first / n[:, None]
+    # an arm without units has sums of rounding only: NaN, never infinite
+    mean = first / np.where(n > 0, n, np.nan)[:, None]
     comoment = np.empty((len(sums), k, k))
     cross = second - first[:, left] * mean[:, right]
     comoment[:, left, right] = cross
