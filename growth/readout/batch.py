@@ -12,7 +12,6 @@ import json
 import os
 import selectors
 import signal
-import subprocess
 import sys
 import time
 import tomllib
@@ -31,11 +30,18 @@ from growth.readout.forkserver import Forked, Forkserver, serve
 from growth.readout.history import index
 from growth.readout.params import Declaration, seconds
 from growth.readout.store import Key, Store, root
-from growth.readout.supervise import Signals, adopt_orphans, children, end_strangers
+from growth.readout.supervise import (
+    Signals,
+    adopt_orphans,
+    children,
+    end_strangers,
+    started,
+)
 from growth.readout.verdict import EXIT_CODES, Status
 from growth.result import Cell, Notice, Result
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 __all__ = ["Batch", "BatchProgress", "BatchRun", "Entry", "read_config", "run_all"]
@@ -413,7 +419,8 @@ class _Crew:
                     "work", item.job, env=dict(os.environ), pipe=writer
                 )
             if item.process is None:
-                item.process = _started(item.job, writer)
+                command = [sys.executable, "-P", "-c", _WORKER]
+                item.process = started(command, item.job, child.environment(), writer)
         finally:
             os.close(writer)
         os.set_blocking(item.reader, False)
@@ -585,22 +592,6 @@ def _perform(
             on_finish=job["on_finish"],
             server=made,
         )
-
-
-def _started(job: Mapping[str, Any], writer: int) -> subprocess.Popen[bytes]:
-    """Start a worker the slow way."""
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-c", _WORKER, str(writer)],
-        stdin=subprocess.PIPE,
-        stdout=2,  # stdout is the caller's result
-        env=child.environment(),
-        pass_fds=[writer],
-        start_new_session=True,
-    )
-    if process.stdin:
-        with contextlib.suppress(BrokenPipeError), process.stdin as stream:
-            stream.write(json.dumps(dict(job)).encode())
-    return process
 
 
 def _told(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -203,23 +203,22 @@ def get(name: str) -> Declaration:
 
 
 def notebook(name: str) -> FilePath:
-    """Return where a readout's notebook lies.
+    """Return where the notebook of one of our readouts lies.
 
     Parameters
     ----------
     name : str
-        The readout's name.
+        As `get`.
 
     Returns
     -------
     pathlib.Path
-        In the checkout's ``notebooks/``, else in the installed package.
+        As `places.notebook_file`.
 
     Raises
     ------
     ParameterError
-        If there is no such readout (code ``unknown_readout``), or its notebook
-        is in neither place (code ``notebook_missing``).
+        As both.
     """
     return notebook_file(get(name).name)
 

@@ -39,6 +39,7 @@ __all__ = [
     "end_strangers",
     "run_processes",
     "settle_child",
+    "started",
     "supervise",
 ]
 
@@ -162,7 +163,7 @@ def supervise(
                     ),
                 )
             if child is None:
-                child = _started(argv, job, env, writer, sink)
+                child = started(argv, job, env, writer, sink)
             os.close(writer)
             writer = -1
             watch = _Watch(
@@ -180,27 +181,46 @@ def supervise(
                 family.end(child.pid)
 
 
-def _started(
+def started(
     argv: Sequence[str],
     job: Mapping[str, Any],
     env: Mapping[str, str],
-    writer: int,
-    sink: IO[bytes],
+    pipe: int,
+    log: IO[bytes] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a child the slow way."""
-    child = subprocess.Popen(
-        [*argv, str(writer)],
+    """Start a process the slow way, where none can be forked.
+
+    Parameters
+    ----------
+    argv : sequence of str
+        The command; it gets the number of the pipe's end as one more argument.
+    job : mapping
+        What it is to do, as JSON on stdin.
+    env : mapping of str to str
+        Its whole environment.
+    pipe : int
+        The end of a pipe that it inherits.
+    log : file, optional
+        Where its stdout and stderr go; to our stderr if omitted.
+
+    Returns
+    -------
+    subprocess.Popen
+        Leader of a session of its own.
+    """
+    process = subprocess.Popen(
+        [*argv, str(pipe)],
         stdin=subprocess.PIPE,
-        stdout=sink,
-        stderr=subprocess.STDOUT,
+        stdout=log or 2,  # stdout is the caller's result
+        stderr=subprocess.STDOUT if log else None,
         env=dict(env),
-        pass_fds=[writer],
+        pass_fds=[pipe],
         start_new_session=True,
     )
-    if child.stdin:
-        with contextlib.suppress(BrokenPipeError), child.stdin as stream:
+    if process.stdin:
+        with contextlib.suppress(BrokenPipeError), process.stdin as stream:
             stream.write(json.dumps(dict(job)).encode())
-    return child
+    return process
 
 
 class _Watch:

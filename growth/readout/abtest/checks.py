@@ -81,11 +81,12 @@ def _split_line(split: SplitCheck, lang: Lang | None) -> Check:
         f"{arm.variant} {count(arm.units)} / {count(arm.expected_units)}"
         for arm in split.arms
     )
+    watched = split.p_sequential is not None
     words = label(
-        "abtest.check.split",
+        "abtest.check.split_watched" if watched else "abtest.check.split",
         lang,
         statistic=f"{split.statistic:.2f}",
-        p=p_value(split.p_value),
+        p=p_value(split.p_judged),
         seen=seen,
     )
     state: State = "ok" if outcome == "ok" else "fail"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from growth.charts.abtest import effect_interval
+from growth.charts.abtest import cap_words, effect_interval, with_twins
 from growth.charts.figures import (
     amount,
     count,
@@ -40,17 +40,17 @@ def effects_table(analysis: Analysis, *, lang: Lang | None = None) -> Block:
     -------
     Block
         Goals first. Intervals are the adjusted ones, which decide; a guardrail's
-        margin is a dotted line.
+        margin is a dotted line. Below a capped metric stands its twin, only shown.
     """
     exp = analysis.experiment
-    effects = analysis.totals()
+    effects = with_twins(analysis)
     arms = list(dict.fromkeys(effect.arm for effect in effects))
     rows = [
         Row(
             effect_interval(effect, analysis, lang=lang),
-            note="" if len(arms) == 1 else effect.arm,
+            note=_note(effect, lang, arms=len(arms) > 1),
             before=(
-                label(f"abtest.role.{effect.role}", lang),
+                label(f"abtest.role.{'shown' if effect.twin else effect.role}", lang),
                 amount(effect.mean_control, effect.unit),
                 amount(effect.mean_treatment, effect.unit),
             ),
@@ -77,6 +77,12 @@ def effects_table(analysis: Analysis, *, lang: Lang | None = None) -> Block:
         left=1,
         lang=lang,
     )
+
+
+def _note(effect: Effect, lang: Lang | None, *, arms: bool) -> str:
+    """Say under a row's name what tells it from others of that metric."""
+    parts = (effect.arm if arms else "", cap_words(effect, lang))
+    return " · ".join(part for part in parts if part)
 
 
 def segments_table(
@@ -165,7 +171,15 @@ def figures(analysis: Analysis, *, lang: Lang | None = None) -> Block:
     }  # fmt: skip
     rows = [
         {
-            "metric": analysis.experiment.metric(effect.metric).words(lang),
+            "metric": " · ".join(
+                filter(
+                    None,
+                    (
+                        analysis.experiment.metric(effect.metric).words(lang),
+                        cap_words(effect, lang),
+                    ),
+                )
+            ),
             "arm": effect.arm,
             "n_control": count(effect.n_control),
             "n_treatment": count(effect.n_treatment),
@@ -180,7 +194,7 @@ def figures(analysis: Analysis, *, lang: Lang | None = None) -> Block:
             "p_value": p_value(effect.p_value),
             "method": effect.method,
         }
-        for effect in analysis.totals()
+        for effect in with_twins(analysis)
     ]
     return data_table(
         columns,

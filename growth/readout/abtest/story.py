@@ -80,7 +80,7 @@ def summary(
     tiles.append(
         Tile(
             label("readout.tile.split", lang),
-            f"p {p_value(split.p_value)}",
+            f"p {p_value(split.p_judged)}",
             label("readout.tile.planned", lang, planned=planned),
         )
     )
