@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from growth.charts.figures import count, interval, percent
+from growth.charts.figures import amount, count, interval, percent
 from growth.charts.intervals import Axis, Interval, axis_of
 from growth.charts.theme import ABOVE, ARMS, COLOURS, HEIGHT, WIDTH, finish
 from growth.labels import label
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "age_chart",
     "calibration_chart",
+    "cap_words",
     "effect_interval",
     "forest_chart",
     "looks_chart",
@@ -32,6 +33,7 @@ __all__ = [
     "segments_chart",
     "split_chart",
     "trend_chart",
+    "with_twins",
 ]
 
 ROW: Final = 34
@@ -77,8 +79,29 @@ def effect_interval(
         hi=hi,
         margin=margin,
         good=metric.good,
-        leads=metric.role == "goal" or bool(effect.by),
+        leads=(metric.role == "goal" or bool(effect.by)) and not effect.twin,
     )
+
+
+def with_twins(analysis: Analysis) -> list[Effect]:
+    """Return the total effects, each twin of a capped metric after its effect."""
+    pairs = ((effect, analysis.twin_of(effect)) for effect in analysis.totals())
+    return [one for pair in pairs for one in pair if one is not None]
+
+
+def cap_words(effect: Effect, lang: Lang | None) -> str:
+    """Say whether and where a row is capped; nothing where its metric has no cap."""
+    if effect.capped is None:
+        return ""
+    if not effect.capped:
+        return label("chart.uncapped", lang)
+    ends = (effect.cap_low, effect.cap_high)
+    words = [amount(end, effect.unit) for end in ends if end is not None]
+    if effect.method in ("delta", "clusters"):  # a ratio's parts are capped, not it
+        words = []
+    if not words:
+        return label("chart.capped", lang)
+    return label("chart.capped_at", lang, at=" … ".join(words))
 
 
 def forest_chart(analysis: Analysis, *, lang: Lang | None = None) -> alt.LayerChart:
@@ -94,12 +117,12 @@ def forest_chart(analysis: Analysis, *, lang: Lang | None = None) -> alt.LayerCh
     Returns
     -------
     altair.LayerChart
-        A row a metric and treatment arm, goals first. Zero is a line, a margin a
-        dotted one; an end that leaves the axis has an arrow. Where the adjusted
-        interval clears zero it has colour, and its mark is a triangle that points
-        the way; else a ring.
+        A row a metric and treatment arm, goals first, the twin of a capped metric
+        below it. Zero is a line, a margin a dotted one; an end that leaves the axis
+        has an arrow. Where the adjusted interval clears zero it has colour, and its
+        mark is a triangle that points the way; else a ring.
     """
-    effects = analysis.totals()
+    effects = with_twins(analysis)
     several = len({effect.arm for effect in effects}) > 1
     rows = [
         effect_interval(
@@ -737,7 +760,8 @@ def _row_name(
     effect: Effect, analysis: Analysis, lang: Lang | None, *, arms: bool
 ) -> str:
     name = analysis.experiment.metric(effect.metric).words(lang)
-    return f"{name} · {effect.arm}" if arms else name
+    parts = [name, effect.arm if arms else "", cap_words(effect, lang)]
+    return " · ".join(part for part in parts if part)
 
 
 def _segment(effect: Effect, lang: Lang | None, *, arms: bool) -> str:

@@ -14,7 +14,7 @@ from growth.abtest import (
     check_split_from_counts,
     decide,
 )
-from growth.charts.abtest import effect_interval
+from growth.charts.abtest import effect_interval, forest_chart
 from growth.dataset import LoadReport, TableCount
 from growth.errors import ParameterError
 from growth.readout import abtest as room
@@ -94,6 +94,36 @@ def test_where_there_is_no_relative_change_the_absolute_one_is_said():
     html = room.effects_table(replace(ANALYSIS, effects=effects), lang="en").html
     assert " pp</span>" in html
     assert 'class="o"' not in html
+
+
+def test_a_capped_metric_has_its_twin_below_it():
+    rng = np.random.default_rng(3)
+    units = pd.DataFrame(
+        {
+            "unit_id": range(400),
+            "variant": ["list", "waterfall"] * 200,
+            "revenue": rng.lognormal(9, 1, 400).round(),
+        }
+    )
+    revenue = experiment().metric("revenue").to_dict() | {"cap": {"at": 20_000}}
+    exp = experiment(metric=[revenue], by=[])
+    found = analyze(units, exp)
+    words = room.effects_table(found, lang="en").html
+    assert words.index("capped at ¥200.00") < words.index("not capped")
+    assert "for comparison" in words
+    assert words.index("goal") < words.index("for comparison")
+    assert "not capped" in room.figures(found, lang="en").html
+    drawn = str(forest_chart(found, lang="zh").to_dict())
+    assert drawn.index("封顶于 ¥200.00") < drawn.index("未封顶")
+
+
+def test_a_watched_split_shows_the_p_value_it_is_judged_by():
+    analysis, split, *_ = results()
+    watched = replace(split, p_sequential=0.0321)
+    decision = decide(analysis, watched)
+    html = room.checks(watched, analysis, decision, lang="en").html
+    assert "watched every day: p 0.032; χ² today 0.00" in html
+    assert "p 0.032" in room.summary(decision, analysis, watched, lang="en").html
 
 
 def test_each_breakdown_has_its_table_and_null_has_a_row():
