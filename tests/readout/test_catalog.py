@@ -1,9 +1,23 @@
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
+import pandas as pd
 import pytest
 
 from growth.errors import ParameterError
-from growth.readout import AbtestParams, catalog
+from growth.readout import (
+    AbtestParams,
+    Between,
+    DatasetParams,
+    Help,
+    Id,
+    Sample,
+    catalog,
+    readout,
+)
+from growth.readout.params import declaration_of
+from growth.readout.trust import rows_read
 
 GIVEN = {"data": "d", "experiment_id": "layout", "as_of": "2026-01-31"}
 EXPERIMENT = """
@@ -97,3 +111,42 @@ def test_a_wrong_experiment_is_refused_before_a_run(tmp_path):
     file.write_text(EXPERIMENT.replace('role = "goal"', 'role = "gaol"'))
     with pytest.raises(ParameterError, match="gaol"):
         AbtestParams(**given).check()
+
+
+@readout("orders_readout", subject="channel")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrdersParams(DatasetParams):
+    """A readout of a dataset, as a room declares it."""
+
+    channel: Annotated[str, Id(), Sample("all"), Help("which channel")]
+    days: Annotated[int, Between(1, 400), Help("days to look back")] = 28
+
+
+def test_a_readout_of_a_dataset_is_asked_what_every_one_is():
+    declared = declaration_of(OrdersParams)
+    assert declared.names == ("data", "mapping", "as_of", "lang", "channel", "days")
+    with pytest.raises(ParameterError, match="days is 0") as info:
+        OrdersParams(data="d", as_of="2026-01-31", channel="all", days=0)
+    assert info.value.code == "out_of_range"
+    with pytest.raises(ParameterError, match="no parameter of orders_readout"):
+        declared.from_command_line(["data=d", "chanel=x", "as_of=2026-01-31"])
+
+
+def test_it_opens_its_dataset_as_of_its_day_and_names_what_it_reads(tmp_path):
+    frame = pd.DataFrame(
+        {
+            "user_id": ["a", "b"],
+            "ts": pd.to_datetime(["2026-01-30", "2026-01-31"], utc=True),
+            "event": ["open", "open"],
+        }
+    )
+    frame.to_csv(tmp_path / "events.csv", index=False)
+    given = {"as_of": "2026-01-31", "channel": "all"}
+    params = OrdersParams(data=str(tmp_path), **given)
+    assert dict(params.inputs()) == {"data": str(tmp_path)}
+    opened = params.open()
+    assert opened.has("events")
+    assert rows_read(opened) == {}
+    mapped = OrdersParams(data="d", mapping="m.toml", **given)
+    assert dict(mapped.inputs()) == {"data": "d", "mapping": "m.toml"}
+    assert mapped.mapping_path() == Path("m.toml")
