@@ -29,6 +29,7 @@ __all__ = [
     "floor_divide",
     "ordered_collect",
     "quantile_disc",
+    "shard_by_user",
     "shift",
     "stable_bucket",
     "stable_bucket_of",
@@ -233,6 +234,40 @@ def stable_bucket(unit: ir.Value, n: int, salt: str) -> ir.IntegerValue:
     text = ibis.literal(f"{salt}:") + unit.cast("string")
     number = _hex_number(text.hexdigest("sha256").left(HEX_DIGITS))
     return (number % ibis.literal(n, "int64")).cast("int64")
+
+
+def shard_by_user(user: ir.Value, n: int) -> ir.IntegerValue:
+    """Put each user's rows into one of `n` parts, the same on every engine.
+
+    Parameters
+    ----------
+    user : ibis text or integer
+        The user; an integer such as ``user_idx`` is 0 or more.
+    n : int
+        Parts, 1 to 2**60.
+
+    Returns
+    -------
+    ibis int64
+        ``user % n`` of an integer, `stable_bucket` of a text; NULL where the user is.
+
+    Raises
+    ------
+    ParameterError
+        If `n` is out of range (code ``bad_buckets``).
+    DataError
+        If the user is neither (code ``column_type``).
+    """
+    import ibis
+
+    _check_buckets(n)
+    kind = user.type()
+    if kind.is_integer():
+        return user.cast("int64") % ibis.literal(n, "int64")
+    if not kind.is_string():
+        msg = f"column {user.get_name()!r} is of type {kind}; a user is a text or an"
+        raise DataError(f"{msg} integer; cast it first.", code="column_type")
+    return stable_bucket(user, n, "shard")
 
 
 def _hex_number(digits: ir.StringValue) -> ir.IntegerValue:

@@ -25,7 +25,7 @@ from growth.engine.dialect import epoch_us
 from growth.engine.scans import stream_batches
 from growth.engine.tables import TableLike, as_table, need_columns
 from growth.engine.users import Interner
-from growth.errors import DataError, ParameterError
+from growth.errors import DataError, GrowthError, ParameterError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -1049,7 +1049,11 @@ def _on_spark(plan: _Plan, work: _MapPart | _Fold, shards: int | None) -> list[_
 
         held = [batch for batch in batches if batch.num_rows]
         if held:
-            found = work(pa.Table.from_batches(held))
+            found: _Found | GrowthError
+            try:
+                found = work(pa.Table.from_batches(held))
+            except GrowthError as error:  # else Spark would tell it in its own words
+                found = error
             yield pa.record_batch({"found": [pickle.dumps(found)]})
 
     backend._run_pre_execute_hooks(plan.rows)  # noqa: SLF001
@@ -1063,4 +1067,8 @@ def _on_spark(plan: _Plan, work: _MapPart | _Fold, shards: int | None) -> list[_
 
         empty = plan.rows.schema().to_pyarrow().empty_table()
         return [work(pa.table(empty))]
-    return [pickle.loads(row.found) for row in answers]
+    found = [pickle.loads(row.found) for row in answers]
+    for item in found:
+        if isinstance(item, GrowthError):
+            raise item
+    return found

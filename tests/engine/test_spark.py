@@ -17,7 +17,7 @@ from ibis import _
 from growth import engine
 from growth.engine.days import EPOCH, offsets
 from growth.engine.dialect import floor_divide
-from growth.errors import DataError
+from growth.errors import DataError, ParameterError
 
 pytestmark = [
     pytest.mark.spark,
@@ -302,3 +302,94 @@ def test_files_and_frames_are_read(spark, session, tmp_path):
     assert table.count().execute() == 2
     frame = session.createDataFrame(pa.table({"x": [1, 2, 3]}))
     assert engine.as_table(frame).x.sum().execute() == 6
+
+
+def counted(shift):
+    """Return kernels that a worker can be sent: they are of no module."""
+
+    def pairs(keys, fen, share, _shift=shift):
+        users, firsts = np.unique(keys >> _shift, return_index=True)
+        ends = np.append(firsts[1:], keys.size)[: users.size]
+        worth = np.array([fen[a:b].sum() for a, b in zip(firsts, ends, strict=True)])
+        last = share[np.maximum(ends - 1, 0)] if keys.size else share
+        return users, worth.astype(np.int64), last, ends - firsts
+
+    def whole(keys, fen, _share):
+        return np.array([np.unique(keys >> shift).size, keys.size, fen.sum()])
+
+    def mark(users, days, bits, ones):
+        np.bitwise_or.at(bits[:, 0], users, np.int64(1) << days)
+        np.add.at(ones[:, 0], users, 1)
+
+    def each(bits, ones):
+        users = np.flatnonzero(ones[:, 0])
+        return users, bits[users, 0], ones[users, 0]
+
+    return pairs, whole, mark, each
+
+
+@pytest.mark.parametrize("user_col", ["user_id", "user_idx"])
+@pytest.mark.parametrize("shards", [None, 7])
+def test_kernels_over_users_are_alike(both, user_col, shards):
+    rng = np.random.default_rng(4)
+    n = 2000
+    who = rng.integers(0, 60, n)
+    day = rng.integers(0, 40, n)
+    tables = both(
+        user_idx=pa.array(
+            [None if i == 7 else w for i, w in enumerate(who)], pa.int32()
+        ),
+        user_id=[None if i == 7 else f"用户{w}" for i, w in enumerate(who)],
+        ts=pa.array(
+            [
+                None if i == 9 else EPOCH + timedelta(days=int(d))
+                for i, d in enumerate(day)
+            ],
+            pa.timestamp("us", "UTC"),
+        ),
+        day=pa.array(
+            [None if i % 50 == 0 else d for i, d in enumerate(day)], pa.int8()
+        ),
+        fen=rng.integers(0, 900, n),
+        share=rng.random(n),
+    )
+    key = [
+        engine.KeyPart("ts", "ts", EPOCH, EPOCH + timedelta(days=40), step=1000),
+        engine.KeyPart("day", _.day, 0, 40),
+    ]
+    pairs, whole, mark, each = counted(engine.key_shifts(key)[-1])
+    payload = {"fen": "fen", "share": "share"}
+    asked = {"user_col": user_col, "key": key, "payload": payload, "shards": shards}
+    duck, spark = (engine.map_by_user(t, kernel=whole, **asked) for t in tables)
+    assert spark.values[0].tolist() == duck.values[0].tolist()
+    assert spark[2:4] == duck[2:4] == (n, {user_col: 1, "ts": 1})
+    assert spark.parts <= (shards or 1)
+    folded = {
+        "columns": {"day": "day"},
+        "state": {"bits": ("int64", 1), "n": ("int64", 1)},
+    }
+    for duck, spark in (
+        [engine.map_by_user(t, kernel=pairs, out="rows", **asked) for t in tables],
+        [
+            engine.fold_by_user(
+                t, kernel=mark, finish=each, out="rows", user_col=user_col, **folded
+            )
+            for t in tables
+        ],
+    ):
+        assert spark.users.to_pylist() == duck.users.to_pylist()
+        for left, right in zip(spark.values, duck.values, strict=True):
+            assert left.tolist() == right.tolist()
+    duck, spark = (
+        engine.map_by_user(t.filter(t.fen < 0), kernel=whole, **asked) for t in tables
+    )
+    assert spark.values[0].tolist() == duck.values[0].tolist() == [0, 0, 0]
+
+
+def test_a_key_too_wide_or_out_of_bounds_is_told_by_spark_too(both):
+    _duck, spark = both(user_id=["a", "b", "c"], code=[0, 1, 2])
+    for high, code in ((1, "key_range"), (2**62 - 1, "key_too_wide")):
+        key = [engine.KeyPart("code", "code", 0, high)]
+        with pytest.raises(ParameterError, match="'code'") as info:
+            engine.map_by_user(spark, key=key, kernel=lambda keys: (keys,))
+        assert info.value.code == code
