@@ -390,6 +390,15 @@ def test_the_cells_of_a_notebook_give_the_parameters():
     assert params.start is None
 
 
+@given(printable)
+def test_any_text_survives_what_papermill_writes_into_a_notebook(text):
+    from papermill.translators import PythonTranslator
+
+    given = D.plain(ExampleParams(experiment_id=text, as_of="2026-01-31", alpha=0.1))
+    cell = PythonTranslator.codify(given).removeprefix("# Parameters\n")
+    assert ExampleParams.from_notebook(notebook(cell)).experiment_id == text
+
+
 @pytest.mark.parametrize(
     ("injected", "code", "name", "hint"),
     [
