@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from math import sqrt
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 __all__ = [
+    "REST",
     "CurvePoint",
     "RetentionCell",
     "RetentionResult",
@@ -39,6 +40,7 @@ __all__ = [
     "measure_from_counts",
 ]
 
+REST: Final = "\u2026"  # the groups a chart has no room for, together
 SMALL: Final = 30  # users; below this a cohort's rate says little
 FOLLOWED: Final = (1, 7, 30)  # offsets a history keeps
 LEVEL: Final = 0.95
@@ -248,6 +250,37 @@ class RetentionResult(Result):
             )
             for point in self.curve()
             if point.k in FOLLOWED
+        )
+
+    def gathered(self, most: int = 11) -> RetentionResult:
+        """Return the result with all but the largest groups as one, for a chart.
+
+        Parameters
+        ----------
+        most : int, default 11
+            How many groups stay, 1 or more.
+
+        Returns
+        -------
+        RetentionResult
+            This one where there are no more; else the largest in their order, and
+            last a group named `REST`. With ``mode="every"`` it has no intervals: who
+            is in several groups is not known.
+        """
+        if len(self.groups) <= most + 1:
+            return self
+        size = np.array(self.sizes, dtype=np.int64)
+        kept = np.array(self.so_far, dtype=np.int64)
+        largest = np.argsort(-size.sum(axis=1), kind="stable")[:most]
+        stay = np.zeros(len(size), dtype=bool)
+        stay[largest] = True
+        rest = (REST,) * len(self.spec.by)
+        return replace(
+            self,
+            groups=(*(g for g, on in zip(self.groups, stay, strict=True) if on), rest),
+            sizes=_tuples(np.vstack([size[stay], size[~stay].sum(axis=0)])),
+            so_far=_tuples(np.concatenate([kept[stay], kept[~stay].sum(0)[None]])),
+            squares=(),
         )
 
     def counts(self, group: int | None = None) -> tuple[Ints, Ints, NDArray[np.bool_]]:
