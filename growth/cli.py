@@ -447,9 +447,9 @@ def check_(
 @readout.command()
 def schema() -> None:
     """Print the JSON Schema of a run's readout.json."""
-    from growth.readout import model
+    from growth.readout import checking
 
-    click.echo(_dump(dict(model.schema())))
+    click.echo(_dump(dict(checking.schema())))
 
 
 @readout.command()

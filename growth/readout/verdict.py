@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from growth.errors import DataError, Fault
-from growth.readout.model import FILE, faults_in, raw_document
+from growth.readout.checking import faults_in
+from growth.readout.model import FILE, raw_document
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

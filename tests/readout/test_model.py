@@ -12,13 +12,12 @@ from hypothesis import strategies as st
 
 from growth.errors import DataError, ParameterError
 from growth.readout import Readout, load
+from growth.readout.checking import faults_in, schema
 from growth.readout.model import (
     Data,
     Decision,
     Reason,
     Table,
-    faults_in,
-    schema,
 )
 from growth.result import Estimate, Notice
 from tests.readout.example import Answer, TinyParams, tiny

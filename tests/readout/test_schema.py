@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from growth.readout import model
+from growth.readout import checking, model
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 RELEASED = max(
@@ -63,7 +63,7 @@ def released():
 
 
 def test_the_published_schema_breaks_nobody():
-    broken = list(breaks(released(), dict(model.schema())))
+    broken = list(breaks(released(), dict(checking.schema())))
     assert not broken, HOW.format("; ".join(broken))
 
 
@@ -72,7 +72,7 @@ def test_new_keys_come_with_a_new_minor_version():
     major, minor = map(int, model.SCHEMA_VERSION.split("."))
     was = tuple(map(int, version.split(".")))
     assert (major, minor) >= was
-    if bare(dict(model.schema())) != bare(released()):
+    if bare(dict(checking.schema())) != bare(released()):
         assert (major, minor) > was, BUMP.format(version)
 
 
@@ -127,6 +127,6 @@ def test_an_older_documents_reader_passes_over_keys_of_a_later_minor():
     document = json.loads((GOLDEN / "readout-1.0.json").read_text("utf-8"))
     later = document | {"schema_version": "1.7", "seed": 3}
     later["estimates"] = [e | {"weight": 2.0} for e in document["estimates"]]
-    assert model.faults_in(later) == ()
+    assert checking.faults_in(later) == ()
     assert model.Readout.from_dict(later).estimates[0].key == "x.lift"
     assert model.Readout.from_dict(document).schema_version == "1.0"

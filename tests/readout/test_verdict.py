@@ -24,6 +24,7 @@ def ended(kind=None, *, returncode=0, message="", **more):
         (ended("ok"), WELL, "succeeded", "", 0),
         (ended("ok"), Told(whole=True, unrun=1), "failed", "not_run", 3),
         (ended("ok"), Told(whole=False, unrun=0), "failed", "not_run", 3),
+        (ended("disk", message="no space"), WELL, "store_error", "disk", 8),
         (
             ended("ok"),
             Told(whole=True, unrun=1, error="SystemExit: 0"),
