@@ -52,15 +52,7 @@ if TYPE_CHECKING:
     )
     from growth.abtest.history import UnitHistory, trend_by_age, unit_history
     from growth.abtest.looks import LookEffect, Looks
-    from growth.abtest.planner import (
-        Baseline,
-        Need,
-        PlanWeek,
-        PowerPoint,
-        SizePlan,
-        plan,
-        plan_from_numbers,
-    )
+    from growth.abtest.planner import plan, plan_from_numbers
     from growth.abtest.plans import (
         AlwaysValid,
         Fixed,
@@ -71,6 +63,7 @@ if TYPE_CHECKING:
     )
     from growth.abtest.pooling import pool_cells, pool_experiment
     from growth.abtest.readings import Threshold
+    from growth.abtest.sizing import Baseline, Need, PlanWeek, PowerPoint, SizePlan
     from growth.abtest.split import Arm, SplitCheck, check_split_from_counts
     from growth.abtest.tables import analyze, check_split, trend
     from growth.abtest.trends import Trend, trend_from_moments
@@ -166,18 +159,11 @@ _FILES = {
     ),
     "history": ("UnitHistory", "trend_by_age", "unit_history"),
     "looks": ("LookEffect", "Looks"),
-    "planner": (
-        "Baseline",
-        "Need",
-        "PlanWeek",
-        "PowerPoint",
-        "SizePlan",
-        "plan",
-        "plan_from_numbers",
-    ),
+    "planner": ("plan", "plan_from_numbers"),
     "plans": ("AlwaysValid", "Fixed", "GroupSequential", "Hybrid", "Look", "Standing"),
     "pooling": ("pool_cells", "pool_experiment"),
     "readings": ("Threshold",),
+    "sizing": ("Baseline", "Need", "PlanWeek", "PowerPoint", "SizePlan"),
     "split": ("Arm", "SplitCheck", "check_split_from_counts"),
     "tables": ("analyze", "check_split", "trend"),
     "trends": ("Trend", "trend_from_moments"),

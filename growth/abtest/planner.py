@@ -1,339 +1,35 @@
-"""Sample size, run length and power: what a plan takes, and what it can show."""
+"""Sample size, run length and power, from numbers or from history."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
-from datetime import date, datetime, timedelta
-from itertools import pairwise
-from math import ceil, inf, isfinite, sqrt
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from dataclasses import replace
+from math import inf
+from typing import TYPE_CHECKING, Any, Literal
 
-from growth.abtest.cells import MISSING, covariates_of
-from growth.abtest.experiment import Source
-from growth.abtest.plans import AlwaysValid, Fixed, GroupSequential, Hybrid
-from growth.abtest.readings import readings
-from growth.abtest.units import UnitTable
-from growth.errors import Fault, ParameterError, suggest
-from growth.labels import label
-from growth.result import Cell, Estimate, Notice, Result, table_html
-from growth.stats import means
-from growth.stats.always_valid import planned_critical
-from growth.stats.clusters import design_effect
-from growth.stats.contrast import critical_value
-from growth.stats.planning import (
-    Demand,
-    Reading,
-    effect_found,
-    power_of,
-    units_needed,
+from growth.abtest.past import HISTORY_WEEKS, Past, read_past
+from growth.abtest.plans import Fixed
+from growth.abtest.sizing import (
+    WEEK,
+    Baseline,
+    Known,
+    SizePlan,
+    design_of,
+    metric_faults,
+    plan_of,
 )
+from growth.errors import Fault, ParameterError, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import date, datetime
 
-    from growth.abtest.experiment import Experiment, Metric
+    from growth.abtest.experiment import Experiment, Source
     from growth.abtest.plans import Plan
+    from growth.abtest.units import UnitTable
     from growth.dataset import Dataset
     from growth.engine import TableLike
-    from growth.labels import Lang
-    from growth.stats.moments import Moments
 
-__all__ = [
-    "Baseline",
-    "Need",
-    "PlanWeek",
-    "PowerPoint",
-    "SizePlan",
-    "plan",
-    "plan_from_numbers",
-]
-
-WEEK: Final = 7
-LOOKS: Final = 4  # weekly looks, where nobody knows how many weeks there are
-CURVE: Final = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)  # effects, as multiples
-LEAST: Final = 100  # units with a value above 0 an arm: below, tests are conservative
-ANY_EVENT: Final = Source(table="events", agg="any")
-HISTORY_WEEKS: Final = 4
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Baseline:
-    """What is known of a metric before the experiment, and what is asked of it.
-
-    Parameters
-    ----------
-    name : str
-        The metric's name.
-    kind : {"mean", "proportion", "ratio", "quantile"}
-        As in a `Metric`.
-    mean : float
-        Its value without the change: a mean, a share, a ratio, a quantile.
-    sd : float, optional
-        Standard deviation of a unit: of a ratio that of its linearised values, of a
-        quantile ``sqrt(q (1 - q)) / density``. Shares do without.
-    role : {"goal", "guardrail", "diagnostic"}
-        As in a `Metric`; diagnostics are shown and ask for nothing.
-    good : {"up", "down"}
-        Which way is an improvement.
-    mde : float, optional
-        Smallest relative change worth finding, above 0.
-    margin : float, optional
-        Loss one can bear, above 0: of guardrails, and of goals that are to do no
-        harm.
-    margin_kind : {"relative", "absolute"}
-        Whether the margin is a share of the mean.
-    r_squared : float, default 0
-        Share of the variance that covariates explain, in [0, 1).
-    cluster_sizes : tuple of float
-        Units per cluster, where whole clusters are randomised: a sample, or one
-        number for all; empty without clusters.
-    icc : float, default 0
-        Correlation within a cluster, in [0, 1].
-    missing_rate : float, default 0
-        Share of the units without a value, in [0, 1).
-    window_days : int, default 0
-        Days after exposure for which a unit is followed; it can be read when they
-        are over.
-    nonzero_rate : float, optional
-        Share of the units with a value other than 0, in [0, 1].
-    """
-
-    name: str
-    kind: Literal["mean", "proportion", "ratio", "quantile"] = "mean"
-    mean: float
-    sd: float | None = None
-    role: Literal["goal", "guardrail", "diagnostic"] = "goal"
-    good: Literal["up", "down"] = "up"
-    mde: float | None = None
-    margin: float | None = None
-    margin_kind: Literal["relative", "absolute"] = "relative"
-    r_squared: float = 0.0
-    cluster_sizes: tuple[float, ...] = ()
-    icc: float = 0.0
-    missing_rate: float = 0.0
-    window_days: int = 0
-    nonzero_rate: float | None = None
-
-    @property
-    def variance(self) -> float:
-        """Variance of a unit after adjustment, before clustering."""
-        whole = self.mean * (1 - self.mean) if self.sd is None else self.sd**2
-        return whole * (1 - self.r_squared)
-
-    @property
-    def design(self) -> float:
-        """Design effect of the clusters; 1 without."""
-        return design_effect(self.cluster_sizes, icc=self.icc) if self.icc else 1.0
-
-    @property
-    def is_share(self) -> bool:
-        """Whether its variance follows from its mean."""
-        return self.kind == "proportion" and self.sd is None and not self.r_squared
-
-
-@dataclass(frozen=True, slots=True)
-class Need:
-    """What one metric needs, against the arm that gets least.
-
-    Parameters
-    ----------
-    metric, role : str
-        What it is about.
-    test : {"difference", "margin"}
-        Whether an effect is to be found or a margin to be shown.
-    arm : str
-        The treatment arm with the smallest weight.
-    mean, sd : float
-        Value without the change; standard deviation of a unit after adjustment.
-    r_squared, design_effect : float
-        What adjustment takes off the variance, and clusters put on it.
-    alpha, power : float
-        Level and power asked of this test alone.
-    effect : float or None
-        Difference to be found, or margin; None if none was named.
-    effect_relative : float or None
-        The same as a share of the mean.
-    units : int or None
-        Units over all open arms; None without an effect, or if out of reach.
-    units_control, units_treatment : int or None
-        Of these, in control and in `arm`.
-    weeks : int or None
-        Whole weeks in which they come; None if they do not, or nobody knows.
-    """
-
-    metric: str
-    role: str
-    test: Literal["difference", "margin"]
-    arm: str
-    mean: float
-    sd: float
-    r_squared: float
-    design_effect: float
-    alpha: float
-    power: float
-    effect: float | None
-    effect_relative: float | None
-    units: int | None
-    units_control: int | None
-    units_treatment: int | None
-    weeks: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class PlanWeek:
-    """What one metric can show after so many whole weeks.
-
-    Parameters
-    ----------
-    week : int
-        Whole weeks, 1 or more.
-    units : int
-        Units that can be read then, over all open arms: those whose window is over.
-    metric : str
-        The metric.
-    mde, mde_relative : float or None
-        Smallest difference found (margin shown) with the power, and as a share of the
-        mean; None where there is none.
-    power : float or None
-        Power for the effect that was named.
-    enough : bool or None
-        Whether that is the power asked for.
-    """
-
-    week: int
-    units: int
-    metric: str
-    mde: float | None
-    mde_relative: float | None
-    power: float | None
-    enough: bool | None
-
-
-@dataclass(frozen=True, slots=True)
-class PowerPoint:
-    """Power for one effect of one metric at the planned size."""
-
-    metric: str
-    effect: float
-    effect_relative: float | None
-    power: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SizePlan(Result):
-    """How many units and weeks an experiment takes, and what it can show.
-
-    Parameters
-    ----------
-    needs : tuple of Need
-        One per goal, guardrail and diagnostic.
-    by_week : tuple of PlanWeek
-        By week and metric; empty where nobody knows how units come.
-    curve : tuple of PowerPoint
-        Power by effect at the planned size.
-    units : int or None
-        Units planned over all open arms: the most that any metric needs; None if no
-        metric names an effect, or one is out of reach.
-    weeks : int or None
-        Whole weeks until every metric has its units.
-    days : int or None
-        The same in days.
-    most_weeks : int
-        Longest run looked at.
-    known_weeks : int
-        Whole weeks for which it is known how units come.
-    alpha, power : float
-        Two-sided level and power of the whole experiment.
-    scheme : str
-        The plan's kind: ``fixed``, ``group_sequential``, ``always_valid``, ``hybrid``.
-    """
-
-    needs: tuple[Need, ...]
-    by_week: tuple[PlanWeek, ...] = ()
-    curve: tuple[PowerPoint, ...] = ()
-    units: int | None
-    weeks: int | None
-    days: int | None
-    most_weeks: int
-    known_weeks: int
-    alpha: float
-    power: float
-    scheme: str
-
-    @property
-    def verdict(self) -> str:
-        """`abtest.planning.` and what comes out.
-
-        `no_target` (no metric names an effect), `out_of_reach` (no size finds it),
-        `size_only` (nobody knows how units come), `enough`, `too_long`, or
-        `history_too_short` (to say whether it is).
-        """
-        asked = [n for n in self.needs if n.effect is not None]
-        if not asked:
-            return "abtest.planning.no_target"
-        if any(n.units is None for n in asked):
-            return "abtest.planning.out_of_reach"
-        if not self.known_weeks:
-            return "abtest.planning.size_only"
-        if self.weeks is not None:
-            return "abtest.planning.enough"
-        known = self.known_weeks >= self.most_weeks
-        return f"abtest.planning.{'too_long' if known else 'history_too_short'}"
-
-    def rows(self) -> list[dict[str, Cell]]:
-        """Return what each metric needs."""
-        return [asdict(need) for need in self.needs]
-
-    def week_rows(self) -> list[dict[str, Cell]]:
-        """Return what can be shown by week, a row a week and metric."""
-        return [asdict(week) for week in self.by_week]
-
-    def curve_rows(self) -> list[dict[str, Cell]]:
-        """Return the power curves, a row a metric and effect."""
-        return [asdict(point) for point in self.curve]
-
-    def _table(self, lang: Lang | None) -> str:
-        shown = table_html(self.rows(), label("abtest.planning", lang), lang)
-        if self.by_week:
-            caption = label("abtest.planning.by_week", lang)
-            shown += table_html(self.week_rows(), caption, lang)
-        return shown
-
-    def estimates(self) -> tuple[Estimate, ...]:
-        """Return the units and weeks planned, and each goal's smallest effect."""
-        found = [
-            Estimate(key="plan.units", value=self.units, unit="count"),
-            Estimate(key="plan.weeks", value=self.weeks, unit="count"),
-        ]
-        last = max((week.week for week in self.by_week), default=0)
-        for week in self.by_week:
-            if week.week == (self.weeks or last):
-                key, value = f"{week.metric}.mde", week.mde_relative
-                found.append(Estimate(key=key, value=value, n=week.units, unit="ratio"))
-        return tuple(found)
-
-
-class _Design(NamedTuple):
-    """What all metrics share."""
-
-    control: str
-    arm: str
-    shares: tuple[float, float]  # of all units: control's, and the smallest treatment's
-    split: tuple[float, ...]  # of all units, by open arm
-    goals: int  # tests that share alpha
-    guardrails: int
-    alpha: float
-    power: float
-    plan: Plan
-    no_harm: bool
-
-
-class _Known(NamedTuple):
-    """What is known after so many weeks: units by metric (its window over)."""
-
-    week: int
-    units: Mapping[str, float]
-    metrics: Mapping[str, Baseline]
+__all__ = ["plan", "plan_from_numbers", "plan_from_past"]
 
 
 def plan_from_numbers(
@@ -422,7 +118,7 @@ def plan_from_numbers(
     )
     if faults:
         raise ParameterError.of("plan", faults)
-    design = _design(
+    design = design_of(
         metrics,
         weights,
         name,
@@ -433,7 +129,7 @@ def plan_from_numbers(
         no_harm=objective == "no_harm",
     )
     by_name = {metric.name: metric for metric in metrics}
-    known = [_Known(0, {}, by_name)]
+    known = [Known(0, {}, by_name)]
     if traffic is not None:
         known = []
         for week in range(1, min(len(traffic) // WEEK, max_weeks) + 1):
@@ -442,8 +138,8 @@ def plan_from_numbers(
                 day = week * WEEK - m.window_days
                 seen = traffic[day - 1] * coverage if day >= 1 else 0.0
                 units[m.name] = seen * (1 - m.missing_rate)
-            known.append(_Known(week, units, by_name))
-    return _plan(known or [_Known(0, {}, by_name)], design, min_days, max_weeks)
+            known.append(Known(week, units, by_name))
+    return plan_of(known or [Known(0, {}, by_name)], design, min_days, max_weeks)
 
 
 def plan(
@@ -505,14 +201,48 @@ def plan(
     leave of it where the metric is adjusted, of the capped values where these decide.
     Strata are not taken into account: they can only make the plan shorter.
     """
+    past = read_past(
+        history, experiment, as_of=as_of, weeks=weeks, seen=seen, unique=unique
+    )
+    return plan_from_past(
+        past,
+        experiment,
+        power=power,
+        units_by_day=units_by_day,
+        max_weeks=max_weeks,
+    )
+
+
+def plan_from_past(
+    past: Past,
+    experiment: Experiment,
+    *,
+    power: float = 0.8,
+    units_by_day: Sequence[float] | None = None,
+    max_weeks: int = 8,
+) -> SizePlan:
+    """Plan an experiment from a history that was read already.
+
+    Parameters
+    ----------
+    past : Past
+        From `read_past`, for an experiment with these metrics.
+    experiment, power, units_by_day, max_weeks
+        As in `plan`. Effects, margins, level, arms and plan may be others than those
+        the history was read for.
+
+    Returns
+    -------
+    SizePlan
+        As from `plan`.
+
+    Raises
+    ------
+    ParameterError
+        If an argument is unusable.
+    """
     given = None if units_by_day is None else [float(n) for n in units_by_day]
-    frozen = replace(experiment, start=None, end=None, plan=Fixed())
-    if _is_dataset(history):
-        known, notices = _from_dataset(
-            history, frozen, as_of=as_of, weeks=weeks, seen=seen, unique=unique
-        )
-    else:
-        known, notices = _from_units(history, frozen, as_of=as_of, unique=unique)
+    known, notices = past.aimed(experiment)
     low, high = experiment.range
     coverage = experiment.coverage * (high - low)
     no_harm = experiment.objective == "no_harm"
@@ -531,7 +261,7 @@ def plan(
     )
     if faults:
         raise ParameterError.of("plan", faults)
-    design = _design(
+    design = design_of(
         metrics,
         experiment.arms,
         experiment.control,
@@ -542,11 +272,32 @@ def plan(
         no_harm=no_harm,
     )
     known = _with_traffic(known, given, experiment, coverage)
-    found = _plan(known, design, experiment.min_days, max_weeks)
+    found = plan_of(known, design, experiment.min_days, max_weeks)
     return replace(found, notices=(*notices, *found.notices))
 
 
-# -- the arithmetic --------------------------------------------------------------------
+def _with_traffic(
+    known: Sequence[Known],
+    traffic: Sequence[float] | None,
+    experiment: Experiment,
+    coverage: float,
+) -> list[Known]:
+    """Return what is known by week, with the units that will take part."""
+    if traffic is None:
+        return [
+            k._replace(units={n: units * coverage for n, units in k.units.items()})
+            for k in known
+        ]
+    found = []
+    for week in range(1, len(traffic) // WEEK + 1):
+        earlier = [k for k in known if k.week <= week]
+        metrics = (earlier[-1] if earlier else known[0]).metrics
+        units = {}
+        for name in metrics:
+            day = week * WEEK - (experiment.metric(name).window_days or 0)
+            units[name] = traffic[day - 1] * coverage if day >= 1 else 0.0
+        found.append(Known(week, units, metrics))
+    return found or [*known]
 
 
 def _faults(
@@ -588,7 +339,7 @@ def _faults(
         if names.count(name) > 1
     ]
     for metric in metrics:
-        faults += _metric_faults(metric, no_harm=no_harm)
+        faults += metric_faults(metric, no_harm=no_harm)
     rising = traffic is None or all(
         0 <= one <= two < inf
         for one, two in zip([0.0, *traffic], traffic, strict=False)
@@ -598,562 +349,3 @@ def _faults(
         hint = "Give different units seen so far, not new units a day."
         faults.append(Fault("bad_traffic", "units_by_day", seen, expected, hint))
     return faults
-
-
-def _metric_faults(metric: Baseline, *, no_harm: bool) -> list[Fault]:
-    path = f"metric[{metric.name}]."
-    share = metric.kind == "proportion"
-    rules: list[tuple[str, Any, bool, str]] = [
-        ("mean", metric.mean, isfinite(metric.mean), "a finite number"),
-        ("r_squared", metric.r_squared, 0 <= metric.r_squared < 1, "in [0, 1)"),
-        ("icc", metric.icc, 0 <= metric.icc <= 1, "in [0, 1]"),
-        ("window_days", metric.window_days, metric.window_days >= 0, "0 or more"),
-        (
-            "missing_rate",
-            metric.missing_rate,
-            0 <= metric.missing_rate < 1,
-            "in [0, 1)",
-        ),
-    ]
-    for name in ("mde", "margin"):
-        value = getattr(metric, name)
-        rules.append((name, value, value is None or 0 < value < inf, "above 0"))
-    if share:
-        rules.append(("mean", metric.mean, 0 <= metric.mean <= 1, "a share in [0, 1]"))
-    faults = [
-        Fault("plan_out_of_range", f"{path}{name}", repr(value), expected)
-        for name, value, fits, expected in rules
-        if not fits
-    ]
-    if faults:
-        return faults
-    if metric.sd is None and not share:
-        hint = "Only a share's follows from its mean."
-        expected = "a standard deviation above 0"
-        return [Fault("missing_key", f"{path}sd", "missing", expected, hint)]
-    if not 0 < metric.variance < inf:
-        hint = (
-            "The metric does not vary: check what it counts, and the history's dates."
-        )
-        seen = f"{metric.sd if metric.sd is not None else metric.variance}"
-        return [Fault("no_variance", f"{path}sd", seen, "above 0", hint)]
-    if metric.icc and not all(0 < size < inf for size in metric.cluster_sizes or (0,)):
-        expected = "units per cluster, each above 0"
-        seen = repr(metric.cluster_sizes)
-        return [Fault("bad_sizes", f"{path}cluster_sizes", seen, expected)]
-    relative = metric.mde is not None or metric.margin_kind == "relative"
-    if relative and not metric.mean and _effect(metric, no_harm=no_harm) is not None:
-        hint = "A share of 0 is nothing; give an absolute margin."
-        return [Fault("plan_out_of_range", f"{path}mean", "0", "not 0", hint)]
-    effect = _effect(metric, no_harm=no_harm)
-    if share and effect and not _margin(metric, no_harm=no_harm):
-        to = metric.mean + effect
-        if not 0 <= to <= 1:
-            seen = f"{metric.mde} from {metric.mean} leads to {to:.4g}"
-            expected = "a change within 0 and 1"
-            return [Fault("plan_out_of_range", f"{path}mde", seen, expected)]
-    return []
-
-
-def _margin(metric: Baseline, *, no_harm: bool) -> bool:
-    """Whether a margin is to be shown rather than an effect found."""
-    return metric.role == "guardrail" or (metric.role == "goal" and no_harm)
-
-
-def _effect(metric: Baseline, *, no_harm: bool) -> float | None:
-    """Return the difference to be found (signed) or the margin; None if unnamed."""
-    if metric.role == "diagnostic":
-        return None
-    size = abs(metric.mean)
-    if _margin(metric, no_harm=no_harm):
-        if metric.margin is None:
-            return None
-        return metric.margin * (size if metric.margin_kind == "relative" else 1.0)
-    if metric.mde is None:
-        return None
-    return metric.mde * size * (1 if metric.good == "up" else -1)
-
-
-def _design(
-    metrics: Sequence[Baseline],
-    arms: Mapping[str, float],
-    control: str,
-    *,
-    alpha: float,
-    power: float,
-    scheme: Plan,
-    scope: str,
-    no_harm: bool,
-) -> _Design:
-    treatments = {a: w for a, w in arms.items() if w > 0 and a != control}
-    arm = min(treatments, key=lambda a: treatments[a])
-    whole = sum(treatments.values()) + arms[control]
-    goals = sum(metric.role == "goal" for metric in metrics)
-    return _Design(
-        control=control,
-        arm=arm,
-        shares=(arms[control] / whole, treatments[arm] / whole),
-        split=tuple(w / whole for w in (arms[control], *treatments.values())),
-        goals=max(goals if scope == "experiment" else 1, 1) * len(treatments),
-        guardrails=sum(metric.role == "guardrail" for metric in metrics),
-        alpha=alpha,
-        power=power,
-        plan=scheme,
-        no_harm=no_harm,
-    )
-
-
-class _Ask(NamedTuple):
-    """One metric's demand, reading and power."""
-
-    demand: Demand
-    reading: Reading
-    power: float
-    named: bool
-
-    def units(self, shares: tuple[float, float]) -> float:
-        """Return the units over all arms that satisfy it."""
-        ratio = shares[1] / shares[0]
-        n = units_needed(self.demand, self.reading, power=self.power, ratio=ratio)
-        return n / shares[0]
-
-
-def _ask(metric: Baseline, design: _Design, information: tuple[float, ...]) -> _Ask:
-    margin = _margin(metric, no_harm=design.no_harm)
-    effect = _effect(metric, no_harm=design.no_harm)
-    shared = design.goals if metric.role == "goal" else 1
-    power = design.power
-    if metric.role == "guardrail":
-        power = 1 - (1 - power) / design.guardrails
-    unit = sqrt(metric.variance) if not metric.is_share else 1e-3
-    small = unit * (1e-3 if metric.good == "up" or margin else -1e-3)
-    if metric.is_share and effect is None:
-        small *= min(metric.mean, 1 - metric.mean)
-    demand = Demand(
-        kind="share" if metric.is_share else "mean",
-        mean=metric.mean,
-        variance=metric.variance,
-        effect=small if effect is None else effect,
-        margin=margin,
-        relative=metric.margin_kind == "relative",
-        design=metric.design,
-    )
-    reading = _reading(design.plan, design.alpha / shared, information)
-    return _Ask(demand, reading, power, effect is not None)
-
-
-def _reading(plan: Plan, alpha: float, information: tuple[float, ...]) -> Reading:
-    """Return how a plan reads a test at this level, at its planned size."""
-    match plan:
-        case GroupSequential():
-            return Reading(
-                alpha=alpha, information=information, family=plan.family, rho=plan.rho
-            )
-        case AlwaysValid():
-            return Reading(alpha=alpha, critical=planned_critical(1.0, alpha=alpha))
-        case Hybrid():
-            level = alpha * (1 - plan.monitor_share)
-            return Reading(alpha=alpha, critical=critical_value(level))
-    return Reading(alpha=alpha)
-
-
-def _looks(plan: Plan, known: Sequence[_Known], week: int) -> tuple[float, ...]:
-    """Return the shares of the planned size at which a plan looks, in so many weeks."""
-    if not isinstance(plan, GroupSequential):
-        return ()
-    if isinstance(plan.looks, int):
-        return tuple((k + 1) / plan.looks for k in range(plan.looks))
-    if isinstance(plan.looks, tuple):
-        shares = [t for t in plan.looks if isinstance(t, float | int)]
-        count = len(plan.looks)
-        return tuple(shares) or tuple((k + 1) / count for k in range(count))
-    each = WEEK if plan.looks == "daily" else 1
-    totals = [0.0, *(max(k.units.values()) for k in known if 0 < k.week <= week)]
-    if len(totals) < 2 or not totals[-1] > 0:
-        totals = [k / LOOKS for k in range(LOOKS + 1)]
-    steps = [
-        one + (two - one) * (k + 1) / each
-        for one, two in pairwise(totals)
-        for k in range(each)
-    ]
-    found: list[float] = []
-    for t in (step / totals[-1] for step in steps):
-        if t > 0 and t - (found[-1] if found else 0.0) > 1e-3 * t:
-            found.append(min(t, 1.0))
-    return (*found[:-1], 1.0)
-
-
-def _plan(
-    known: Sequence[_Known], design: _Design, min_days: int, max_weeks: int
-) -> SizePlan:
-    weeks = [k for k in known if 0 < k.week <= max_weeks]
-    least = ceil(min_days / WEEK)
-    ready: dict[str, int] = {}
-    by_week: list[PlanWeek] = []
-    for one in weeks:
-        information = _looks(design.plan, weeks, one.week)
-        for metric in one.metrics.values():
-            row = _week(one, metric, design, information)
-            by_week.append(row)
-            if row.enough and one.week >= least:
-                ready.setdefault(metric.name, one.week)
-    last = known[-1]
-    asked = [
-        m.name
-        for m in last.metrics.values()
-        if _effect(m, no_harm=design.no_harm) is not None
-    ]
-    reached = bool(asked) and all(name in ready for name in asked)
-    answer = max(ready[name] for name in asked) if reached else None
-    at = next((k for k in weeks if k.week == answer), weeks[-1] if weeks else last)
-    information = _looks(design.plan, weeks, at.week)
-    needs = tuple(
-        _need(metric, design, information, ready.get(metric.name))
-        for metric in at.metrics.values()
-    )
-    sizes = [need.units for need in needs if need.effect is not None]
-    whole = [size for size in sizes if size is not None]
-    units = max(whole) if whole and len(whole) == len(sizes) else None
-    return SizePlan(
-        needs=needs,
-        by_week=tuple(by_week),
-        curve=_curve(at, design, information, units),
-        units=units,
-        weeks=answer,
-        days=None if answer is None else answer * WEEK,
-        most_weeks=max_weeks,
-        known_weeks=max((k.week for k in known), default=0),
-        alpha=design.alpha,
-        power=design.power,
-        scheme=design.plan.kind,
-        notices=_notices(at, needs, design, units),
-    )
-
-
-def _week(
-    one: _Known, metric: Baseline, design: _Design, information: tuple[float, ...]
-) -> PlanWeek:
-    units = one.units.get(metric.name, 0.0)
-    if not _varies(metric):  # nobody's window is over, or nothing happened yet
-        return PlanWeek(one.week, int(units), metric.name, None, None, None, None)
-    ask = _ask(metric, design, information)
-    n0, ratio = units * design.shares[0], design.shares[1] / design.shares[0]
-    effect = power = None
-    if min(n0, n0 * ratio) > 1:
-        effect = effect_found(ask.demand, ask.reading, n0, power=ask.power, ratio=ratio)
-        if ask.named:
-            power = power_of(ask.demand, ask.reading, n0, ratio=ratio)
-    size = abs(metric.mean)
-    enough = None
-    if ask.named:
-        enough = units >= ask.units(design.shares)
-    return PlanWeek(
-        week=one.week,
-        units=int(units),
-        metric=metric.name,
-        mde=None if effect is None else abs(effect),
-        mde_relative=None if effect is None or not size else abs(effect) / size,
-        power=power,
-        enough=enough,
-    )
-
-
-def _varies(metric: Baseline) -> bool:
-    return 0 < metric.variance < inf and not _metric_faults(metric, no_harm=False)
-
-
-def _need(
-    metric: Baseline, design: _Design, information: tuple[float, ...], weeks: int | None
-) -> Need:
-    ask = _ask(metric, design, information)
-    effect = _effect(metric, no_harm=design.no_harm)
-    size = abs(metric.mean)
-    sizes: tuple[int | None, ...] = (None, None, None)
-    if effect is not None:
-        whole = ask.units(design.shares) / (1 - metric.missing_rate)
-        if isfinite(whole) and whole < 1e15:
-            each = [ceil(whole * share - 1e-6) for share in design.shares]
-            total = sum(ceil(whole * share - 1e-6) for share in design.split)
-            sizes = (total, *each)
-    return Need(
-        metric=metric.name,
-        role=metric.role,
-        test="margin" if ask.demand.margin else "difference",
-        arm=design.arm,
-        mean=metric.mean,
-        sd=sqrt(metric.variance),
-        r_squared=metric.r_squared,
-        design_effect=metric.design,
-        alpha=ask.reading.alpha,
-        power=ask.power,
-        effect=effect,
-        effect_relative=None if effect is None or not size else effect / size,
-        units=sizes[0],
-        units_control=sizes[1],
-        units_treatment=sizes[2],
-        weeks=weeks,
-    )
-
-
-def _curve(
-    at: _Known, design: _Design, information: tuple[float, ...], units: int | None
-) -> tuple[PowerPoint, ...]:
-    """Return power by effect, at the planned size or at the last one known."""
-    found = []
-    ratio = design.shares[1] / design.shares[0]
-    for metric in at.metrics.values():
-        ask = _ask(metric, design, information)
-        if metric.role == "diagnostic":
-            continue
-        total = at.units.get(metric.name, 0.0)
-        if units is not None:
-            total = units * (1 - metric.missing_rate)
-        n0 = total * design.shares[0]
-        if min(n0, n0 * ratio) <= 1:
-            continue
-        base = ask.demand.effect
-        if not ask.named:
-            known = effect_found(
-                ask.demand, ask.reading, n0, power=ask.power, ratio=ratio
-            )
-            if known is None:
-                continue
-            base = known
-        for multiple in CURVE:
-            effect = base * multiple
-            if metric.is_share and not ask.demand.margin:
-                effect = min(max(effect, -metric.mean), 1 - metric.mean)
-            demand = replace(ask.demand, effect=effect)
-            found.append(
-                PowerPoint(
-                    metric=metric.name,
-                    effect=effect,
-                    effect_relative=effect / abs(metric.mean) if metric.mean else None,
-                    power=power_of(demand, ask.reading, n0, ratio=ratio),
-                )
-            )
-    return tuple(dict.fromkeys(found))
-
-
-def _notices(
-    at: _Known, needs: Sequence[Need], design: _Design, units: int | None
-) -> tuple[Notice, ...]:
-    said = []
-    for need in needs:
-        metric = at.metrics[need.metric]
-        if need.effect is None and need.role != "diagnostic":
-            said.append(Notice("no_effect_named", "info", (("metric", need.metric),)))
-        rate = metric.nonzero_rate
-        if rate is None and metric.kind == "proportion":
-            rate = metric.mean
-        if rate is not None and units is not None:
-            few = units * min(design.shares) * rate
-            if few < LEAST:
-                args = (("metric", need.metric), ("units", int(few)))
-                said.append(Notice("plan_few_nonzero", args=args))
-    return tuple(said)
-
-
-# -- from history ----------------------------------------------------------------------
-
-
-def _is_dataset(history: object) -> bool:
-    from growth.dataset import Dataset
-
-    return isinstance(history, Dataset)
-
-
-def _from_dataset(
-    history: Any,  # noqa: ANN401  (a Dataset)
-    experiment: Experiment,
-    *,
-    as_of: date | datetime | None,
-    weeks: int,
-    seen: Source | Mapping[str, Any] | None,
-    unique: bool,
-) -> tuple[list[_Known], tuple[Notice, ...]]:
-    """Build the units for one week, two weeks and so on, and read each."""
-    from growth.abtest.units import seen_units
-
-    if not isinstance(as_of, date) or isinstance(as_of, datetime):
-        msg = f"as_of is {as_of!r}; it must be the history's last day; pass a date."
-        raise ParameterError(msg, code="bad_as_of")
-    if not isinstance(weeks, int) or weeks < 1:
-        msg = f"weeks is {weeks!r}; it must be a whole number, 1 or more; say how many"
-        raise ParameterError(f"{msg} weeks of history to read.", code="bad_weeks")
-    rows = _source(seen)
-    start = as_of - timedelta(days=weeks * WEEK - 1)
-    dated = replace(experiment, start=start)
-    known: list[_Known] = []
-    notices: tuple[Notice, ...] = ()
-    for week in range(1, weeks + 1):
-        day = start + timedelta(days=week * WEEK - 1)
-        built = seen_units(history, dated, seen=rows, as_of=day)
-        if week == weeks and built.first_day is not None and built.first_day > start:
-            args = (("day", built.first_day.isoformat()), ("start", start.isoformat()))
-            notices = (Notice("history_starts_late", args=args),)
-        one, said = _known(built.cache(), dated, week, unique=unique)
-        known.append(one)
-        if week == weeks:
-            notices = (*notices, *(n for n in said if n.code == "lists_left_out"))
-    return known, notices
-
-
-def _source(seen: Source | Mapping[str, Any] | None) -> Source:
-    from growth.abtest.declaration import source_faults
-
-    if isinstance(seen, Source):
-        return seen
-    given = {"agg": "any", **(seen or {"table": "events"})}
-    if faults := source_faults(given, "seen."):
-        raise ParameterError.of("seen", faults)
-    return Source(**{**given, "where": tuple(given.get("where", ()))})
-
-
-def _from_units(
-    history: TableLike | UnitTable,
-    experiment: Experiment,
-    *,
-    as_of: date | datetime | None,
-    unique: bool,
-) -> tuple[list[_Known], tuple[Notice, ...]]:
-    """Read a ready table; by week if it has the day of exposure."""
-    from growth.abtest.tables import read_totals
-
-    table = history.table if isinstance(history, UnitTable) else history
-    whole = read_totals(table, experiment, as_of=as_of, unique=unique)
-    one, said = _known(table, experiment, 0, unique=unique, as_of=as_of)
-    days = [*whole.days]
-    last = (days[-1] - days[0]).days + 1 if days else 0
-    if last < WEEK:
-        return [one], said
-    known = []
-    for week in range(1, last // WEEK + 1):
-        day = days[0] + timedelta(days=week * WEEK - 1)
-        found, _ = _known(table, experiment, week, unique=True, as_of=day)
-        known.append(found)
-    open_ended = [m.name for m in experiment.metrics if not m.window_days]
-    if open_ended:
-        args = (("metric", ", ".join(open_ended)),)
-        said = (*said, Notice("values_of_now", "info", args))
-    return known, said
-
-
-def _known(
-    units: TableLike | UnitTable,
-    experiment: Experiment,
-    week: int,
-    *,
-    unique: bool,
-    as_of: date | datetime | None = None,
-) -> tuple[_Known, tuple[Notice, ...]]:
-    from growth.abtest.tables import read_columns, read_totals
-
-    totals = read_totals(units, experiment, as_of=as_of, unique=unique)
-    notices = totals.notices
-    metrics: dict[str, Baseline] = {}
-    counts: dict[str, float] = {}
-    for reading in readings(experiment):
-        declared = experiment.metric(reading.name)
-        if not reading.decides or declared.kind == "quantile":
-            continue
-        found = _baseline(declared, reading.metric, experiment, totals.moments)
-        counts[declared.name], metrics[declared.name] = found
-    quantiles = tuple(m for m in experiment.metrics if m.kind == "quantile")
-    if quantiles:
-        ready = read_columns(units, experiment, as_of=as_of, unique=unique)
-        notices = (*notices, *ready.notices)
-        for metric in quantiles:
-            if metric.columns[0] in ready.columns:
-                column = ready.columns[metric.columns[0]]
-                count, baseline = _quantile(metric, column)
-                counts[metric.name], metrics[metric.name] = count, baseline
-    order = [m.name for m in experiment.metrics if m.name in metrics]
-    return _Known(week, counts, {name: metrics[name] for name in order}), notices
-
-
-def _baseline(
-    declared: Metric,
-    metric: Metric,
-    experiment: Experiment,
-    moments: Mapping[tuple[str, ...], Moments],
-) -> tuple[float, Baseline]:
-    """Return a metric's units and what is known of it, from moments of all units."""
-    names = covariates_of(experiment, metric)
-    wanted = {*metric.columns, *names}
-    holding = [columns for columns in moments if wanted <= set(columns)]
-    m = moments[min(holding, key=len)]
-    names += tuple(f"{n}{MISSING}" for n in names if f"{n}{MISSING}" in m.columns)
-    nonzero = int(m.nonzero[m.at(metric.columns[0])]) / m.n if m.n else None
-    column = metric.columns[0]
-    if metric.kind == "ratio":
-        top, bottom = metric.columns
-        m = means.ratio_linear(
-            m.pick((top, bottom, *names)), "l", numerator=top, denominator=bottom
-        )
-        column = "l"
-    at = m.at(column)
-    variance = float(m.cov[at, at]) if m.n > 1 else 0.0
-    mean = float(m.mean[at]) if m.n else 0.0
-    explained = 0.0
-    if names and variance > 0:
-        fit = means.lin({"": m}, column, names).fits.get("")
-        if fit is not None:
-            explained = max(1 - fit.residual / float(m.comoment[at, at]), 0.0)
-    share = metric.kind == "proportion"
-    return float(m.n), Baseline(
-        name=declared.name,
-        kind=metric.kind,
-        mean=mean if isfinite(mean) else 0.0,
-        sd=None if share else sqrt(variance) if isfinite(variance) else 0.0,
-        role=declared.role,
-        good=declared.good,
-        mde=declared.mde,
-        margin=declared.margin,
-        margin_kind=declared.margin_kind,
-        r_squared=min(explained, 1 - 1e-9),
-        nonzero_rate=nonzero,
-    )
-
-
-def _quantile(metric: Metric, column: Any) -> tuple[float, Baseline]:  # noqa: ANN401
-    from growth.stats.quantiles import unit_quantile
-
-    found = unit_quantile(column, metric.q or 0.5)
-    n = found.arm.n if found else 0
-    se = found.se if found and found.se is not None else 0.0
-    return float(n), Baseline(
-        name=metric.name,
-        kind="quantile",
-        mean=found.value if found else 0.0,
-        sd=se * sqrt(n),
-        role=metric.role,
-        good=metric.good,
-        mde=metric.mde,
-        margin=metric.margin,
-        margin_kind=metric.margin_kind,
-    )
-
-
-def _with_traffic(
-    known: Sequence[_Known],
-    traffic: Sequence[float] | None,
-    experiment: Experiment,
-    coverage: float,
-) -> list[_Known]:
-    """Return what is known by week, with the units that will take part."""
-    if traffic is None:
-        return [
-            k._replace(units={n: units * coverage for n, units in k.units.items()})
-            for k in known
-        ]
-    found = []
-    for week in range(1, len(traffic) // WEEK + 1):
-        earlier = [k for k in known if k.week <= week]
-        metrics = (earlier[-1] if earlier else known[0]).metrics
-        units = {}
-        for name in metrics:
-            day = week * WEEK - (experiment.metric(name).window_days or 0)
-            units[name] = traffic[day - 1] * coverage if day >= 1 else 0.0
-        found.append(_Known(week, units, metrics))
-    return found or [*known]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from growth.abtest import AgeTrend, Analysis, Calibrated, Calibration, SplitCheck
     from growth.abtest.effects import Effect
     from growth.abtest.looks import LookEffect, Looks
-    from growth.abtest.planner import SizePlan
+    from growth.abtest.sizing import SizePlan
     from growth.abtest.trends import Trend
     from growth.labels import Lang
 

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import ipywidgets as widgets
 
 from growth import abtest, charts
-from growth.abtest.planner import Baseline, plan, plan_from_numbers
+from growth.abtest.past import read_past
+from growth.abtest.planner import plan_from_numbers, plan_from_past
+from growth.abtest.sizing import Baseline
 from growth.errors import ParameterError
 from growth.labels import label
 from growth.panels.form import Form, form
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
     import altair as alt
 
-    from growth.abtest.planner import SizePlan
+    from growth.abtest.sizing import SizePlan
     from growth.labels import Lang
 
 __all__ = ["Explorer", "PlanParams", "Planner", "explorer", "planner"]
@@ -139,11 +141,12 @@ def planner(
         return Planner(lambda p: _from_numbers(p, units_by_day), {}, (), lang)
     declared = experiment
 
+    past = read_past(history, declared, as_of=as_of)  # once; sliders only rework it
+
     def solve(params: PlanParams) -> SizePlan:
-        return plan(
-            history,
+        return plan_from_past(
+            past,
             _aimed(declared, params),
-            as_of=as_of,
             power=params.power,
             units_by_day=units_by_day,
         )

@@ -156,7 +156,7 @@ def power_t(
     q = -float(stdtrit(df, alpha / 2))
     if df > 1e5:  # by then the normal differs by less than the t's own series
         return float(ndtr(shift - q) + ndtr(-shift - q))
-    return float(nctdtr(df, -shift, -q) + nctdtr(df, shift, -q))
+    return _below(-q, df, -shift) + _below(-q, df, shift)
 
 
 def size_t(
@@ -391,6 +391,15 @@ def mde_by_week(
         n0, n1 = units * shares[0], units * shares[1]
         found.append((week, mde(variance, n0, n1, alpha=alpha, power=power)))
     return tuple(found)
+
+
+def _below(x: float, df: float, shift: float) -> float:
+    """Return P(T <= x) of the non-central t; far out its series has no number."""
+    found = float(nctdtr(df, shift, x))
+    if 0 <= found <= 1:
+        return found
+    # Johnson, Kotz, Balakrishnan (1995), section 31.6: right to what is left out there
+    return float(ndtr((x * (1 - 0.25 / df) - shift) / sqrt(1 + x * x / (2 * df))))
 
 
 def _share_errors(

@@ -1,10 +1,11 @@
+from dataclasses import replace
 from datetime import date
 
 import pytest
 
 import growth
 from growth import synth
-from growth.abtest import load_experiment, unit_table
+from growth.abtest import load_experiment, plan, unit_table
 from growth.errors import ParameterError
 from growth.labels import label
 from growth.panels import abtest as panels
@@ -72,6 +73,25 @@ def test_a_plan_from_history_aims_its_goals(units, experiment):
     assert {n.metric for n in made.result.needs} >= {"pay_rate", "revenue"}
     with pytest.raises(ParameterError, match="both, or neither"):
         panels.planner(units)
+
+
+def test_the_history_is_read_once_however_far_one_slides(
+    units, experiment, monkeypatch
+):
+    made = panels.planner(units, experiment)
+    monkeypatch.setattr("growth.abtest.tables.read_totals", None)  # no second look
+    made.controls["mde"].value = 0.2
+    slid = made.result
+    monkeypatch.undo()
+    metrics = tuple(
+        replace(m, mde=0.2) if m.role == "goal" else m for m in experiment.metrics
+    )
+    read = plan(units, replace(experiment, metrics=metrics))
+    assert [n.units for n in slid.needs] == [n.units for n in read.needs]
+    assert slid.week_rows() == read.week_rows()
+    # a slider's 0.05 is 0.05 to fifteen digits
+    for one, other in zip(slid.curve, read.curve, strict=True):
+        assert one.power == pytest.approx(other.power, rel=1e-9)
 
 
 def test_an_experiment_is_read_by_metric_segment_and_plan(units, experiment):

@@ -159,3 +159,12 @@ def test_impossible_plans_are_refused(call):
     with pytest.raises(ParameterError, match="correct the plan") as info:
         call()
     assert info.value.code == "plan_out_of_range"
+
+
+@pytest.mark.parametrize("n", [20, 50, 500, 3000, 40_000])
+def test_power_is_a_number_however_large_the_effect(n):
+    effects = [shift / (n / 2) ** 0.5 for shift in (4, 8, 10, 20, 36, 38, 60, 300)]
+    found = [power_t(effect, 1.0, n) for effect in effects]
+    assert all(0.95 < power <= 1 for power in found)
+    assert found == sorted(found)
+    assert found[2:] == pytest.approx([1.0] * 6, abs=1e-12)
