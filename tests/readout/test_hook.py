@@ -1,13 +1,16 @@
 import json
 import shlex
 import sys
+from datetime import date
 
 import pytest
 
 from growth import cli
 from growth.errors import Fault, ParameterError
-from growth.readout import batch, hook
+from growth.readout import Store, batch, hook
 from growth.readout.hook import call, refusals, told_of
+from growth.readout.store import Key
+from tests.readout.running import DAY, tiny_run
 
 
 @pytest.fixture
@@ -87,3 +90,14 @@ def test_a_batch_tells_of_an_entry_it_refuses(tmp_path, command):
     with pytest.raises(ParameterError, match="nobody_readout"):
         batch._perform(job, lambda _: None)
     assert heard(tmp_path)["faults"][0]["code"] == "unknown_readout"
+
+
+def test_a_run_refused_for_another_that_runs_is_told_too(place, command):
+    store = Store(place / "out")
+    key = Key(readout="tiny_readout", subject="one", as_of=date.fromisoformat(DAY))
+    with store.lock(key):
+        outcome = tiny_run(place, on_finish=command)
+    assert (outcome.status, outcome.remarks) == ("refused", ())
+    told = heard(place)
+    assert (told["status"], told["exit_code"]) == ("refused", 7)
+    assert (told["subject"], told["as_of"], told["path"]) == ("one", DAY, "")
