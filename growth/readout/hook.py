@@ -8,7 +8,7 @@ import shlex
 import subprocess
 from typing import TYPE_CHECKING, Any, Final
 
-from growth.errors import ParameterError
+from growth.errors import DataError, ParameterError
 from growth.readout.store import MANIFEST, to_json
 
 if TYPE_CHECKING:
@@ -73,9 +73,9 @@ def refusals(command: str | None, readout: str) -> Iterator[None]:
     """
     try:
         yield
-    except ParameterError as error:
+    except (ParameterError, DataError) as error:
         if command:
-            faults = [fault._asdict() for fault in error.faults]
+            faults = [fault._asdict() for fault in getattr(error, "faults", ())]
             told = told_of(
                 {"run_id": "", "readout": readout, "faults": faults},
                 status="refused",

@@ -6,7 +6,7 @@ from datetime import date
 import pytest
 
 from growth import cli
-from growth.errors import Fault, ParameterError
+from growth.errors import DataError, Fault, ParameterError
 from growth.readout import Store, batch, hook
 from growth.readout.hook import call, refusals, told_of
 from growth.readout.store import Key
@@ -70,6 +70,16 @@ def test_a_refusal_is_told_and_raised_as_before(tmp_path, command):
     ):
         raise ParameterError.of("tiny_readout", [fault])
     assert "no-such-program" in info.value.__notes__[0]
+
+
+def test_a_table_that_is_wrong_is_a_refusal_too(tmp_path, command):
+    with (
+        pytest.raises(DataError, match="empty"),
+        refusals(command, "tiny_readout"),
+    ):
+        raise DataError("the table is empty", code="empty_table")
+    assert heard(tmp_path)["reason"] == "the table is empty"
+    assert heard(tmp_path)["faults"] == []
 
 
 def test_the_command_tells_of_a_parameter_it_refuses(tmp_path, command, capsys):
