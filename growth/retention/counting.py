@@ -12,6 +12,7 @@ from growth.engine.days import offsets
 from growth.retention.calendar import DAY_US, HOUR_US, microseconds
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from numpy.typing import NDArray
@@ -205,48 +206,89 @@ class Ask(NamedTuple):
         count = columns.sum(axis=0) - 1
         return count.astype(np.int64), int(columns.all(axis=1).sum()) - 1
 
+    def from_bits(self, rows: Rows, first_day: int, block_days: int) -> ByUser:
+        """Count from bits of days that stand ready.
+
+        Parameters
+        ----------
+        rows : ibis.Table
+            Columns ``user_idx``, ``block`` and ``bits``; ``flags`` where starts and
+            returns differ.
+        first_day : int
+            The local day of slot 1.
+        block_days : int
+            Days of a block.
+
+        Returns
+        -------
+        ByUser
+            As of the rows of events the bits were made from.
+        """
+        from growth.retention import kernels
+
+        same = "flags" not in rows.columns
+        columns = {"block": "block", "bits": "bits"}
+        return self._folded(
+            rows,
+            columns=columns if same else columns | {"flags": "flags"},
+            kernel=kernels.mark_bits if same else kernels.mark_bits_two,
+            params=(block_days, first_day, int(self.spec.mode != "first_in_range")),
+            same=same,
+            user_col="user_idx",
+        )
+
     def _bits(self, rows: Rows) -> ByUser:
         from growth.retention import kernels
 
-        spec, slots = self.spec, self.slots
-        low, high = self.columns
-        words, clock = slots.words, (*slots.clock, slots.last)
-        cohort = slots.cohort
+        spec = self.spec
         same = spec.start_event == spec.return_event and not spec.from_table
-        state: dict[str, tuple[str, int]]
-        mark: Any
-        finish: Any
+        clock = (*self.slots.clock, self.slots.last)
+        begins = START if spec.mode == "every" else POOL
+        return self._folded(
+            rows,
+            columns={"ts": "ts"} if same else {"ts": "ts", "flags": "flags"},
+            kernel=kernels.mark if same else kernels.mark_two,
+            params=clock if same else (*clock, begins),
+            same=same,
+            user_col="u",
+        )
+
+    def _folded(
+        self,
+        rows: Rows,
+        *,
+        columns: Mapping[str, str],
+        kernel: Any,  # noqa: ANN401
+        params: tuple[Any, ...],
+        same: bool,
+        user_col: str,
+    ) -> ByUser:
+        """Fold rows into bitmaps, one or two a user, and count them."""
+        from growth.retention import kernels
+
+        slots, every = self.slots, self.spec.mode == "every"
+        low, high = self.columns
+        word = ("int64", slots.words)
         if same:
-            mark, columns, state = (
-                kernels.mark,
-                {"ts": "ts"},
-                {"seen": ("int64", words)},
-            )
-            finish = (
-                kernels.tally_every_same
-                if spec.mode == "every"
-                else kernels.tally_lowest_same
+            state = {"seen": word}
+            finish: Any = (
+                kernels.tally_every_same if every else kernels.tally_lowest_same
             )
         else:
-            mark, columns = kernels.mark_two, {"ts": "ts", "flags": "flags"}
-            state = {"starts": ("int64", words), "returns": ("int64", words)}
-            finish = (
-                kernels.tally_every if spec.mode == "every" else kernels.tally_lowest
-            )
-        params: tuple[Any, ...] = (
-            slots.interval, cohort, slots.last, low, high, *self.shape,
+            state = {"starts": word, "returns": word}
+            finish = kernels.tally_every if every else kernels.tally_lowest
+        ask: tuple[Any, ...] = (
+            slots.interval, slots.cohort, slots.last, low, high, *self.shape,
         )  # fmt: skip
-        if spec.mode == "every":
-            params += self.last
         return engine.fold_by_user(
             rows,
             columns=columns,
             state=state,
-            kernel=mark,
+            kernel=kernel,
             finish=finish,
-            params=clock if same else (*clock, START if spec.mode == "every" else POOL),
-            finish_params=params,
-            user_col="u",
+            params=params,
+            finish_params=(*ask, *self.last) if every else ask,
+            user_col=user_col,
         )
 
     def _first(self, rows: Rows) -> ByUser:

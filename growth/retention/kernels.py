@@ -19,13 +19,15 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Answer = tuple[Ints, Ints, NDArray[Any]]
 
-__all__ = ["mark", "mark_first", "mark_two", "tally_every", "tally_every_same"]
-__all__ += ["tally_first", "tally_lowest", "tally_lowest_same", "tally_sorted"]
+__all__ = ["mark", "mark_bits", "mark_bits_two", "mark_first", "mark_two"]
+__all__ += ["spend_rows", "tally_every", "tally_every_same", "tally_first"]
+__all__ += ["tally_lowest", "tally_lowest_same", "tally_sorted"]
 
 POOL: Final = 1  # an event that can be the user's first
 START: Final = 2  # an event that starts: passes the filter, lies in range
 RETURN: Final = 4  # an event that counts as coming back
 BITS: Final = 63  # slots a word holds; the sign stays 0
+FULL: Final = np.int64(2**63 - 1)
 
 
 @nb.njit(cache=True, nogil=True, inline="always")
@@ -39,6 +41,21 @@ def _slot(
         at += 1
     slot = (us + shifts[at] - origin) // length + 1
     return max(0, min(slot, slots)), at
+
+
+@nb.njit(cache=True, nogil=True, inline="always")
+def _span(
+    us: int, edges: Ints, shifts: Ints, at: int, length: int, origin: int
+) -> tuple[int, int]:
+    """Return the instants around one that share its slot, as a half-open range."""
+    local = us + shifts[at] - origin
+    begin = us - (local % length)
+    end = begin + length
+    if at > 0:
+        begin = max(begin, edges[at - 1])
+    if at < edges.size:
+        end = min(end, edges[at])
+    return begin, end
 
 
 @nb.njit(cache=True, nogil=True)
@@ -67,10 +84,14 @@ def mark(
     slots : int
         The last slot; later instants are put there.
     """
-    at = 0
+    at = word = begin = end = 0
+    bit = np.int64(0)
     for i in range(users.size):
-        slot, at = _slot(us[i], edges, shifts, at, length, origin, slots)
-        seen[users[i], slot // BITS] |= np.int64(1) << (slot % BITS)
+        if not begin <= us[i] < end:  # rows in order of time share their slot
+            slot, at = _slot(us[i], edges, shifts, at, length, origin, slots)
+            word, bit = slot // BITS, np.int64(1) << (slot % BITS)
+            begin, end = _span(us[i], edges, shifts, at, length, origin)
+        seen[users[i], word] |= bit
 
 
 @nb.njit(cache=True, nogil=True)
@@ -100,14 +121,81 @@ def mark_two(
     begins : int
         The flag of what goes to `starts`.
     """
-    at = 0
+    at = word = begin = end = 0
+    bit = np.int64(0)
     for i in range(users.size):
-        slot, at = _slot(us[i], edges, shifts, at, length, origin, slots)
-        bit = np.int64(1) << (slot % BITS)
+        if not begin <= us[i] < end:
+            slot, at = _slot(us[i], edges, shifts, at, length, origin, slots)
+            word, bit = slot // BITS, np.int64(1) << (slot % BITS)
+            begin, end = _span(us[i], edges, shifts, at, length, origin)
         if flags[i] & begins:
-            starts[users[i], slot // BITS] |= bit
+            starts[users[i], word] |= bit
         if flags[i] & RETURN:
-            returns[users[i], slot // BITS] |= bit
+            returns[users[i], word] |= bit
+
+
+@nb.njit(cache=True, nogil=True)
+def mark_bits(
+    users: Ints,
+    block: Ints,
+    bits: Ints,
+    seen: Ints,
+    block_days: int,
+    first_day: int,
+    keep_early: int,
+) -> None:
+    """Move bits of days that stand ready into bits of slots.
+
+    Parameters
+    ----------
+    users, block, bits : arrays of int64
+        Bit i of block b is local day ``b * block_days + i`` since 1970.
+    seen : array of int64, shape (users, words)
+        Written to.
+    block_days, first_day : int
+        Days of a block, and the day of slot 1.
+    keep_early : int
+        Whether what came before it is marked in slot 0.
+    """
+    for i in range(users.size):
+        slot = block[i] * block_days - first_day + 1
+        left = bits[i]
+        if slot < 1:  # what came before the range is slot 0
+            early = min(1 - slot, np.int64(BITS))
+            if keep_early and left & (
+                (np.int64(1) << early) - 1 if early < BITS else FULL
+            ):
+                seen[users[i], 0] |= np.int64(1)
+            left = left >> early if early < BITS else np.int64(0)
+            slot = np.int64(1)
+        if left == 0:
+            continue
+        word, place = slot // BITS, slot % BITS
+        if word < seen.shape[1]:
+            seen[users[i], word] |= (left << place) & FULL
+        if place and word + 1 < seen.shape[1]:
+            seen[users[i], word + 1] |= left >> (BITS - place)
+
+
+@nb.njit(cache=True, nogil=True)
+def mark_bits_two(
+    users: Ints,
+    block: Ints,
+    bits: Ints,
+    flags: Ints,
+    starts: Ints,
+    returns: Ints,
+    block_days: int,
+    first_day: int,
+    keep_early: int,
+) -> None:
+    """Move bits as `mark_bits` does, to `starts` or to `returns` by their flag."""
+    for i in range(users.size):
+        row = slice(i, i + 1)
+        where = returns if flags[i] & RETURN else starts
+        mark_bits(
+            users[row], block[row], bits[row], where, block_days, first_day, keep_early
+        )
 
 
 @nb.njit(cache=True, nogil=True)

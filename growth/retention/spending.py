@@ -11,6 +11,7 @@ import numpy as np
 
 from growth.errors import DataError
 from growth.result import Cell, Estimate, Notice, Result, table_html
+from growth.retention.spec import RetentionRule  # noqa: TC001  (read at run time)
 from growth.stats.contrast import critical_value
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from growth.labels import Lang
-    from growth.retention.spec import RetentionRule
 
     Ints = NDArray[np.int64]
     Floats = NDArray[np.float64]

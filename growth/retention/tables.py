@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from growth import engine
+from growth.dataset import Dataset
+from growth.engine import layouts
 from growth.engine.connections import backend_of
 from growth.engine.days import zone
 from growth.errors import DataError, Fault, ParameterError, suggest
@@ -97,8 +99,9 @@ def measure(  # noqa: PLR0913
 
     Parameters
     ----------
-    events : ibis.Table, frame, Arrow data or path
-        One row an event, in any order; rows may repeat.
+    events : Dataset, ibis.Table, frame, Arrow data or path
+        One row an event, in any order; rows may repeat. Of a dataset or a path the
+        layouts beside it are used where they say the same (see `engine.layouts`).
     start, end : date or aware datetime
         Cohorts begin in ``[start, end)``; a date is its local midnight.
     as_of : date or aware datetime
@@ -177,7 +180,7 @@ def measure(  # noqa: PLR0913
     k has ended (on a rolling clock: for the cohort's last user) and `lag` has
     passed; an incomplete cell has no rate and is in no average.
     """
-    table = engine.as_table(events)
+    table = _opened(events)
     opened = None if starts is None else engine.as_table(starts)
     if start_event is not None and opened is not None:
         msg = "start_event and starts are both given; cohorts come from one of them;"
@@ -210,7 +213,7 @@ def measure(  # noqa: PLR0913
         if expected_shares is None
         else tuple(expected_shares.items()),
     )
-    return _Reading(spec, table, opened, columns).result()
+    return _Reading(spec, table, opened, columns, source=events).result()
 
 
 class _Columns(NamedTuple):
@@ -261,8 +264,11 @@ class _Reading:
         columns: _Columns,
         *,
         carried: str | None = None,
+        source: object = None,
     ) -> None:
         self.spec = spec
+        self.source = source  # where layouts may be found
+        self.said: list[Notice] = []
         self.columns = columns
         self.carried = carried  # a column of integers that comes along
         self.events = events
@@ -307,8 +313,8 @@ class _Reading:
         groups, size, kept, squares, left = self._counted(
             np.array(complete, dtype=bool)
         )
-        for column, rows in left.items():
-            notices.append(_left_out(column, rows))
+        notices += self.said
+        notices += [_left_out(column, rows) for column, rows in left.items()]
         if not size.sum() and self.starts is None:
             self.need_start()
         elif not kept.sum():
@@ -396,7 +402,7 @@ class _Reading:
             ts=engine.epoch_us(ts),
             flags=(inside.ifelse(START, 0) + POOL).cast("int64"),
             wanted=wanted.fill_null(not NO),
-            **({"amount": _zero()} if self.carried else {}),
+            **({"amount": _number(0)} if self.carried else {}),
             **{f"by{i}": _text(starts[name]) for i, name in enumerate(spec.by)},
         )
         return rows.filter(rows.wanted).drop("wanted")
@@ -429,7 +435,11 @@ class _Reading:
         slots = slots_of(spec, self.until)
         ask = Ask(spec, slots, shape, complete, len(groups), self._step())
         chunk = max(1, MOST_BYTES // (8 * (shape[0] or 1) * (shape[1] or 1)))
-        if len(groups) <= chunk:
+        ready = self._layout(ask) if ask.plan() == "bits" else None
+        if ready is not None:
+            size, kept, squares = ready.values
+            left = ready.left_out
+        elif len(groups) <= chunk:
             size, kept, squares, left = ask.run(rows)
         else:
             size, kept, squares, left = by_chunks(ask, rows, len(groups), chunk)
@@ -488,6 +498,40 @@ class _Reading:
         """Return the first `as_of` for which an instant has passed."""
         last = over + timedelta(seconds=self.spec.lag_s) - timedelta(microseconds=1)
         return last.astimezone(zone(self.spec.tz)).date()
+
+    def _layout(self, ask: Ask) -> engine.ByUser | None:
+        """Count from bits of days, where they stand ready and say what was asked."""
+        spec = self.spec
+        day = spec.intervals.offset_us(spec.tz, spec.as_of) + microseconds(spec.as_of)
+        whole = day % DAY_US == 0 and spec.period != "hour"
+        known = layouts.find(self.source, tz=spec.tz) if whole else None
+        if known is None or spec.from_table or "date" in str(self._kind()):
+            return None
+        self.said += known.notices
+        if (layout := known.layout) is None:
+            return None
+        kinds = []
+        for events in (spec.start_event, spec.return_event):
+            wanted = _definition(events, self.columns.event)
+            names = [
+                name
+                for name, where in layout.kinds.items()
+                if engine.parse_where(where) == wanted
+            ]
+            kinds += names[:1]
+        if len(kinds) < 2:
+            return None
+        first = ask.slots.origin // DAY_US
+        rows = layout.user_bits(kinds[0])
+        if kinds[0] != kinds[1]:
+            back = layout.user_bits(kinds[1])
+            rows = rows.mutate(flags=_number(POOL)).union(
+                back.mutate(flags=_number(RETURN))
+            )
+        return ask.from_bits(rows, first, layouts.BLOCK_DAYS)
+
+    def _kind(self) -> object:
+        return self.events[self.columns.ts].type()
 
     # -- what is said beside the counts -------------------------------------------
 
@@ -592,10 +636,28 @@ def _native(value: str | None) -> tuple[int, float, str]:
         return (1, 0.0, value or "")
 
 
-def _zero() -> ir.IntegerScalar:
+def _number(value: int) -> ir.IntegerScalar:
     import ibis
 
-    return ibis.literal(0, "int64")
+    return ibis.literal(value, "int64")
+
+
+def _opened(events: object) -> ir.Table:
+    """Return the table of events, of a dataset too."""
+    if isinstance(events, Dataset):
+        return events.events
+    return engine.as_table(events)
+
+
+def _definition(events: Sequence[Event], column: str) -> engine.Where | None:
+    """Return events as one filter, in the form layouts are declared in."""
+    plain = [e.event for e in events if e.where is None]
+    if len(plain) < len(events):
+        return None
+    if ANY in plain:
+        return engine.parse_where(())
+    test = {"eq": plain[0]} if len(plain) == 1 else {"in": plain}
+    return engine.parse_where([{"col": column, **test}])
 
 
 def _over(spec: RetentionSpec, interval: int, k: int) -> datetime:
