@@ -463,9 +463,8 @@ class _Build:
         for path in files:
             name = path.relative_to(self.root).as_posix()
             known = before.get(name, _Source(name, -1, 0, 0, 0, -1, None))
-            found[path] = known._replace(
-                **dict(zip(("size", "mtime_ns"), _stat(path), strict=True))
-            )
+            size, mtime = _stat(path)
+            found[path] = known._replace(size=size, mtime_ns=mtime)
         fresh = [path for path, item in found.items() if before.get(item.path) != item]
         if fresh:
             table = self._read(fresh, filename=FILE)

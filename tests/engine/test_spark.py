@@ -393,3 +393,87 @@ def test_a_key_too_wide_or_out_of_bounds_is_told_by_spark_too(both):
         with pytest.raises(ParameterError, match="'code'") as info:
             engine.map_by_user(spark, key=key, kernel=lambda keys: (keys,))
         assert info.value.code == code
+
+
+@pytest.fixture
+def few(both):
+    us = pa.timestamp("us", "UTC")
+    return both(ts=pa.array([0, 1, 2], us), g=list("aab"), x=[1, 2, 3])[1]
+
+
+def values(table, **columns):
+    return engine.fetch(table.select(**columns)).to_pydict()
+
+
+def test_canary_spark_gives_the_utc_hour_and_day_of_a_zoned_type(few):
+    shanghai = few.ts.cast("timestamp('Asia/Shanghai')")
+    found = values(few, h=shanghai.hour(), day=shanghai.date().cast("string"))
+    assert found["h"] == [0, 0, 0], "mended: it is 8 o'clock in Shanghai"
+    assert found["day"] == ["1970-01-01"] * 3
+
+
+def test_canary_spark_shifts_a_literal_in_32_bits(few):
+    wrong = ibis.literal(1, "int64") << 45
+    assert values(few, s=wrong)["s"] == [8192] * 3, "mended: shift needs no cast"
+
+
+def test_canary_spark_hashes_otherwise(few):
+    found = values(few, h=few.g.hash(), b=engine.stable_bucket(few.g, 10**9, ""))
+    assert all(abs(h) < 2**31 for h in found["h"]), "mended: 64 bits, as on DuckDB"
+    assert found["b"] == [engine.stable_bucket_of(g, 10**9, "") for g in "aab"]
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        lambda t: t.aggregate(n=t.x.bit_or()),
+        lambda t: t.aggregate(n=t.x.mode()),
+        lambda t: t.asof_join(t.view(), on="ts").select("x"),
+        lambda t: t.aggregate(xs=t.x.collect(order_by=t.x)),
+        lambda t: t.aggregate(x=t.x.first(order_by=t.x)),
+        lambda t: t.sample(0.5, seed=1),
+        lambda t: t.select(b=t.ts.bucket(hours=6)),
+        lambda t: t.select(us=t.ts.microsecond()),
+    ],
+    ids=["bit_or", "mode", "asof", "collect", "first", "sample", "bucket", "micros"],
+)
+def test_canary_spark_refuses(few, refused):
+    with pytest.raises(ParameterError, match="cannot be done by this engine") as info:
+        engine.fetch(refused(few))
+    assert info.value.code == "unsupported_on_engine", "mended: DuckDB's way will do"
+
+
+def test_canary_spark_counts_no_distinct_values_over_a_window(few):
+    over = few.x.nunique().over(ibis.window(group_by="g"))
+    with pytest.raises(DataError, match="DISTINCT_WINDOW_FUNCTION_UNSUPPORTED"):
+        values(few, n=over)
+
+
+def test_spark_fails_where_numbers_end_and_the_ways_round_are_alike(few):
+    for wrong, said in (
+        (few.x / (few.x - 1), "DIVIDE_BY_ZERO"),
+        (few.x * ibis.literal(2**62), "ARITHMETIC_OVERFLOW"),
+        (few.g.cast("int64"), "CAST_INVALID_INPUT"),
+    ):
+        with pytest.raises(DataError, match=said):
+            values(few, x=wrong)
+    found = values(few, q=few.x / (few.x - 1).nullif(0), n=few.g.try_cast("int64"))
+    assert found == {"q": [None, 2.0, 1.5], "n": [None] * 3}
+
+
+def test_users_are_in_the_same_part_on_both(both):
+    tables = both(i=[0, 1, 6, 7, None], t=["a", "用户", "", None, "b"])
+    rows = same(
+        tables,
+        lambda t: t.select(
+            i=engine.shard_by_user(t.i, 7), t=engine.shard_by_user(t.t, 7)
+        ),
+    )
+    assert len(rows) == 5
+
+
+def test_another_session_zone_is_set_to_utc(session):
+    other = session.newSession()
+    other.conf.set("spark.sql.session.timeZone", "Asia/Shanghai")
+    engine.connect(other)
+    assert other.conf.get("spark.sql.session.timeZone") == "UTC"
