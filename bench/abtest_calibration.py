@@ -41,6 +41,7 @@ from growth.stats.strata import post_stratify
 
 ALPHA = 0.05
 RATE = 0.03  # of units that buy
+LOW_RATE = 0.005  # watched too: few buyers must not alarm either
 SIGMA = 1.2  # of the logarithm of an amount
 ENOUGH = 100  # buyers an arm: judged in both directions
 SURE = 0.0005  # chance to fail a sound line, a side
@@ -310,11 +311,11 @@ def _cover(found, line, pair, lift):
 # -- many looks ------------------------------------------------------------------------
 
 
-def paths(n, looks, simulations, rng):
+def paths(n, looks, simulations, rng, rate=RATE):
     """Return z of a share and of revenue at each look, (simulations, looks)."""
     step = np.diff(np.concatenate(([0], np.rint(np.asarray(looks) * n)))).astype(int)
     units = np.cumsum(step).astype(float)
-    new = rng.binomial(step[:, None], RATE, size=(simulations, len(step), 2))
+    new = rng.binomial(step[:, None], rate, size=(simulations, len(step), 2))
     bought = np.exp(8 + SIGMA * rng.standard_normal(int(new.sum())))
     ends = np.concatenate(([0], np.cumsum(new.ravel())))
     running = np.concatenate(([0.0], np.cumsum(bought)))
@@ -365,6 +366,7 @@ def looking(n, simulations, seed):
     plan = hybrid(alpha=ALPHA)
     monitor = np.array([plan.monitor_critical(t) for t in at])
     monitor[-1] = plan.final_critical
+    z["share of 0.5%"] = paths(n, at, simulations, rng, LOW_RATE)["share"]
     for metric, path in z.items():
         for name, critical in (("always-valid", watch), ("hybrid", monitor)):
             line = Line(name, f"{len(at)} looks, {metric}", n, "at most", ALPHA)

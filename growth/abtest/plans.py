@@ -13,6 +13,7 @@ from bisect import bisect_left
 from dataclasses import dataclass, fields, replace
 from datetime import date, timedelta
 from functools import lru_cache
+from itertools import accumulate
 from math import exp, inf, isfinite, log1p
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NamedTuple
 
@@ -147,6 +148,48 @@ class Plan(ABC):
             if 0 < t < 1 and new >= CLOSEST * t and seen[-1] - t >= CLOSEST * seen[-1]:
                 kept.append(t)
         return Look(plan=self, alpha=alpha, information=(*kept, seen[-1]), final=final)
+
+    def look_by_precision(
+        self,
+        se: Sequence[float],
+        *,
+        planned_se: float,
+        alpha: float = 0.05,
+        last: bool | None = None,
+    ) -> Look:
+        """Return what may be concluded at a look, by how precise the estimate is.
+
+        Information is then ``1 / se**2`` instead of units: right where the variance
+        was misjudged when the units were planned.
+
+        Parameters
+        ----------
+        se : sequence of float
+            Standard error of the metric's difference at each look so far, above 0;
+            this look's last. One that rises brings no news.
+        planned_se : float
+            The standard error at which the plan ends, above 0: the effect to be found
+            over ``z(alpha / 2) + z(power)``.
+        alpha, last
+            As in `look`.
+
+        Returns
+        -------
+        Look
+            For this metric; ``Standing({metric: look})`` reads each by its own.
+
+        Raises
+        ------
+        ParameterError
+            If a standard error is not above 0 (code ``bad_scale``), or as in `look`.
+        """
+        if not all(0 < value < inf for value in (*se, planned_se)):
+            msg = f"se is {list(se)} and planned_se {planned_se}; they must be above 0"
+            raise ParameterError(
+                f"{msg} and finite; leave looks without one out.", code="bad_scale"
+            )
+        shares = accumulate(((planned_se / value) ** 2 for value in se), max)
+        return self.look([*shares], alpha=alpha, last=last)
 
     def look_days(
         self,

@@ -301,7 +301,7 @@ def trend(
     ready = _prepare(units, experiment, (), as_of)
     cells, remarks = _scan(ready, experiment, [(experiment.columns.variant, day)])
     found = trend_from_moments(cells, experiment)
-    return replace(found, notices=(*ready.notices, *remarks))
+    return replace(found, notices=(*ready.notices, *remarks, *found.notices))
 
 
 def _trend_as_it_stood(history: UnitHistory, experiment: Experiment) -> Trend:
@@ -316,7 +316,7 @@ def _trend_as_it_stood(history: UnitHistory, experiment: Experiment) -> Trend:
     then = ready._replace(table=_shaped(table, experiment))
     stood, _ = _scan(then, experiment, [(variant, STOOD)])
     found = trend_from_moments(now, experiment, stood=stood)
-    return replace(found, notices=(*ready.notices, *remarks))
+    return replace(found, notices=(*ready.notices, *remarks, *found.notices))
 
 
 # -- one reading, and all those of a sequential plan --------------------------------

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final
 from growth.abtest.analysis import effects_of
 from growth.abtest.cells import ArmCell, pooled, sort_cells
 from growth.abtest.effects import Effect  # noqa: TC001  (a result's types can be read)
+from growth.abtest.readings import stratum_of
 from growth.errors import DataError
-from growth.result import Cell, Result
+from growth.result import Cell, Notice, Result
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -130,7 +131,9 @@ def trend_from_moments(
 
     Notes
     -----
-    Each unit has one day of first exposure, so cells share no unit and merge.
+    Each unit has one day of first exposure, so cells share no unit and merge. What
+    moments of a day do not hold is said by a notice: quantiles are left out, and
+    stratified metrics are compared without their strata.
     """
     days = _by_day(cells, experiment)
     built = _merged(days) if stood is None else _by_day(stood, experiment)
@@ -153,6 +156,21 @@ def trend_from_moments(
             for arm, cell in days[day].items()
         ),
         as_it_stood=stood is not None,
+        notices=_left_out(experiment),
+    )
+
+
+def _left_out(experiment: Experiment) -> tuple[Notice, ...]:
+    """Say which metrics the series does not hold, or holds otherwise."""
+    quantiles = [m.name for m in experiment.metrics if m.kind == "quantile"]
+    strata = [m.name for m in experiment.metrics if stratum_of(experiment, m)]
+    return tuple(
+        Notice(code, "info", (("metric", ", ".join(names)),))
+        for code, names in (
+            ("trend_without_quantiles", quantiles),
+            ("trend_without_strata", strata),
+        )
+        if names
     )
 
 

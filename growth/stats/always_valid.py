@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Hybrid",
     "Mixture",
+    "RareShares",
     "bernoulli_interval",
     "best_rho",
     "hybrid",
@@ -33,11 +34,21 @@ __all__ = [
     "one_sided_boundary",
     "one_sided_log",
     "planned_critical",
+    "rare_shares",
     "running_p",
     "sequence_critical",
 ]
 
 MONITOR_SHARE = 0.2  # of alpha: what a hybrid plan spends on watching
+
+
+class RareShares(NamedTuple):
+    """One look at two low rates; `lift` is None while the control has no event."""
+
+    p_value: float
+    lift: float | None
+    lift_low: float
+    lift_high: float
 
 
 class Mixture(NamedTuple):
@@ -385,6 +396,74 @@ def bernoulli_interval(
     m = max(t_opt / kappa(alpha_opt) - 1, 1e-3)
     low = _lowest_share(successes, n, m, alpha)
     return low, 1 - _lowest_share(n - successes, n, m, alpha)
+
+
+def rare_shares(
+    control: tuple[int, int],
+    treatment: tuple[int, int],
+    *,
+    weight: float = 0.5,
+    alpha: float = 0.05,
+    t_opt: float = 1000.0,
+) -> RareShares:
+    """Compare two low rates, valid at every look and from the first event on.
+
+    Parameters
+    ----------
+    control, treatment : tuple of (int, int)
+        Units with the event, and units, so far.
+    weight : float, default 0.5
+        Planned share of the units in the treatment, in (0, 1).
+    alpha : float, default 0.05
+        Level in (0, 1).
+    t_opt : float, default 1000
+        Number of events, over both arms, at which it should be tight.
+
+    Returns
+    -------
+    RareShares
+        The p-value at this look (take the running minimum over looks) and the
+        interval of the lift, whose upper end is infinite while no upper bound is
+        known.
+
+    Raises
+    ------
+    DataError
+        If counts are impossible (``bad_counts``).
+    ParameterError
+        If `weight` or `alpha` is outside (0, 1), or `t_opt` not positive.
+
+    Notes
+    -----
+    Where nothing differs, each unit with the event is in the treatment with chance
+    `weight`, whatever the rate and whoever came when: no normal law is needed. That
+    share is watched by the beta-binomial mixture of `bernoulli_interval`, and its
+    odds over the planned odds are the ratio of the rates (while these are low: of
+    shares s the ratio is off by the order of s).
+    """
+    for x, n in (control, treatment):
+        if not 0 <= x <= n:
+            msg = f"{x} units with the event of {n} is impossible; it must be from 0 to"
+            raise DataError(f"{msg} n; check which is which.", code="bad_counts")
+    _check_alpha(weight)
+    (x0, _), (x1, _) = control, treatment
+    events = x0 + x1
+    low, high = bernoulli_interval(x1, events, alpha=alpha, t_opt=t_opt)
+    m = max(t_opt / kappa() - 1, 1e-3)
+    a, b = m * weight, m * (1 - weight)
+    log_bf = (
+        float(gammaln(a + x1) - gammaln(a) + gammaln(b + x0) - gammaln(b))
+        - float(gammaln(m + events) - gammaln(m))
+        - x1 * log(weight)
+        - x0 * log1p(-weight)
+    )
+    odds = weight / (1 - weight)
+    return RareShares(
+        p_value=min(1.0, exp(-log_bf)) if log_bf > -700 else 1.0,
+        lift=x1 / x0 / odds - 1 if x0 else None,
+        lift_low=low / (1 - low) / odds - 1,
+        lift_high=high / (1 - high) / odds - 1 if high < 1 else inf,
+    )
 
 
 def _lowest_share(x: int, n: int, m: float, alpha: float) -> float:

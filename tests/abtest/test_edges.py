@@ -21,6 +21,7 @@ from growth.abtest import (
     calibrate,
     check_split,
     decide,
+    trend,
 )
 from growth.labels import has
 from tests.abtest.made import codes, experiment, metric
@@ -251,3 +252,16 @@ def test_clusters_are_what_a_plan_counts():
     assert found.units == 70
     assert dict(found.immature) == {"m": 20}
     assert found.mature_units == 50
+
+
+def test_the_trend_says_what_it_leaves_out():
+    dates = {"columns": {"day": "day"}}
+    exp = experiment(
+        metric("m", stratify="seg"), metric("q", kind="quantile", q=0.9,
+                                            value={"column": "m"}), **dates
+    )  # fmt: skip
+    found = trend(table(drawn()), exp)
+    assert {p.effect.metric for p in found.points} == {"m"}
+    said = {n.code: dict(n.args)["metric"] for n in found.notices}
+    assert said == {"trend_without_quantiles": "q", "trend_without_strata": "m"}
+    assert all(has(f"notice.{code}") for code in said)

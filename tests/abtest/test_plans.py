@@ -394,3 +394,17 @@ def test_with_few_units_an_arm_a_plan_only_shows_the_difference(plan):
     assert "few_to_watch" not in [n.code for n in enough.notices]
     if plan.ends:  # the last look concludes from what there is
         assert read(99, plan.look([0.2, 1.0], alpha=0.05)).effects[0].better
+
+
+def test_information_may_be_precision_instead_of_units():
+    plan = GroupSequential(units=4000, looks=4)
+    by_units = plan.look([0.25, 0.5])
+    se = [0.1 / 0.25**0.5, 0.1 / 0.5**0.5]
+    by_precision = plan.look_by_precision(se, planned_se=0.1)
+    assert by_precision.information == pytest.approx(by_units.information)
+    assert by_precision.critical() == pytest.approx(by_units.critical(), rel=1e-9)
+    noisier = plan.look_by_precision([0.2, 0.21, 0.15], planned_se=0.1)
+    assert noisier.information == pytest.approx((0.25, (0.1 / 0.15) ** 2))
+    assert plan.look_by_precision([0.09], planned_se=0.1).final
+    with pytest.raises(ParameterError, match="above 0 and finite"):
+        plan.look_by_precision([0.0], planned_se=0.1)

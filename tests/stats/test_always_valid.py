@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.random import default_rng
 from scipy import stats
 
 from growth.errors import DataError, ParameterError
@@ -18,6 +19,7 @@ from growth.stats.always_valid import (
     one_sided_boundary,
     one_sided_log,
     planned_critical,
+    rare_shares,
     running_p,
     sequence_critical,
 )
@@ -192,3 +194,28 @@ def test_misuse_says_what_was_seen(call, error, code, message):
     with pytest.raises(error, match=message) as info:
         call()
     assert info.value.code == code
+
+
+def test_rare_shares_exclude_no_difference_exactly_when_p_is_small():
+    for x0, x1, weight in ((0, 9, 0.5), (3, 30, 0.5), (40, 20, 0.3), (500, 610, 0.5)):
+        for alpha in (0.2, 0.05, 0.01):
+            found = rare_shares((x0, 10_000), (x1, 10_000), weight=weight, alpha=alpha)
+            outside = found.lift_low > 0 or found.lift_high < 0
+            assert outside == (found.p_value < alpha)
+    none = rare_shares((0, 50), (0, 50))
+    assert none == (1.0, None, -1.0, inf)
+    with pytest.raises(DataError, match="impossible"):
+        rare_shares((3, 2), (0, 2))
+
+
+def test_rare_shares_keep_alpha_however_often_one_looks():
+    rng = default_rng(11)
+    runs, events, alarms = 400, 300, 0
+    sides = rng.random((runs, events)) < 0.5
+    for run in sides.cumsum(axis=1):
+        alarms += any(
+            rare_shares((k - int(run[k - 1]), 10**6), (int(run[k - 1]), 10**6)).p_value
+            < 0.1
+            for k in range(1, events + 1, 3)
+        )
+    assert alarms <= 52  # 40 at most expected; more than 52 has chance 0.02
