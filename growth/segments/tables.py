@@ -40,7 +40,15 @@ if TYPE_CHECKING:
     from growth.result import Notice
     from growth.segments.rules import Metric, Rules, Tag, When
 
-__all__ = ["check_as_of", "freeze", "metrics", "tag"]
+__all__ = [
+    "check_as_of",
+    "freeze",
+    "holds",
+    "metrics",
+    "reach_text",
+    "standings",
+    "tag",
+]
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 COMPARE: Final = {
@@ -946,19 +954,59 @@ class _Plan:
         return self.people(table, one).ifelse(told, ibis.null().cast("string"))
 
     def _test(self, table: ir.Table, when: When, one: Tag) -> ir.BooleanValue:
-        import ibis
+        def column(leaf: When) -> ir.Value:
+            return table[leaf.tag or self.column(leaf.metric, one)]  # type: ignore[arg-type]
 
-        if when.op == "not":
-            return ~self._test(table, when.parts[0], one)
-        if when.op in ("all", "any"):
-            parts = [self._test(table, part, one) for part in when.parts]
-            join = and_ if when.op == "all" else or_
-            return reduce(join, parts) if parts else ibis.literal(value=True)
-        column = table[when.tag or self.column(when.metric, one)]  # type: ignore[arg-type]
-        return _compared(column, when)
+        return _joined_test(table, when, column)
 
 
 # expressions
+
+
+def holds(table: ir.Table, when: When) -> ir.BooleanValue:
+    """Return whether a condition over tags holds, of a table with a column a tag.
+
+    Parameters
+    ----------
+    table : ibis.Table
+        What `tag` gives.
+    when : When
+        A condition that names tags only.
+
+    Returns
+    -------
+    ibis boolean
+        False where a tag is unknown, so that ``~a`` stays within the population.
+
+    Raises
+    ------
+    ParameterError
+        If it compares a metric (code ``segment_of_metrics``).
+    ColumnNotFoundError
+        If a tag has no column.
+    """
+    for leaf in when.leaves():
+        if leaf.metric is not None:
+            msg = f"the segment compares the metric {leaf.metric.op}; a segment must be"
+            msg = f"{msg} over tags; make it a tag first."
+            raise ParameterError(msg, code="segment_of_metrics")
+        need_columns(table, [leaf.tag], unlocks="the segment")
+    return _sure(_joined_test(table, when, lambda leaf: table[leaf.tag]))
+
+
+def _joined_test(
+    table: ir.Table, when: When, column: Callable[[When], ir.Value]
+) -> ir.BooleanValue:
+    """Build a condition over a table whose columns `column` finds."""
+    import ibis
+
+    if when.op == "not":
+        return ~_joined_test(table, when.parts[0], column)
+    if when.op in ("all", "any"):
+        parts = [_joined_test(table, part, column) for part in when.parts]
+        join = and_ if when.op == "all" else or_
+        return reduce(join, parts) if parts else ibis.literal(value=True)
+    return _compared(column(when), when)
 
 
 def _levels(rules: Rules) -> list[list[Tag]]:

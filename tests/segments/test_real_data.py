@@ -16,15 +16,20 @@ from growth import engine
 from growth.segments import (
     Tag,
     Value,
+    count,
     expected_orders,
     freeze,
     lifecycle,
     metrics,
+    movement,
+    overlap,
     p_alive,
+    recency_days,
     rfm,
     rule,
     rules_of,
     tag,
+    tag_in,
 )
 from growth.segments.context import yardstick
 
@@ -192,3 +197,54 @@ def test_models_fitted_on_cdnow_are_those_published(cdnow):
     first = next(row for row in found if row["user_id"] == "0001")
     assert round(first["a__p_alive_orders"], 4) == 0.7266  # x 2, t_x 30.43, T 38.86
     assert round(first["b__expected_orders_orders"], 3) == 1.226
+
+
+ACTIVE = rules_of(
+    Tag(
+        "state",
+        [Value("active", count("orders", last=30) >= 1)],
+        default="dormant",
+        tz="UTC",
+        population="buyers",
+    )
+)
+
+
+def test_movement_between_two_months(orders):
+    days = date(2011, 10, 31), date(2011, 11, 30)
+    before, after = (tag({"orders": orders}, ACTIVE, as_of=day) for day in days)
+    found = movement(before, after, "state", first=days[0], second=days[1])
+    moves = {(m.before, m.after): m.users for m in found.moves}
+    assert moves["active", "active"] == 622
+    assert moves["active", "dormant"] == 742
+    assert moves["dormant", "active"] == 719
+    assert moves["dormant", "dormant"] == 1891
+    assert moves["absent", "active"] == 323
+    assert found.joined == 323
+
+
+def test_overlap_of_three_segments(orders):
+    rules = rules_of(
+        Tag("m", [Value("top", rfm("m").equals(5))], tz="UTC", population="buyers"),
+        Tag("f", [Value("top", rfm("f").equals(5))], tz="UTC", population="buyers"),
+        Tag("silent", [Value("yes", recency_days("orders") > 90)], tz="UTC",
+            population="buyers"),
+    )  # fmt: skip
+    table = tag({"orders": orders}, rules, as_of=AS_OF)
+    segments = {
+        "M": tag_in("m", "top"),
+        "F": tag_in("f", "top"),
+        "silent": tag_in("silent", "yes"),
+    }
+    found = overlap(table, segments)
+    told = {i.segments: i.users for i in found.intersections}
+    assert told == {
+        ("M", "F", "silent"): 15,
+        ("M", "F"): 551,
+        ("M", "silent"): 50,
+        ("F", "silent"): 7,
+        ("M",): 251,
+        ("F",): 127,
+        ("silent",): 1377,
+    }
+    assert found.none == 1960

@@ -1,0 +1,184 @@
+"""Which numbers a shared result must hide, so that no small group can be told.
+
+A number below its limit is hidden; further numbers are hidden until neither sums
+nor differences of what is shown give a hidden one back, nor leave so little room
+that it can as well be told. Zero is shown: it is nobody.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from growth.errors import ParameterError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["determined", "hide", "hide_table", "limit_of"]
+
+EXACT = 1e-9
+
+
+def limit_of(value: int | None, name: str) -> int:
+    """Return a limit, which must be 1 or more; 1 hides nothing.
+
+    Parameters
+    ----------
+    value : int or None
+        The limit; None is 1.
+    name : str
+        What it is called, for the message.
+
+    Returns
+    -------
+    int
+        The limit.
+
+    Raises
+    ------
+    ParameterError
+        If it is below 1 (code ``bad_limit``).
+    """
+    if value is not None and value < 1:
+        msg = f"{name} is {value}; it must be 1 or more; leave it out to hide nothing."
+        raise ParameterError(msg, code="bad_limit")
+    return value or 1
+
+
+def determined(sums: NDArray[np.int64], hidden: Sequence[int]) -> list[int]:
+    """Return the hidden numbers that follow from the shown ones.
+
+    Parameters
+    ----------
+    sums : ndarray of int, shape (k, n)
+        Equations between the numbers: each row times the numbers is 0.
+    hidden : sequence of int
+        Positions of the hidden numbers.
+
+    Returns
+    -------
+    list of int
+        Those that linear algebra gives back: their unit vector lies in the row space
+        of the equations.
+    """
+    columns = list(hidden)
+    part = sums[:, columns].astype(float)
+    part = part[np.abs(part).sum(axis=1) > 0]
+    if not columns:
+        return []
+    if not len(part):
+        return []
+    _, values, vectors = np.linalg.svd(part)
+    rank = int((values > EXACT).sum())
+    free = vectors[rank:]  # a basis of what can change unseen
+    fixed = (np.abs(free) <= EXACT).all(axis=0) if len(free) else np.ones(len(columns))
+    return [columns[i] for i in np.flatnonzero(fixed)]
+
+
+def hide(
+    values: Sequence[int],
+    limits: Sequence[int],
+    sums: NDArray[np.int64],
+    *,
+    also: Sequence[int] = (),
+) -> list[bool]:
+    """Return which of some numbers are to be hidden.
+
+    Parameters
+    ----------
+    values : sequence of int
+        Counts, 0 or more.
+    limits : sequence of int
+        A count above 0 and below its limit is hidden.
+    sums : ndarray of int, shape (k, n)
+        Everything a reader knows to hold between them, as in `determined`.
+    also : sequence of int, optional
+        Positions hidden in any case, such as those hidden the day before.
+
+    Returns
+    -------
+    list of bool
+        True: hidden.
+
+    Notes
+    -----
+    Complementary suppression, smallest numbers first, until no number hidden for its
+    size is determined and the hidden part of no sum is below the limit.
+    """
+    n = len(values)
+    small = [i for i in range(n) if 0 < values[i] < limits[i]]
+    hidden = set(small) | set(also)
+    while len(hidden) < n:
+        weak = determined(sums, sorted(hidden))
+        rows = [
+            r
+            for r in range(len(sums))
+            if _thin(sums[r], values, limits, hidden)
+            or any(sums[r][i] for i in weak if i in small)
+        ]
+        if not rows:
+            break
+        near = {i for r in rows for i in np.flatnonzero(sums[r]).tolist()} - hidden
+        free = near or set(range(n)) - hidden
+        # the smallest that is not 0; a 0 where nothing else is left
+        hidden.add(min(free, key=lambda i: (values[i] == 0, values[i], i)))
+    return [i in hidden for i in range(n)]
+
+
+def _thin(
+    row: NDArray[np.int64],
+    values: Sequence[int],
+    limits: Sequence[int],
+    hidden: set[int],
+) -> bool:
+    """Return whether the hidden part of a sum is so small that it tells by itself."""
+    own = [i for i in np.flatnonzero(row).tolist() if i in hidden and values[i] > 0]
+    if not own:
+        return False
+    signs = {int(row[i]) for i in own}
+    if len(signs) > 1:  # the total is hidden too
+        return False
+    return sum(values[i] for i in own) < max(limits[i] for i in own)
+
+
+def hide_table(
+    table: Sequence[Sequence[int]], *, k: int, min_size: int
+) -> tuple[list[list[bool]], list[bool], list[bool]]:
+    """Return what to hide of a table that is shown with its totals.
+
+    Parameters
+    ----------
+    table : sequence of sequence of int, shape (rows, columns)
+        Counts.
+    k : int
+        Smallest cell shown.
+    min_size : int
+        Smallest row or column total shown.
+
+    Returns
+    -------
+    cells, rows, columns
+        True: hidden. The total of all is shown.
+    """
+    counts = np.asarray(table, dtype=np.int64)
+    height, width = counts.shape
+    values = [*counts.ravel().tolist(), *counts.sum(axis=1).tolist()]
+    values += counts.sum(axis=0).tolist()
+    cells = height * width
+    limits = [k] * cells + [min_size] * (height + width)
+    sums = np.zeros((height + width + 2, len(values)), dtype=np.int64)
+    for i in range(height):
+        sums[i, i * width : (i + 1) * width] = 1
+        sums[i, cells + i] = -1
+    for j in range(width):
+        sums[height + j, j:cells:width] = 1
+        sums[height + j, cells + height + j] = -1
+    sums[-2, cells : cells + height] = 1  # rows add up to the total, which is shown
+    sums[-1, cells + height :] = 1
+    found = hide(values, limits, sums)
+    grid = [found[i * width : (i + 1) * width] for i in range(height)]
+    return grid, found[cells : cells + height], found[cells + height :]

@@ -1,0 +1,249 @@
+"""Who moved from value to value between two dates, who joined, who left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date  # noqa: TC003  (read by tests of the contract)
+from math import log
+from typing import TYPE_CHECKING, Final
+
+from growth.result import Cell, Estimate, Notice, Result
+from growth.segments.hiding import hide_table, limit_of
+from growth.stats.proportions import Share, wilson
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["ABSENT", "Move", "Movement", "movement_from_counts"]
+
+ABSENT: Final = "absent"
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Users who went from one value to another.
+
+    Parameters
+    ----------
+    before, after : str
+        Values at the two dates; ``absent``: not of the population.
+    users : int or None
+        None where hidden.
+    share, share_low, share_high : float or None
+        Share of those with `before`, with Wilson's interval.
+    """
+
+    before: str
+    after: str
+    users: int | None
+    share: float | None
+    share_low: float | None
+    share_high: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Movement(Result):
+    """Moves between the values of one tag from one date to another.
+
+    Parameters
+    ----------
+    tag : str
+        The tag.
+    first_as_of, second_as_of : date or None
+        The two dates.
+    users : int
+        Users of the population at either date.
+    joined, left : int
+        Users of the population at the second date only, and at the first only.
+    unchanged_rate : float or None
+        Share of those there at both dates whose value is the same.
+    kappa : float or None
+        Cohen's kappa over them: agreement beyond chance, 1 is all unchanged.
+    psi : float or None
+        Population stability index of the two distributions; above 0.25 is much.
+    moves : tuple of Move
+        Rows by value at the first date, ``absent`` last.
+    rule_moved : int or None
+        Users whose value at the second date differs between the old rule and the
+        new one; None where the rule is the same.
+    hidden : int
+        Moves hidden.
+    """
+
+    tag: str
+    first_as_of: date | None
+    second_as_of: date | None
+    users: int
+    joined: int
+    left: int
+    unchanged_rate: float | None
+    kappa: float | None
+    psi: float | None
+    moves: tuple[Move, ...]
+    rule_moved: int | None = None
+    hidden: int = 0
+
+    @property
+    def verdict(self) -> str:
+        """`rule_changed`, else `much` (PSI 0.25 or more), `some` (0.1), `little`."""
+        if self.rule_moved is not None:
+            return "segments.movement.rule_changed"
+        psi = self.psi or 0.0
+        word = "much" if psi >= 0.25 else "some" if psi >= 0.1 else "little"
+        return f"segments.movement.{word}"
+
+    def rows(self) -> list[dict[str, Cell]]:
+        """Return one row a move."""
+        return [
+            {
+                "before": move.before,
+                "after": move.after,
+                "users": move.users,
+                "share": move.share,
+                "share_low": move.share_low,
+                "share_high": move.share_high,
+            }
+            for move in self.moves
+        ]
+
+    def estimates(self) -> tuple[Estimate, ...]:
+        """Return the measures of stability."""
+        told = (("unchanged_rate", "share"), ("kappa", ""), ("psi", ""))
+        return tuple(
+            Estimate(
+                key=f"{self.tag}.{name}",
+                value=getattr(self, name),
+                n=self.users,
+                unit=unit,
+            )
+            for name, unit in told
+        )
+
+
+def movement_from_counts(
+    counts: Mapping[tuple[str | None, str | None], int],
+    *,
+    tag: str,
+    values: Sequence[str] = (),
+    first: date | None = None,
+    second: date | None = None,
+    k: int | None = None,
+    min_size: int | None = None,
+    rule_moved: int | None = None,
+) -> Movement:
+    """Return moves between two dates from counts.
+
+    Parameters
+    ----------
+    counts : mapping of (str or None, str or None) to int
+        Users by (value at the first date, value at the second); None: not of the
+        population.
+    tag : str
+        The tag.
+    values : sequence of str, optional
+        Every value, in order; those counted if omitted.
+    first, second : datetime.date, optional
+        The dates.
+    k, min_size : int, optional
+        Hide smaller moves and totals, and what would give them back; for what is
+        shared, take 10 and 50.
+    rule_moved : int, optional
+        Users whose second value differs under the old rule.
+
+    Returns
+    -------
+    Movement
+        Rows sum to the first date, columns to the second.
+
+    Raises
+    ------
+    ParameterError
+        If a limit is below 1 (code ``bad_limit``).
+
+    Notes
+    -----
+    PSI is the sum of ``(q - p) ln(q / p)`` over the values, p and q their shares at
+    the two dates, half a user added to an empty one.
+
+    Examples
+    --------
+    >>> found = movement_from_counts({("a", "b"): 3, ("a", "a"): 9}, tag="t")
+    >>> found.unchanged_rate, found.moves[1].share
+    (0.75, 0.25)
+    """
+    told = {
+        (a or ABSENT, b or ABSENT): int(n)
+        for (a, b), n in counts.items()
+        if (a, b) != (None, None)
+    }
+    seen = (value for pair in told for value in pair if value != ABSENT)
+    names = (*dict.fromkeys([*values, *sorted(seen)]), ABSENT)
+    grid = [[told.get((a, b), 0) for b in names] for a in names]
+    away, _, _ = hide_table(
+        grid, k=limit_of(k, "k"), min_size=limit_of(min_size, "min_size")
+    )
+    moves = []
+    for i, before in enumerate(names):
+        total = sum(grid[i])
+        for j, after in enumerate(names):
+            n = grid[i][j]
+            if before == after == ABSENT or (not n and ABSENT in (before, after)):
+                continue
+            if away[i][j]:
+                moves.append(Move(before, after, None, None, None, None))
+                continue
+            ends = wilson(Share(n, total)) if before != ABSENT else None
+            share = n / total if total and before != ABSENT else None
+            low, high = ends if ends is not None else (None, None)
+            moves.append(Move(before, after, n, share, low, high))
+    stayed = [line[:-1] for line in grid[:-1]]
+    notices: tuple[Notice, ...] = ()
+    if rule_moved is not None:
+        args = (("tag", tag), ("users", rule_moved))
+        notices = (Notice("segments_rule_changed", "warning", args),)
+    return Movement(
+        tag=tag,
+        first_as_of=first,
+        second_as_of=second,
+        users=sum(map(sum, grid)),
+        joined=sum(grid[-1]),
+        left=sum(line[-1] for line in grid),
+        unchanged_rate=_unchanged(stayed),
+        kappa=_kappa(stayed),
+        psi=_psi(grid),
+        moves=tuple(moves),
+        rule_moved=rule_moved,
+        hidden=sum(map(sum, away)),
+        notices=notices,
+    )
+
+
+def _unchanged(grid: Sequence[Sequence[int]]) -> float | None:
+    total = sum(map(sum, grid))
+    return sum(grid[i][i] for i in range(len(grid))) / total if total else None
+
+
+def _kappa(grid: Sequence[Sequence[int]]) -> float | None:
+    total = sum(map(sum, grid))
+    agreed = _unchanged(grid)
+    if agreed is None:
+        return None
+    chance = sum(
+        sum(grid[i]) * sum(line[i] for line in grid) for i in range(len(grid))
+    ) / (total * total)
+    return (agreed - chance) / (1 - chance) if chance < 1 else None
+
+
+def _psi(grid: Sequence[Sequence[int]]) -> float | None:
+    rows = [sum(line) for line in grid[:-1]]
+    columns = [sum(line[j] for line in grid) for j in range(len(grid) - 1)]
+    if not sum(rows) or not sum(columns):
+        return None
+    found = 0.0
+    for before, after in zip(rows, columns, strict=True):
+        if before == after == 0:
+            continue
+        p = max(before, 0.5) / sum(rows)
+        q = max(after, 0.5) / sum(columns)
+        found += (q - p) * log(q / p)
+    return found

@@ -1,0 +1,187 @@
+"""Which segments share their users: exclusive intersections, Jaccard, lift."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from growth.errors import ParameterError
+from growth.result import Cell, Result
+from growth.segments.hiding import hide, limit_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["MOST", "Intersection", "Overlap", "Pair", "overlap_from_masks"]
+
+MOST: Final = 62  # bits of a mask that every engine has
+
+
+@dataclass(frozen=True, slots=True)
+class Intersection:
+    """Users in exactly these segments and no other; None where hidden."""
+
+    segments: tuple[str, ...]
+    users: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two segments: users in both, Jaccard's index, and lift over chance."""
+
+    one: str
+    other: str
+    users: int | None
+    jaccard: float | None
+    lift: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overlap(Result):
+    """Segments and the users they share.
+
+    Parameters
+    ----------
+    segments : tuple of str
+        Names.
+    users : int
+        Users of the population.
+    none : int or None
+        Users in no segment.
+    sizes : tuple of (str, int or None)
+        Users of each segment.
+    intersections : tuple of Intersection
+        Exclusive: each user is in one; largest first.
+    pairs : tuple of Pair
+        Every two segments.
+    hidden : int
+        Intersections hidden; sizes and pairs are then not shown either.
+    """
+
+    segments: tuple[str, ...]
+    users: int
+    none: int | None
+    sizes: tuple[tuple[str, int | None], ...]
+    intersections: tuple[Intersection, ...]
+    pairs: tuple[Pair, ...]
+    hidden: int
+
+    @property
+    def verdict(self) -> str:
+        """`hidden`, `apart` where no two segments meet, else `shared`."""
+        if self.hidden:
+            return "segments.overlap.hidden"
+        meet = any(len(i.segments) > 1 and i.users for i in self.intersections)
+        return f"segments.overlap.{'shared' if meet else 'apart'}"
+
+    def rows(self) -> list[dict[str, Cell]]:
+        """Return one row an exclusive intersection."""
+        return [
+            {"segments": " & ".join(i.segments), "users": i.users}
+            for i in self.intersections
+        ]
+
+
+def overlap_from_masks(
+    counts: Mapping[int, int],
+    *,
+    segments: Sequence[str],
+    k: int | None = None,
+) -> Overlap:
+    """Return the overlap of segments from counts of bit masks.
+
+    Parameters
+    ----------
+    counts : mapping of int to int
+        Users by mask: bit i says whether they are in segment i.
+    segments : sequence of str
+        Names, by bit; 62 at most.
+    k : int, optional
+        Hide smaller intersections, and what would give them back; for what is
+        shared, take 10.
+
+    Returns
+    -------
+    Overlap
+        Users in no segment are apart from the intersections.
+
+    Raises
+    ------
+    ParameterError
+        If there are no segments or too many (code ``too_many_segments``), or the
+        limit is below 1 (``bad_limit``).
+
+    Examples
+    --------
+    >>> found = overlap_from_masks({0: 5, 1: 3, 3: 2}, segments=["a", "b"])
+    >>> found.sizes, found.pairs[0].jaccard
+    ((('a', 5), ('b', 2)), 0.4)
+    """
+    if not 1 <= len(segments) <= MOST:
+        msg = f"segments holds {len(segments)}; it must hold 1 to {MOST}; leave some"
+        raise ParameterError(f"{msg} out.", code="too_many_segments")
+    limit = limit_of(k, "k")
+    masks = sorted(counts, key=lambda mask: (-counts[mask], mask))
+    values = [int(counts[mask]) for mask in masks]
+    sums = np.ones((1, len(masks)), dtype=np.int64)
+    away = hide(values, [limit] * len(masks), sums)
+    hidden = sum(away)
+    shown = dict(zip(masks, away, strict=True))
+    found = [
+        Intersection(_names(mask, segments), None if shown[mask] else int(counts[mask]))
+        for mask in masks
+        if mask
+    ]
+    sizes = [_inside(counts, 1 << i) for i in range(len(segments))]
+    total = sum(values)
+    pairs = [
+        _pair(counts, segments, i, j, sizes, total, shown=not hidden)
+        for i, j in combinations(range(len(segments)), 2)
+    ]
+    return Overlap(
+        segments=tuple(segments),
+        users=total,
+        none=None if shown.get(0) else int(counts.get(0, 0)),
+        sizes=tuple(
+            (name, None if hidden else n)
+            for name, n in zip(segments, sizes, strict=True)
+        ),
+        intersections=tuple(found),
+        pairs=tuple(pairs),
+        hidden=hidden,
+    )
+
+
+def _names(mask: int, segments: Sequence[str]) -> tuple[str, ...]:
+    return tuple(name for i, name in enumerate(segments) if mask >> i & 1)
+
+
+def _inside(counts: Mapping[int, int], bits: int) -> int:
+    return sum(n for mask, n in counts.items() if mask & bits == bits)
+
+
+def _pair(
+    counts: Mapping[int, int],
+    segments: Sequence[str],
+    i: int,
+    j: int,
+    sizes: Sequence[int],
+    total: int,
+    *,
+    shown: bool,
+) -> Pair:
+    if not shown:
+        return Pair(segments[i], segments[j], None, None, None)
+    both = _inside(counts, 1 << i | 1 << j)
+    either = sizes[i] + sizes[j] - both
+    chance = sizes[i] * sizes[j] / total if total else 0.0
+    return Pair(
+        segments[i],
+        segments[j],
+        both,
+        both / either if either else None,
+        both / chance if chance else None,
+    )

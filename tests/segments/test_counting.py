@@ -1,0 +1,321 @@
+"""Movement, overlap and profile: from tagged users to an answer."""
+
+import json
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from growth import engine
+from growth.errors import ColumnNotFoundError, ParameterError
+from growth.segments import (
+    Feature,
+    Segment,
+    Tag,
+    Value,
+    count,
+    cross,
+    hold_out,
+    movement,
+    movement_from_counts,
+    overlap,
+    overlap_from_masks,
+    profile,
+    profile_from_counts,
+    rules_of,
+    sizes,
+    tag_in,
+)
+from growth.segments.counting import _named
+from growth.segments.tables import holds
+from growth.stats.moments import Moments
+
+
+def tagged(**columns):
+    n = len(next(iter(columns.values())))
+    return pa.table({"user_id": [f"u{i:05}" for i in range(n)]} | columns)
+
+
+def frame(seed=0, n=3000, **more):
+    rng = np.random.default_rng(seed)
+    return tagged(
+        value=rng.choice(["high", "low"], n, p=[0.3, 0.7]),
+        stage=rng.choice(["new", "old", None], n, p=[0.3, 0.6, 0.1]),
+        **more,
+    )
+
+
+def test_sizes_and_crosses_count_users_of_the_population():
+    table = frame()
+    found = sizes(table, "stage", values=("old", "new", "gone"), as_of=date(2026, 3, 1))
+    known = [value for value in table["stage"].to_pylist() if value is not None]
+    assert [(c.value, c.users) for c in found.cells] == [
+        ("old", known.count("old")),
+        ("new", known.count("new")),
+        ("gone", 0),
+    ]
+    assert found.users == len(known)
+    crossed = cross(table, "value", "stage")
+    assert crossed.users == len(known)
+    assert sum(cell.users for cell in crossed.cells) == len(known)
+    json.dumps(found.to_dict() | crossed.to_dict(), allow_nan=False)
+
+
+def test_movement_margins_are_the_two_dates():
+    rng = np.random.default_rng(3)
+    names = np.array(["a", "b", "c", None], dtype=object)
+    before = tagged(t=names[rng.integers(0, 4, 2000)])
+    after = tagged(t=names[rng.integers(0, 4, 2000)])
+    found = movement(
+        before, after, "t", first=date(2026, 1, 1), second=date(2026, 2, 1)
+    )
+    for side, table in (("before", before), ("after", after)):
+        for value in "abc":
+            total = sum(m.users for m in found.moves if getattr(m, side) == value)
+            assert total == table["t"].to_pylist().count(value)
+    joined = sum(m.users for m in found.moves if m.before == "absent")
+    left = sum(m.users for m in found.moves if m.after == "absent")
+    assert (joined, left) == (found.joined, found.left)
+    rates = [m.share for m in found.moves if m.before == "a"]
+    assert sum(rates) == pytest.approx(1)
+    assert all(m.share_low <= m.share <= m.share_high for m in found.moves if m.share)
+
+
+def test_stability_is_told_three_ways():
+    same = movement_from_counts({("a", "a"): 50, ("b", "b"): 50}, tag="t")
+    assert (same.unchanged_rate, same.kappa, same.psi) == (1.0, 1.0, 0.0)
+    assert same.verdict == "segments.movement.little"
+    chance = {("a", "a"): 25, ("a", "b"): 25, ("b", "a"): 25, ("b", "b"): 25}
+    assert movement_from_counts(chance, tag="t").kappa == 0.0
+    moved = movement_from_counts(
+        {("a", "a"): 20, ("a", "b"): 60, ("b", "b"): 20}, tag="t"
+    )
+    assert moved.verdict == "segments.movement.much"
+    # p = (.8, .2), q = (.2, .8)
+    assert moved.psi == pytest.approx(2 * 0.6 * np.log(4))
+    nobody = movement_from_counts({}, tag="t")
+    assert (nobody.unchanged_rate, nobody.kappa, nobody.psi) == (None, None, None)
+
+
+def test_a_changed_rule_is_told_apart_from_people():
+    before, old = tagged(t=["a"] * 6 + ["b"] * 4), tagged(t=["a"] * 5 + ["b"] * 5)
+    new = tagged(t=["a"] * 2 + ["b"] * 8)
+    found = movement(before, new, "t", under_old_rule=old)
+    assert found.verdict == "segments.movement.rule_changed"
+    assert found.rule_moved == 3
+    moves = {(m.before, m.after): m.users for m in found.moves}
+    assert moves["a", "b"] == 1  # people, by the old rule
+    assert [n.code for n in found.notices] == ["segments_rule_changed"]
+
+
+def test_small_moves_are_hidden_with_what_gives_them_back():
+    counts = {("a", "a"): 500, ("a", "b"): 3, ("b", "a"): 90, ("b", "b"): 700}
+    found = movement_from_counts(counts, tag="t", k=10, min_size=50)
+    hidden = [(m.before, m.after) for m in found.moves if m.users is None]
+    assert ("a", "b") in hidden
+    assert len(hidden) >= 2
+
+
+A = Segment("rich", tag_in("value", "high"))
+B = Segment("new", tag_in("stage", "new"))
+
+
+def test_overlap_is_exclusive_and_adds_up():
+    table = frame(1)
+    found = overlap(table, [A, B])
+    rows = table.to_pylist()
+    rich = {r["user_id"] for r in rows if r["value"] == "high"}
+    new = {r["user_id"] for r in rows if r["stage"] == "new"}
+    told = {i.segments: i.users for i in found.intersections}
+    assert told == {
+        ("rich", "new"): len(rich & new),
+        ("rich",): len(rich - new),
+        ("new",): len(new - rich),
+    }
+    assert found.none == len(rows) - len(rich | new)
+    assert dict(found.sizes) == {"rich": len(rich), "new": len(new)}
+    pair = found.pairs[0]
+    assert pair.jaccard == len(rich & new) / len(rich | new)
+    assert pair.lift == pytest.approx(
+        len(rich & new) * len(rows) / len(rich) / len(new)
+    )
+
+
+def users_of(table, when):
+    source = engine.as_table(table)
+    (when,) = _named({"x": when}).values()
+    rows = engine.fetch(source.filter(holds(source, when)).select("user_id"))
+    return set(rows["user_id"].to_pylist())
+
+
+def test_set_algebra_holds_where_a_tag_is_known():
+    rows = [row for row in frame(2).to_pylist() if row["stage"] is not None]
+    table = pa.Table.from_pylist(rows)
+    everybody = set(table["user_id"].to_pylist())
+    a, b = users_of(table, A), users_of(table, B)
+    assert users_of(table, A & B) == a & b
+    assert users_of(table, A | B) == a | b
+    assert users_of(table, A - B) == a - b
+    assert users_of(table, ~A) == everybody - a
+    assert users_of(table, ~~A) == a
+    assert users_of(table, ~(A & B)) == users_of(table, ~A | ~B)
+
+
+def test_not_a_segment_stays_within_the_population():
+    table = tagged(value=["high", "low", None])
+    assert users_of(table, ~A) == {"u00001"}
+
+
+def test_sixty_two_segments_have_a_bit_each():
+    table = tagged(n=[f"v{i}" for i in range(62)])
+    segments = [Segment(f"s{i}", tag_in("n", f"v{i}")) for i in range(62)]
+    found = overlap(table, segments)
+    assert [n for _, n in found.sizes] == [1] * 62
+    assert found.verdict == "segments.overlap.apart"
+    for wrong in ([], [*segments, A]):
+        with pytest.raises(ParameterError, match="1 to 62") as info:
+            overlap(table, wrong)
+        assert info.value.code == "too_many_segments"
+
+
+def test_small_intersections_hide_sizes_too():
+    found = overlap_from_masks(
+        {0: 500, 1: 400, 2: 300, 3: 4}, segments=["a", "b"], k=10
+    )
+    assert found.verdict == "segments.overlap.hidden"
+    assert found.sizes == (("a", None), ("b", None))
+    assert found.pairs[0].jaccard is None
+
+
+def test_a_segment_is_over_tags():
+    with pytest.raises(ParameterError, match="over tags") as info:
+        overlap(frame(), {"x": count("orders") >= 1})
+    assert info.value.code == "segment_of_metrics"
+    with pytest.raises(ColumnNotFoundError, match="frequency"):
+        overlap(frame(), {"x": tag_in("frequency", "dormant")})
+
+
+def test_profile_is_against_the_rest_with_intervals():
+    rng = np.random.default_rng(5)
+    n = 4000
+    high = rng.random(n) < 0.3
+    table = tagged(
+        value=np.where(high, "high", "low"),
+        region=np.where(rng.random(n) < np.where(high, 0.5, 0.3), "44", "31"),
+        orders=rng.poisson(np.where(high, 4, 2)),
+        noise=rng.normal(size=n),
+    )
+    found = profile(table, A, ["region", "orders", "noise"])
+    assert found.verdict == "segments.profile.differs"
+    lines = {(line.feature, line.level): line for line in found.lines}
+    region, orders = lines["region", "44"], lines["orders", None]
+    data = table.to_pandas()
+    rich, rest = data[data["value"] == "high"], data[data["value"] == "low"]
+    assert region.segment == (rich["region"] == "44").mean()
+    assert region.difference == pytest.approx(region.segment - region.rest)
+    assert region.low < region.difference < region.high
+    assert region.lift == pytest.approx(region.segment / region.rest)
+    assert region.differs
+    assert orders.segment == pytest.approx(rich["orders"].mean())
+    assert orders.segment_median == rich["orders"].median()
+    sd = np.sqrt((rich["orders"].var() + rest["orders"].var()) / 2)
+    gap = rich["orders"].mean() - rest["orders"].mean()
+    assert orders.standardised == pytest.approx(gap / sd)
+    assert not lines["noise", None].differs
+
+
+def test_profile_agrees_with_statsmodels():
+    from scipy.stats import ttest_ind
+    from statsmodels.stats.multitest import multipletests
+    from statsmodels.stats.proportion import confint_proportions_2indep
+
+    rng = np.random.default_rng(6)
+    table = tagged(
+        value=rng.choice(["high", "low"], 900),
+        region=rng.choice(["44", "31"], 900),
+        spent=rng.normal(10, 3, 900),
+    )
+    found = profile(table, A, ["region", "spent"])
+    data = pd.DataFrame(table.to_pandas())
+    rich, rest = data[data["value"] == "high"], data[data["value"] != "high"]
+    lines = {(line.feature, line.level): line for line in found.lines}
+    want = confint_proportions_2indep(
+        (rich["region"] == "44").sum(), len(rich),
+        (rest["region"] == "44").sum(), len(rest), method="newcomb",
+    )  # fmt: skip
+    line = lines["region", "44"]
+    assert (line.low, line.high) == pytest.approx(want, rel=1e-9)
+    test = ttest_ind(rich["spent"], rest["spent"], equal_var=False)
+    assert lines["spent", None].p_value == pytest.approx(test.pvalue, rel=1e-9)
+    ps = [line.p_value for line in found.lines]
+    want = multipletests(ps, alpha=0.05, method="fdr_bh")[1]
+    assert [line.p_adjusted for line in found.lines] == pytest.approx(list(want))
+
+
+def test_on_a_random_segment_few_lines_are_flagged():
+    flagged, runs, n = 0, 400, 300
+    rng = np.random.default_rng(11)
+    for _ in range(runs):
+        inside = rng.random(n) < 0.5
+        kind = rng.integers(0, 3, n)
+        categories = {
+            "a": {
+                str(k): (
+                    int((kind[inside] == k).sum()),
+                    int((kind[~inside] == k).sum()),
+                )
+                for k in range(3)
+            }
+        }
+        values = rng.normal(size=(n, 1))
+        sides = tuple(
+            Feature(Moments.of(["b"], values[side]), None) for side in (inside, ~inside)
+        )
+        found = profile_from_counts(
+            segment="random",
+            users=int(inside.sum()),
+            rest=int((~inside).sum()),
+            categories=categories,
+            numbers={"b": sides},
+        )
+        flagged += found.differing > 0
+    assert flagged / runs <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / runs)
+
+
+def test_what_defines_a_segment_is_not_tested():
+    rules = rules_of(Tag("value", [Value("high", count("orders") >= 3)], default="low"))
+    table = frame(7, value__count_orders=np.arange(3000), other=np.arange(3000) % 7)
+    found = profile(table, A, ["value__count_orders", "value", "other"], rules=rules)
+    assert {line.feature for line in found.lines} == {"other"}
+    assert [dict(n.args)["column"] for n in found.notices] == [
+        "value",
+        "value__count_orders",
+    ]
+
+
+def test_sides_too_small_have_no_lines():
+    table = tagged(value=["high"] * 10 + ["low"] * 90, x=list(range(100)))
+    found = profile(table, A, ["x"])
+    assert (found.lines, found.verdict) == ((), "segments.profile.too_small")
+    assert [n.code for n in found.notices] == ["segments_side_too_small"]
+    with pytest.raises(ParameterError, match="name columns") as info:
+        profile(table, A, [])
+    assert info.value.code == "nothing_asked"
+    with pytest.raises(ParameterError, match="q is 5") as info:
+        profile(table, A, ["x"], q=5)
+    assert info.value.code == "alpha_out_of_range"
+
+
+def test_a_hold_out_is_the_same_always():
+    table = frame(8)
+    found = engine.fetch(hold_out(table, share=0.3, salt="wake march"))
+    again = engine.fetch(hold_out(table, share=0.3, salt="wake march"))
+    assert found.equals(again)
+    assert np.mean(found["hold_out"].to_pylist()) == pytest.approx(0.3, abs=0.03)
+    other = engine.fetch(hold_out(table, share=0.3, salt="wake april"))
+    assert not found["hold_out"].equals(other["hold_out"])
+    with pytest.raises(ParameterError, match="write half as") as info:
+        hold_out(table, share=30, salt="x")
+    assert info.value.code == "bad_share"
