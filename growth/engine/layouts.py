@@ -10,7 +10,7 @@ if they say what the log says now.
       manifest.json                     what they were made from, and how
       users.parquet                     user_id, user_idx; a deleted user is a hole
       user_bits/<kind>/<block>.parquet  user_idx, block, bits: 60 days a block
-      user_log/<year>-<month>.parquet   user_idx, ts, code, in this order
+      user_log/<year>-<month>/<code>.parquet   user_idx, ts, code, in this order
 """
 
 from __future__ import annotations
@@ -169,11 +169,20 @@ class Layout:
             files, {"user_idx": "int32", "block": "int32", "bits": "int64"}
         )
 
-    def user_log(self, *, first_day: int = 0, last_day: int | None = None) -> ir.Table:
-        """Return what users did, in the order of users and time within a month.
+    def user_log(
+        self,
+        events: Sequence[str] | None = None,
+        *,
+        first_day: int = 0,
+        last_day: int | None = None,
+    ) -> ir.Table:
+        """Return what users did, each event in the order of users and time.
 
         Parameters
         ----------
+        events : sequence of str, optional
+            The only events that are read; all if omitted. One that never came has
+            no rows.
         first_day, last_day : int, optional
             Local days since 1970; months without any of them are not read. Rows of
             the same months come along: filter by `ts`.
@@ -188,19 +197,23 @@ class Layout:
         ParameterError
             If the log was not built (code ``no_user_log``).
         """
-        if not self.codes and not (self.folder / "user_log").exists():
+        folder = self.folder / "user_log"
+        if not folder.exists():
             msg = "there is no log of users; it must be built; refresh with log=True."
             raise ParameterError(msg, code="no_user_log")
-        last = self.last_day if last_day is None else last_day
-        months = (
-            {_month(day) for day in range(first_day, last + 1)}
-            if (last - first_day < 100_000)
-            else None
+        least, most = (
+            _month(first_day),
+            _month(self.last_day if last_day is None else last_day),
+        )
+        wanted = (
+            None if events is None else {str(self.codes.get(name)) for name in events}
         )
         files = [
             path
-            for path in _stored(self.folder / "user_log")
-            if months is None or path.stem in months
+            for month in _folders(folder)
+            if least <= month.name <= most
+            for path in _stored(month)
+            if wanted is None or path.stem in wanted
         ]
         kinds = {"user_idx": "int32", "ts": "timestamp('UTC', 6)", "code": "int16"}
         return self._read(files, kinds)
@@ -611,9 +624,8 @@ class _Build:
         for month in months:
             first, last = _days_of(month)
             rows = self._rows(range(first, last + 1))
-            path = folder / f"{month}.parquet"
             if rows is None:
-                path.unlink(missing_ok=True)
+                shutil.rmtree(folder / month, ignore_errors=True)
                 continue
             need_columns(rows, ["event"])
             names = fetch(rows.select("event").distinct(), "numbering events")
@@ -633,7 +645,7 @@ class _Build:
                 ts=coded.ts.cast("timestamp('UTC', 6)"),
                 code=coded.code,
             )
-            _write_stream(path, log.order_by(["user_idx", "ts", "code"]))
+            _write_month(folder / month, log.order_by(["code", "user_idx", "ts"]))
         return codes
 
 
@@ -672,7 +684,7 @@ def _stored(folder: Path) -> list[Path]:
 
 
 def _folders(folder: Path) -> list[Path]:
-    return [path for path in folder.glob("*") if path.is_dir()]
+    return sorted(path for path in folder.glob("[!.]*") if path.is_dir())
 
 
 def _holes(place: Path) -> int:
@@ -796,21 +808,31 @@ def _write_bits(path: Path, block: int, bits: NDArray[np.int64]) -> None:
     _write_table(path, pa.table(columns))
 
 
-def _write_stream(path: Path, table: ir.Table) -> None:
-    """Write rows as they come; without any there is no file."""
+def _write_month(folder: Path, rows: ir.Table) -> None:
+    """Write a month's rows, in order of their codes, a file a code."""
+    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    aside = _aside(path)
-    writer = None
-    for batch in stream_batches(table):
-        if writer is None:
-            writer = pq.ParquetWriter(aside, batch.schema, compression="lz4")
-        writer.write_batch(batch, row_group_size=ROW_GROUP)
-    if writer is None:
-        path.unlink(missing_ok=True)
-        return
-    writer.close()
-    aside.replace(path)
+    aside = _aside(folder)
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir()
+    writers: dict[int, Any] = {}
+    try:
+        for batch in stream_batches(rows):
+            for code in pc.unique(batch.column("code")).to_pylist():
+                part = batch.filter(pc.equal(batch.column("code"), code))
+                if code not in writers:
+                    for writer in writers.values():  # codes come one after another
+                        writer.close()
+                    path = aside / f"{code}.parquet"
+                    writer = pq.ParquetWriter(path, batch.schema, compression="lz4")
+                    writers[code] = writer
+                writers[code].write_batch(part, row_group_size=ROW_GROUP)
+    finally:
+        for writer in writers.values():
+            writer.close()
+    shutil.rmtree(folder, ignore_errors=True)
+    aside.replace(folder)
 
 
 def _clear(place: Path) -> None:

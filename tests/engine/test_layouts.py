@@ -102,19 +102,24 @@ def test_layouts_say_what_the_log_says(log):
     months = sorted(
         path.name for path in (log.with_name("events.layouts") / "user_log").iterdir()
     )
-    assert months == ["2026-01.parquet", "2026-02.parquet"]
+    assert months == ["2026-01", "2026-02"]
 
 
 def test_the_log_of_users_is_in_order_and_months_and_blocks_are_picked(log):
     layouts.refresh(log, kinds=KINDS)
     layout = layouts.find(log, log=True).layout
     assert (layout.first_day, layout.last_day) == (FIRST, FIRST + 9)
-    for month in ("2026-01", "2026-02"):
-        rows = pq.read_table(layout.folder / "user_log" / f"{month}.parquet")
-        keys = list(
-            zip(*(rows[name].to_pylist() for name in rows.column_names), strict=True)
-        )
+    files = sorted((layout.folder / "user_log").glob("*/*.parquet"))
+    assert len(files) == 6
+    for path in files:
+        rows = pq.read_table(path).to_pydict()
+        assert set(rows.pop("code")) == {int(path.stem)}
+        keys = list(zip(*rows.values(), strict=True))
         assert keys == sorted(keys)
+    paid = layout.user_log(["pay", "never"]).to_pyarrow()
+    assert set(paid["code"].to_pylist()) == {layout.codes["pay"]}
+    assert len(paid) == sum(event == "pay" for _, _, event in expected(log)[1])
+    assert len(layout.user_log(["never"]).to_pyarrow()) == 0
     late = layout.user_log(first_day=FIRST + 7).to_pyarrow()
     assert 0 < len(late) < len(layout.user_log().to_pyarrow())
     assert len(layout.user_bits(first_day=FIRST + 60).to_pyarrow()) == 0
@@ -251,7 +256,7 @@ def test_a_refresh_cut_short_is_not_used(log, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(layouts, "_write_stream", fail)
+        patch.setattr(layouts, "_write_month", fail)
         with pytest.raises(KeyboardInterrupt):
             layouts.refresh(log)
     assert layouts.find(log).layout is None
