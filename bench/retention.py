@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 from datetime import date
+from pathlib import Path
 from statistics import median
 
 import _events

@@ -534,7 +534,7 @@ def measure_from_counts(
     if stray := [key for key in retained if key not in keys]:
         msg = f"cell {stray[0]!r} has users back and no size; each needs both; add it"
         raise DataError(f"{msg} to sizes.", code="counts")
-    horizon = max((k for row in retained.values() for k in row), default=1)
+    horizon = max([1, *(k for row in retained.values() for k in row)])
     shares = None if expected_shares is None else tuple(expected_shares.items())
     rule = RetentionRule(
         period=period,

@@ -29,6 +29,7 @@ BOUND: Final = 11.0  # of the logarithms of the parameters
 EDGE: Final = 1e-3  # closer to a bound than this is on it
 STEPS: Final = 200
 TINY: Final = 1e-12
+STARTS: Final = (0.3, 5.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,10 @@ def fit_curve(kept: ArrayLike, of: ArrayLike, *, model: Model = "sbg") -> CurveF
     """
     sample = _checked(kept, of, model)
     curve = _sbg if model == "sbg" else _power
-    at, best = _newton(curve, _start(model, sample), sample)
+    at, best = _newton(curve, _start(model, sample, 1.0), sample)
+    for size in STARTS if model == "sbg" else ():  # Newton may overshoot from one
+        other, value = _newton(curve, _start(model, sample, size), sample)
+        at, best = np.where(value > best, other, at), np.fmax(value, best)
     on_bound = (np.abs(at) > BOUND - EDGE).any(axis=0) | ~np.isfinite(best)
     first, second = np.exp(at)
     return CurveFit(model, first, second, best, on_bound)
@@ -217,11 +221,12 @@ def _rates(model: Model, first: Floats, second: Floats, k: Floats) -> Floats:
     return found
 
 
-def _start(model: Model, sample: Sample) -> Floats:
-    """Return logarithms of rough parameters, shape (2, m)."""
+def _start(model: Model, sample: Sample, size: float) -> Floats:
+    """Return logarithms of rough parameters, shape (2, m); `size` is that of a."""
     rate = (sample.kept + 0.5) / (sample.of + 1)
     if model == "sbg":
-        return np.zeros((2, len(rate)))
+        odds = np.log(rate[:, 0]) - np.log1p(-rate[:, 0])  # of b / (a + b), the first
+        return np.stack([np.full(len(rate), np.log(size)), np.log(size) + odds])
     # a line through the logarithms; then moved so that no rate is 1 or more
     t = np.log(np.arange(2, rate.shape[1] + 2))
     centred = t - t.mean()
@@ -305,5 +310,5 @@ def _uphill(slope: Floats, bend: Floats) -> Floats:
     step = np.stack([yy * slope[0] - xy * slope[1], xx * slope[1] - xy * slope[0]])
     step /= xx * yy - xy * xy
     length = np.hypot(*step)
-    found: Floats = step * np.minimum(1.0, 2.0 / np.maximum(length, TINY))
+    found: Floats = step * np.minimum(1.0, 1.0 / np.maximum(length, TINY))
     return found

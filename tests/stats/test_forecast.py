@@ -57,6 +57,14 @@ def test_the_fit_is_the_optimisers(model):
         assert fit.first[0] == pytest.approx(np.exp(best.x[0]), rel=1e-3)
 
 
+@pytest.mark.parametrize("kept", [HIGH_END, REGULAR])
+@pytest.mark.parametrize("points", [4, 5, 6])
+def test_fewer_points_have_their_own_optimum(kept, points):
+    fit = fit_curve(kept[:points], [1000, *kept[: points - 1]])
+    assert not fit.on_bound[0]
+    assert 0.4 < fit.first[0] < 2
+
+
 def test_a_planted_power_curve_is_found():
     k = np.arange(1, 31)
     kept = 1e6 * 0.47 * (k + 1.0) ** -0.65
