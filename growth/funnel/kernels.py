@@ -117,11 +117,14 @@ def _ripe(
 ) -> int:
     """Return the place of the newest chain that rested `least`; -1 if there is none."""
     capacity = queue.shape[1]
-    for at in range(size[level] - 1, -1, -1):
-        slot = (head[level] + at) % capacity
-        if t - ends[level, slot] >= least:
-            return at
-    return -1
+    low, high = 0, size[level]
+    while low < high:  # they lie in the order of their last event
+        middle = (low + high) // 2
+        if t - ends[level, (head[level] + middle) % capacity] >= least:
+            low = middle + 1
+        else:
+            high = middle
+    return low - 1
 
 
 @njit(cache=True, nogil=True)

@@ -282,7 +282,11 @@ def measure_from_counts(
         groups[None] = counts  # type: ignore[assignment]
     else:
         groups = {str(name): part for name, part in counts.items()}  # type: ignore[misc]
-    names = tuple(next(iter(groups.values()), {}))
+    first = next(iter(groups.values()), None)
+    names = tuple(first) if isinstance(first, Mapping) else ()
+    if not groups:
+        msg = "counts is empty; it must have a group or more; pass {'A': {...}}."
+        raise ParameterError(msg, code="steps")
     reached = []
     for group, part in groups.items():
         if not isinstance(part, Mapping) or tuple(part) != names or len(names) < 2:

@@ -64,6 +64,7 @@ HASHES: Final = 2**60
 NEVER: Final = -(2**62)  # as the kernel has it: takes no part
 WALLET, STAYS = 1 << 20, 1 << 21
 BACK_FROM_ANOTHER: Final = 1038
+MOST_NULL: Final = 0.01
 LISTED: Final = 1000  # event names read for suggestions
 
 
@@ -578,7 +579,7 @@ def _walk(
     rows = found.values[0].reshape(-1, shape.width)
     reached = reached_by(spec, rows, shape, Grouping.everybody(len(rows)))[0]
     remarks = [
-        *_left_out(found),
+        *_left_out(found, source, columns),
         *_absent(source, spec, columns, reached),
     ]
     return _Walked(spec, rows, shape, reading.combos, names, held_null, tuple(remarks))
@@ -635,8 +636,7 @@ def _read(
     everything = derived or spec.order == "strict" or bool(names)
     low = spec.start - DAY if derived else spec.start
     high = max(min(spec.end + spec.span, spec.as_of), low + MICROSECOND)
-    seen = _inside(source, columns.ts, low, high)
-    seen = _inside(seen, columns.ts, None, spec.as_of)
+    seen = _inside(source, columns.ts, low, min(high, max(spec.as_of, low)))
     touching = _touches(spec)
     table = code_table(
         spec,
@@ -683,29 +683,24 @@ def _read(
     return _Reading(rows, table, combos, mask, low, high, grouped)
 
 
-def _inside(table: Table, name: str, low: datetime | None, high: datetime) -> Table:
-    """Keep rows from `low` to before `high`, and those without a time."""
+def _inside(table: Table, name: str, low: datetime, high: datetime) -> Table:
+    """Keep rows from `low` to before `high`; those without a time are not."""
     import ibis
 
     from growth import engine
 
     column = table[name]
     kind = column.type()
-    if kind.is_timestamp():
-
-        def bound(at: datetime) -> Expr:
-            zoned = at if kind.timezone is not None else at.replace(tzinfo=None)
-            return ibis.literal(zoned, type=kind)
-    else:
-        column = engine.epoch_us(column)
-
-        def bound(at: datetime) -> Expr:
-            return ibis.literal(ticks(at), "int64")
-
-    within = column < bound(high)
-    if low is not None:
-        within = within & (column >= bound(low))
-    return table.filter(within | column.isnull())
+    if not kind.is_timestamp():
+        at = engine.epoch_us(column)
+        return table.filter((at >= ticks(low)) & (at < ticks(high)))
+    first, last = (
+        ibis.literal(
+            edge if kind.timezone is not None else edge.replace(tzinfo=None), type=kind
+        )
+        for edge in (low, high)
+    )
+    return table.filter((column >= first) & (column < last))
 
 
 def _code(table: Table, codes: CodeTable, event: str) -> Expr:
@@ -881,10 +876,24 @@ def _event_names(source: Table, columns: Columns) -> list[str]:
     return sorted(name for name in found["name"].to_pylist() if name is not None)
 
 
-def _left_out(found: ByUser) -> list[Notice]:
+def _left_out(found: ByUser, source: Table, columns: Columns) -> list[Notice]:
+    """Tell of rows without a user, and of those without a time.
+
+    The latter are counted apart: a filter that let them through could not skip
+    what lies outside the range.
+    """
+    from growth import engine
+
+    timeless = source.filter(source[columns.ts].isnull()).count()
+    n = int(engine.fetch(timeless.as_table(), "counting rows")[0][0].as_py())
+    if n > MOST_NULL * (found.rows + n):
+        msg = f"column {columns.ts!r} is NULL in {n} rows, with {found.rows} to read;"
+        msg = f"{msg} at most 1 % may be left out; drop those rows first, or mend the"
+        raise DataError(f"{msg} export.", code="null_key")
+    left_out = found.left_out | ({columns.ts: n} if n else {})
     return [
-        notice("rows_left_out", column=column, rows=n)
-        for column, n in found.left_out.items()
+        notice("rows_left_out", column=column, rows=count)
+        for column, count in left_out.items()
     ]
 
 
