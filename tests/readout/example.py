@@ -136,7 +136,7 @@ def act(what):  # noqa: C901, PLR0912  (one case an act)
             time.sleep(600)
         case "linger":  # until it is told to go
             Path(os.environ["GROWTH_RUN_DIR"], "lingers").touch()
-            until = time.monotonic() + 60
+            until = time.monotonic() + 180
             while not Path("go").exists() and time.monotonic() < until:
                 time.sleep(0.02)
         case "fill":
