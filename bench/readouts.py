@@ -237,7 +237,9 @@ def storm(kills, seed=20_260_301):
     # how long each lives here and now, learnt from who was met and who was missed
     lives = dict.fromkeys(ROLES, spent([sys.executable, "-c", ONCE, "first"], folder))
     good, seen = {}, set()
-    for number in range(kills):
+    number = -1
+    while sum(counts[role] for role in ROLES) < kills:
+        number += 1
         run = subprocess.Popen(
             [sys.executable, "-c", ONCE, f"s{number % 4}", "--force"],
             cwd=folder, env=environment(folder),
