@@ -10,11 +10,12 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["intern", "pack", "scatter", "words"]
+__all__ = ["intern", "pack", "radix", "scatter", "words"]
 
 FULL = 2  # a table of ids is grown once one slot in so many is taken
 MIX = np.uint64(0x9E3779B97F4A7C15)
 TAG = 2**31 - 1
+DIGIT = 8  # bits sorted by at once: what they need stays in the cache
 
 
 @nb.njit(cache=True, nogil=True)
@@ -123,6 +124,64 @@ def scatter(
         if keep_rows:
             rows[j] = i
     return starts[:-1]
+
+
+@nb.njit(cache=True, nogil=True)
+def radix(
+    keys: NDArray[np.int64],
+    spare: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    spare_rows: NDArray[np.int64],
+    bits: int,
+    *,
+    keep_rows: bool,
+) -> bool:
+    """Sort keys stably, a digit after the other from the lowest.
+
+    Parameters
+    ----------
+    keys, spare : array of int64
+        Keys of 0 or more, below ``2**bits``, and as much room; both written to.
+    rows, spare_rows : array of int64
+        What moves with the keys, if `keep_rows`, and as much room.
+    bits : int
+        1 to 63.
+    keep_rows : bool
+        Whether rows move too.
+
+    Returns
+    -------
+    bool
+        Whether the sorted keys (and rows) are in the spare room.
+    """
+    passes = (bits + DIGIT - 1) // DIGIT
+    counts = np.zeros((passes, 1 << DIGIT), np.int64)
+    mask = (1 << DIGIT) - 1
+    for i in range(keys.size):
+        key = keys[i]
+        for p in range(passes):
+            counts[p, key & mask] += 1
+            key >>= DIGIT
+    moved = False
+    for p in range(passes):
+        at, down = counts[p], p * DIGIT
+        total, several = 0, 0
+        for digit in range(at.size):
+            several += at[digit] > 0
+            total, at[digit] = total + at[digit], total
+        if several < 2:
+            continue
+        for i in range(keys.size):
+            digit = (keys[i] >> down) & mask
+            j = at[digit]
+            at[digit] = j + 1
+            spare[j] = keys[i]
+            if keep_rows:
+                spare_rows[j] = rows[i]
+        keys, spare = spare, keys
+        rows, spare_rows = spare_rows, rows
+        moved = not moved
+    return moved
 
 
 @nb.njit(cache=True, nogil=True)

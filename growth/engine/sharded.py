@@ -41,7 +41,8 @@ __all__ = ["ByUser", "KeyPart", "fold_by_user", "key_shifts", "map_by_user"]
 
 KEY_BITS = 63  # the sign stays 0, so that keys sort as they should
 MOST_NULL = 0.01
-SHARDS = 16
+SHARDS = 32
+FEW = 1 << 12  # keys that are sorted as well without digits
 MOST_SHARDS = 4096
 SPARK_ROWS = 8_000_000  # rows a part aims at
 BATCH = 1 << 18  # rows packed at once: what they need stays in the cache
@@ -597,12 +598,20 @@ def _low_bits(batch: _Batch, packing: _Packing) -> Array:
 
 
 def _sorted(keys: Array, carried: list[Array]) -> tuple[Array, list[Array]]:
-    """Sort keys in place; with payload, rows of one key by their payload."""
-    if not carried:
+    """Sort keys; with payload, rows of one key by their payload."""
+    from growth.engine.kernels import radix
+
+    if keys.size < FEW and not carried:
         keys.sort()
         return keys, []
-    order = np.argsort(keys, kind="stable")
-    keys = keys[order]
+    spare = np.empty_like(keys)
+    order = np.arange(keys.size if carried else 0)
+    other = np.empty_like(order)
+    bits = int(keys.max()).bit_length() if keys.size else 0
+    if radix(keys, spare, order, other, bits, keep_rows=bool(carried)):
+        keys, order = spare, other
+    if not carried:
+        return keys, []
     if (keys[1:] == keys[:-1]).any():
         again = np.lexsort([*(column[order] for column in reversed(carried)), keys])
         order = order[again]
@@ -626,42 +635,68 @@ def _checked_nulls(
     return {name: n for name, n in zip(names, nulls, strict=True) if n}
 
 
-def _gathered(found: list[_Found], plan: _Plan, out: str) -> ByUser:
-    """Add or concatenate what the parts gave."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    rows = sum(item.rows for item in found)
-    nulls = [
-        sum(counts) for counts in zip(*(item.nulls for item in found), strict=True)
-    ]
+def _gathered(
+    found: Iterable[_Found],
+    plan: _Plan,
+    out: str,
+    counts: tuple[int, Sequence[int]] | None = None,
+) -> ByUser:
+    """Add or concatenate what the parts gave; `counts` are rows and NULLs, if known."""
+    rows, nulls = counts or (0, [0] * (1 + len(plan.packing.fields)))
+    whole: _Sum | _Rows = _Sum() if out == "sum" else _Rows()
+    parts = 0
+    for part in found:
+        parts += 1
+        whole.add(part)
+        if counts is None:
+            rows += part.rows
+            nulls = [a + b for a, b in zip(nulls, part.nulls, strict=True)]
     left_out = _checked_nulls(plan.packing, nulls, rows)
-    first = found[0].values
-    if out == "sum":
-        total = [np.array(item) for item in first]
-        for part in found[1:]:
-            for i, item in enumerate(part.values):
-                if item.shape != total[i].shape:
-                    msg = f"the kernel returned arrays of shapes {total[i].shape} and"
-                    msg = f"{msg} {item.shape}; to be added they must be the same; ask"
-                    raise ParameterError(f"{msg} for out='rows'.", code="kernel_shapes")
-                total[i] = total[i] + item
-        return ByUser(tuple(total), None, rows, left_out, len(found))
-    users = pa.concat_arrays([part.users for part in found])
     kind = plan.rows.schema().to_pyarrow().field("u").type
-    users = users.cast(kind) if plan.whole else users
-    columns = [
-        np.concatenate([part.values[i] for part in found]) for i in range(len(first))
-    ]
-    order = pc.sort_indices(users)
-    place = order.to_numpy()
-    return ByUser(
-        tuple(column[place] for column in columns),
-        users.take(order),
-        rows,
-        left_out,
-        len(found),
-    )
+    values, users = whole.made(kind)
+    return ByUser(values, users, rows, left_out, parts)
+
+
+class _Sum:
+    """Arrays added one part at a time: as many are held as kernels run."""
+
+    def __init__(self) -> None:
+        self.total: list[Array] = []
+
+    def add(self, part: _Found) -> None:
+        if not self.total:
+            self.total = [np.array(item) for item in part.values]
+            return
+        for i, item in enumerate(part.values):
+            if item.shape != self.total[i].shape:
+                msg = f"the kernel returned arrays of shapes {self.total[i].shape} and"
+                msg = f"{msg} {item.shape}; to be added they must be the same; ask for"
+                raise ParameterError(f"{msg} out='rows'.", code="kernel_shapes")
+            self.total[i] = self.total[i] + item
+
+    def made(self, _kind: object) -> tuple[tuple[Array, ...], None]:
+        return tuple(self.total), None
+
+
+class _Rows:
+    """Rows of users, concatenated and sorted by user."""
+
+    def __init__(self) -> None:
+        self.parts: list[_Found] = []
+
+    def add(self, part: _Found) -> None:
+        self.parts.append(part)
+
+    def made(self, kind: Any) -> tuple[tuple[Array, ...], Any]:  # noqa: ANN401
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        users = pa.concat_arrays([part.users.cast(kind) for part in self.parts])
+        order = pc.sort_indices(users)
+        place = order.to_numpy()
+        columns = zip(*(part.values for part in self.parts), strict=True)
+        values = tuple(np.concatenate(column)[place] for column in columns)
+        return values, users.take(order)
 
 
 def _threads(plan: _Plan, threads: int | None) -> int:
@@ -723,8 +758,10 @@ def _map_here(
             names = None if dense else Interner()
             wider = _fill(parts, plan, names, batch_rows)
             if wider is None:
+                counts = (parts.read, parts.nulls)
+                _checked_nulls(packing, parts.nulls, parts.read)
                 found = parts.run(work, _threads(plan, threads), names)
-                break
+                return _gathered(found, plan, work.out, counts)
             if dense and wider > MOST_SHARDS:
                 dense = False  # integers too large to be packed: numbered like text
             elif wider > MOST_SHARDS:
@@ -734,10 +771,6 @@ def _map_here(
                 count = wider
         finally:
             parts.close()
-    none = (0,) * len(parts.nulls)
-    found = [item._replace(rows=0, nulls=none) for item in found]
-    found[0] = found[0]._replace(rows=parts.read, nulls=tuple(parts.nulls))
-    return _gathered(found, plan, work.out)
 
 
 def _as_part(item: _Field) -> KeyPart:
@@ -858,7 +891,9 @@ class _Parts:
             return np.empty(0, self.kinds[i])
         return np.memmap(path, self.kinds[i], mode="r")
 
-    def run(self, work: _Work, threads: int, names: Interner | None) -> list[_Found]:
+    def run(
+        self, work: _Work, threads: int, names: Interner | None
+    ) -> Iterator[_Found]:
         """Sort each part and run the kernel over it; at least once."""
         if self.folder is not None:
             self._spill()
@@ -873,10 +908,9 @@ class _Parts:
         asked = [part for part in range(self.count) if self.sizes[part]] or [0]
         largest = 8 * self.wide * max(self.sizes)
         threads = max(1, min(threads, len(asked), self.budget // max(largest, 1)))
-        if threads == 1:
-            return [found for part in asked for found in one(part)]
         with ThreadPoolExecutor(threads) as pool:
-            return [found for several in pool.map(one, asked) for found in several]
+            for several in pool.map(one, asked) if threads > 1 else map(one, asked):
+                yield from several
 
     def _call(
         self,
@@ -1003,22 +1037,21 @@ def _fold_here(
         fold.kernel(kept, *batch.kept(), *state, *fold.params)
     state = [array[:n] for array in state]
     many = _threads(plan, threads)
-    step = max(-(-n // (4 * many)), 1)
-    found = []
+    step = max(-(-n // many), 1)
+    ids = names.ids() if names is not None and fold.work.out == "rows" else None
 
     def one(start: int) -> _Found:
         values = fold.work(*(array[start : start + step] for array in state))
         if fold.work.out == "sum":
-            return _Found(values, None, 0, (0,) * len(nulls))
+            return _Found(values, None, 0, ())
         whose = pa.array(values[0].astype(np.int64) + start)
-        users = whose if ids is None else ids.take(whose)
-        return _Found(values[1:], users, 0, (0,) * len(nulls))
+        return _Found(values[1:], whose if ids is None else ids.take(whose), 0, ())
 
-    ids = names.ids() if names is not None and fold.work.out == "rows" else None
+    known = plan._replace(packing=fold.packing)
+    _checked_nulls(fold.packing, nulls, rows)
     with ThreadPoolExecutor(many) as pool:
-        found = list(pool.map(one, range(0, max(n, 1), step)))
-    found[0] = found[0]._replace(rows=rows, nulls=tuple(nulls))
-    return _gathered(found, plan._replace(packing=fold.packing), fold.work.out)
+        found = pool.map(one, range(0, max(n, 1), step))
+        return _gathered(found, known, fold.work.out, (rows, nulls))
 
 
 def _longer(state: list[Array], users: int) -> list[Array]:

@@ -10,7 +10,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from growth import engine
-from growth.engine import KeyPart, fold_by_user, key_shifts, map_by_user, sharded
+from growth.engine import (
+    KeyPart,
+    fold_by_user,
+    kernels,
+    key_shifts,
+    map_by_user,
+    sharded,
+)
 from growth.errors import ColumnNotFoundError, DataError, ParameterError
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -282,14 +289,14 @@ def wide(bits):
 
 def test_users_are_rebased_when_bits_run_short():
     rows = log(500)
-    key = wide(58)  # 3 bits are left: 8 users a part, 97 users
+    key = wide(60)  # 1 bit is left: 2 users a part, 97 users
     seen = map_by_user(
-        rows, key=key, kernel=spans, params=(60, 60), out="rows", user_col="user_idx"
+        rows, key=key, kernel=spans, params=(62, 62), out="rows", user_col="user_idx"
     )
     assert seen.users.to_pylist() == sorted(set(rows["user_idx"].to_pylist()))
-    assert seen.parts >= 13
-    texts = map_by_user(rows, key=key, kernel=spans, params=(60, 60), out="rows")
-    assert texts.parts >= 13
+    assert seen.parts == 49
+    texts = map_by_user(rows, key=key, kernel=spans, params=(62, 62), out="rows")
+    assert texts.parts == -(-len(set(texts.users.to_pylist())) // 2) > 32
     assert texts.users.to_pylist() == sorted(set(rows["user_id"].to_pylist()))
 
 
@@ -303,7 +310,7 @@ def test_a_key_too_wide_names_the_field(bits):
 
 
 def test_a_key_too_wide_for_its_users_names_the_field(monkeypatch):
-    monkeypatch.setattr(sharded, "MOST_SHARDS", 20)
+    monkeypatch.setattr(sharded, "MOST_SHARDS", 40)
     for user_col in ("user_idx", "user_id"):
         with pytest.raises(ParameterError, match="narrow 'when'") as info:
             map_by_user(
@@ -366,7 +373,7 @@ def paid(keys, fen, shift):
 def test_beyond_a_quarter_of_the_memory_keys_go_to_disk_and_are_removed(
     users, tmp_path, monkeypatch
 ):
-    # 16 bytes a row are more than 40 MB / 4, in 16 parts or (one user) in one
+    # 16 bytes a row are more than 40 MB / 4, in 32 parts or (one user) in one
     n = 700_000
     rng = np.random.default_rng(5)
     who, day, fen = (rng.integers(0, high, n) for high in (users, DAYS, 900))
@@ -399,7 +406,7 @@ def test_beyond_a_quarter_of_the_memory_keys_go_to_disk_and_are_removed(
         tmp_path / "data", threads=1, memory_limit="40MB", temp_dir=spill
     )
     found = ask(engine.as_table(tmp_path / "data", connection=small))
-    assert [len(files) for files in folders] == [min(users, 16)] * 2
+    assert [len(files) for files in folders] == [min(users, 32)] * 2
     assert list(spill.iterdir()) == []
     wanted = ask(rows)
     assert len(folders) == 2
@@ -417,7 +424,7 @@ def test_a_part_larger_than_the_budget_is_worked_off_in_pieces(tmp_path, monkeyp
     assert found.parts > 10
     monkeypatch.undo()
     wanted = run(rows, last, out="rows", payload={"fen": "fen"})
-    assert wanted.parts == 16
+    assert wanted.parts == 32
     assert found.users.equals(wanted.users)
     assert found.values[0].tolist() == wanted.values[0].tolist()
     assert list(tmp_path.iterdir()) == []
@@ -435,3 +442,48 @@ def test_what_was_written_goes_even_when_the_kernel_fails(tmp_path, monkeypatch)
     with pytest.raises(ZeroDivisionError, match="our own defect"):
         run(log(50), kernel=fails)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("bits", [1, 8, 9, 40, 63])
+def test_digits_sort_as_numpy_does(bits):
+    rng = np.random.default_rng(bits)
+    keys = rng.integers(0, 2**bits, 3000, dtype=np.int64, endpoint=False)
+    for radix in (kernels.radix, kernels.radix.py_func):
+        given, spare = keys[:300].copy(), np.empty(300, np.int64)
+        rows, other = np.arange(300), np.empty(300, np.int64)
+        if radix(given, spare, rows, other, bits, keep_rows=True):
+            given, rows = spare, other
+        assert given.tolist() == sorted(keys[:300].tolist())
+        assert rows.tolist() == np.argsort(keys[:300], kind="stable").tolist()
+
+
+def test_many_rows_are_sorted_by_their_digits(monkeypatch):
+    rows = log(3000)
+    wanted = run(rows, spans, out="rows")
+    monkeypatch.setattr(sharded, "FEW", 1)
+    found = run(rows, spans, out="rows")
+    for left, right in zip(found.values, wanted.values, strict=True):
+        assert left.tolist() == right.tolist()
+
+
+def test_the_engines_kernels_are_plain_python_too():
+    users = np.array([5, 0, 12, 5, 7], np.int64)
+    keep = np.array([True, True, True, False, True])
+    at = np.array([2_500, -1_000, 4_999, 10**9, 0], np.int64)
+    for kind in ("jit", "py_func"):
+        pack, scatter = (
+            k if kind == "jit" else k.py_func for k in (kernels.pack, kernels.scatter)
+        )
+        for parts in (1, 4, 3):
+            low = np.zeros(5, np.int64)
+            assert pack(at, keep, -1_000, 1_000, 2, low) == (-1_000, 4_999)
+            assert (low[keep] >> 2).tolist() == [3, 0, 5, 1]
+            keys, order = np.empty(5, np.int64), np.empty(5, np.int64)
+            starts = scatter(users, low, keep, parts, 8, keys, order, keep_rows=True)
+            seen = {}
+            for part in range(parts):
+                for j in range(starts[part], starts[part + 1]):
+                    user = (keys[j] >> 8) * parts + part
+                    assert keys[j] & 255 == low[order[j]]
+                    seen.setdefault(int(user), []).append(int(order[j]))
+            assert seen == {5: [0], 0: [1], 12: [2], 7: [4]}
