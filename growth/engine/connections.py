@@ -40,6 +40,7 @@ __all__ = [
 ]
 
 DATABASE_SUFFIXES = (".duckdb", ".ddb")
+LEAST_MIB = 256  # an engine is given, however little is free
 GLOB = re.compile(r"[*?\[]")
 # scheme -> (what Ibis calls it, module that must be there, how to install it)
 SCHEMES = {
@@ -390,7 +391,19 @@ def _settings(
         settings["threads"] = threads
     if memory_limit is not None:
         settings["memory_limit"] = memory_limit
+    elif free := _free_bytes():
+        settings["memory_limit"] = f"{max(free // 2 >> 20, LEAST_MIB)}MiB"
     return settings
+
+
+def _free_bytes(told: str = "/proc/meminfo") -> int:
+    """Return the memory that is free; 0 where the system does not tell."""
+    try:
+        lines = Path(told).read_text("ascii").splitlines()
+    except OSError:
+        return 0
+    found = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
+    return int(found[0]) * 1024 if found else 0
 
 
 def _embedded(settings: dict[str, Any], database: str = ":memory:") -> Any:  # noqa: ANN401

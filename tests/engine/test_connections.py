@@ -7,7 +7,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from growth.engine import as_table, backend_of, connect, fetch, mask, quote_identifier
+from growth.engine import (
+    as_table,
+    backend_of,
+    connect,
+    connections,
+    fetch,
+    mask,
+    quote_identifier,
+)
 from growth.engine.connections import engine_call, table_names
 from growth.errors import DataError, ParameterError, SecretMissingError
 
@@ -186,6 +194,23 @@ def test_unusable_settings_are_refused(kwargs):
     with pytest.raises(ParameterError, match=r"must be|written like") as info:
         connect(**kwargs)
     assert info.value.code == "engine_setting"
+
+
+@pytest.mark.parametrize(("free", "limit"), [(8 << 20, "4.0 GiB"), (1, "256.0 MiB")])
+def test_an_engine_takes_half_of_what_is_free(free, limit, monkeypatch, tmp_path):
+    told = tmp_path / "meminfo"
+    told.write_text(f"MemTotal: 99 kB\nMemAvailable:  {free} kB\nBuffers: 7 kB\n")
+    assert connections._free_bytes(str(told)) == free * 1024
+    monkeypatch.setattr(connections, "_free_bytes", lambda: free * 1024)
+    sql = "SELECT current_setting('memory_limit')"
+    assert connect().con.execute(sql).fetchone() == (limit,)
+    assert connections._settings(None, "2GB", None)["memory_limit"] == "2GB"
+
+
+def test_a_system_that_does_not_tell_leaves_it_to_the_engine(monkeypatch, tmp_path):
+    assert connections._free_bytes(str(tmp_path / "nothing")) == 0
+    monkeypatch.setattr(connections, "_free_bytes", lambda: 0)
+    assert "memory_limit" not in connections._settings(None, None, None)
 
 
 def test_identifiers_are_quoted():
