@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from growth.engine import ByUser, TableLike, Where
+    from growth.engine.layouts import Layout
     from growth.result import Notice
 
     Ints = NDArray[np.int64]
@@ -56,6 +57,7 @@ Expr: TypeAlias = Any  # an Ibis expression
 
 MICROSECOND: Final = timedelta(microseconds=1)
 DAY: Final = timedelta(days=1)
+DAY_US: Final = 86_400_000_000
 TRIED: Final = 4  # filters of one event whose combinations are all given a code
 KEYED_BITS: Final = 50  # of a key below the user, a breakdown's value included
 MOST_VALUES: Final = 1_000_000
@@ -508,10 +510,15 @@ def _walk(
 
     source = engine.as_table(events)
     engine.need_columns(source, (columns.user, columns.ts, columns.event))
+    kept, stale = _kept(events, spec, columns, depth)
     engine.need_columns(source, spec.by, unlocks="that breakdown")
     engine.need_columns(source, spec.hold, unlocks="holding that value")
     names = _event_names(source, columns) if depth else []
-    reading = _read(source, spec, columns, names)
+    if kept is None:
+        reading, owner = _read(source, spec, columns, names), columns.user
+    else:
+        reading, owner = _read_kept(kept, spec), "user_idx"
+    ts_col = columns.ts if kept is None else "ts"
     apart = _touches(spec)
     values = (len(spec.by) if apart else 1) if spec.by else 0
     optional = len(spec.steps) - len(spec.required)
@@ -530,7 +537,7 @@ def _walk(
     at = np.array([ticks(edge) - base for edge in edges or (spec.start, spec.end)])
     value_bits = len(reading.combos).bit_length()
     key = [
-        engine.KeyPart(columns.ts, columns.ts, reading.low, reading.high - MICROSECOND),
+        engine.KeyPart(columns.ts, ts_col, reading.low, reading.high - MICROSECOND),
         engine.KeyPart("code", "growth_code", 0, len(reading.table.codes) - 1),
     ]
     keyed = sum(part.bits for part in key) + value_bits <= KEYED_BITS
@@ -573,12 +580,13 @@ def _walk(
         params=params,
         payload=payload,
         out="rows",
-        user_col=columns.user,
+        user_col=owner,
     )
     held_null = _held_null(reading) if reading.grouped == 1 else 0
     rows = found.values[0].reshape(-1, shape.width)
     reached = reached_by(spec, rows, shape, Grouping.everybody(len(rows)))[0]
     remarks = [
+        *stale,
         *_left_out(found, source, columns),
         *_absent(source, spec, columns, reached),
     ]
@@ -653,7 +661,8 @@ def _read(
         for name in spec.by[1:]:
             known = known | coded[name].notnull()
         coded = coded.filter(coded.growth_code.isin(useful) | known)
-    elif None not in table.cases:
+    elif None not in table.cases and (spec.by or grouped):
+        # where nothing else is read, leaving out rows without a code is cheaper
         listed = [name for name in table.cases if name is not None]
         coded = coded.filter(coded[columns.event].isin(listed))
         if any(cases.filters for cases in table.cases.values()):
@@ -681,6 +690,50 @@ def _read(
         [[combo[b] is not None for combo in combos] for b in range(len(spec.by))], bool
     ).reshape(len(spec.by), len(combos))
     return _Reading(rows, table, combos, mask, low, high, grouped)
+
+
+def _kept(
+    events: TableLike, spec: FunnelSpec, columns: Columns, depth: int
+) -> tuple[Layout | None, tuple[Notice, ...]]:
+    """Return the log of users, where one was built and answers the question."""
+    from growth.engine import layouts
+
+    items: list[Step | Exclusion] = [*spec.steps, *spec.exclude]
+    plain = all(item.filter is None for item in items)
+    usual = Columns()[:3] == columns[:3]
+    if not (plain and usual) or spec.by or spec.hold or depth:
+        return None, ()
+    if spec.count == "sessions":
+        return None, ()
+    found = layouts.find(events, tz=spec.tz, log=True)
+    return found.layout, found.notices
+
+
+def _read_kept(kept: Layout, spec: FunnelSpec) -> _Reading:
+    """Return rows of the log of users as `_read` gives those of the events."""
+    import ibis
+
+    everything = spec.order == "strict"
+    table = code_table(spec, everything=everything)
+    high = max(min(spec.end + spec.span, spec.as_of), spec.start + MICROSECOND)
+    whole = None in table.cases
+    rows = kept.user_log(
+        None if whole else [name for name in table.cases if name is not None],
+        first_day=ticks(spec.start) // DAY_US - 1,
+        last_day=ticks(high) // DAY_US + 1,
+    )
+    rows = _inside(rows, "ts", spec.start, min(high, max(spec.as_of, spec.start)))
+    codes = [
+        (number, ibis.literal(code, "int16"))
+        for name, number in kept.codes.items()
+        if (code := table.of(name)) is not None
+    ]
+    if codes:
+        rows = rows.mutate(growth_code=rows.code.cases(*codes))
+    else:
+        rows = rows.mutate(growth_code=ibis.null("int16"))
+    nothing = np.zeros((0, 0), bool)
+    return _Reading(rows, table, [], nothing, spec.start, high, 0)
 
 
 def _inside(table: Table, name: str, low: datetime, high: datetime) -> Table:
@@ -877,24 +930,24 @@ def _event_names(source: Table, columns: Columns) -> list[str]:
 
 
 def _left_out(found: ByUser, source: Table, columns: Columns) -> list[Notice]:
-    """Tell of rows without a user, and of those without a time.
+    """Tell of rows without a user or without a time, wherever in the table.
 
-    The latter are counted apart: a filter that let them through could not skip
-    what lies outside the range.
+    They are counted apart: a filter that let them through could not skip what lies
+    outside the range, and where a file has statistics, counting reads nothing.
     """
     from growth import engine
 
-    timeless = source.filter(source[columns.ts].isnull()).count()
-    n = int(engine.fetch(timeless.as_table(), "counting rows")[0][0].as_py())
-    if n > MOST_NULL * (found.rows + n):
-        msg = f"column {columns.ts!r} is NULL in {n} rows, with {found.rows} to read;"
-        msg = f"{msg} at most 1 % may be left out; drop those rows first, or mend the"
-        raise DataError(f"{msg} export.", code="null_key")
-    left_out = found.left_out | ({columns.ts: n} if n else {})
-    return [
-        notice("rows_left_out", column=column, rows=count)
-        for column, count in left_out.items()
-    ]
+    told = []
+    for column in (columns.user, columns.ts):
+        lacking = source.filter(source[column].isnull()).count()
+        n = int(engine.fetch(lacking.as_table(), "counting rows")[0][0].as_py())
+        if n > MOST_NULL * (found.rows + n):
+            msg = f"column {column!r} is NULL in {n} rows, with {found.rows} to read;"
+            msg = f"{msg} at most 1 % may be left out; drop those rows first, or mend"
+            raise DataError(f"{msg} the export.", code="null_key")
+        if n:
+            told.append(notice("rows_left_out", column=column, rows=n))
+    return told
 
 
 def _absent(
