@@ -27,8 +27,8 @@ from growth.engine.days import DAY_US
 from growth.engine.dialect import aggregate_builtin, floor_divide
 from growth.errors import ParameterError, suggest
 from growth.segments.context import Context, need_context, yardstick
-from growth.segments.evaluate import FIRST_DAY, periods, started
-from growth.segments.ops import IDS, MODELS, RFM_NAMES, TIMES
+from growth.segments.evaluate import FIRST_DAY, name_of_rfm, periods, started
+from growth.segments.ops import IDS, MODELS, TIMES
 from growth.segments.reach import OPENINGS, WEEK_US
 
 if TYPE_CHECKING:
@@ -139,9 +139,7 @@ def tag(
     """
     made = _Plan(data, rules, check_as_of(as_of), context, user_col)
     table = made.tagged()
-    names = rules.names
-    told = reduce(or_, (table[name].notnull() for name in names))
-    return table.filter(told).select(user_col, *names)
+    return table.select(user_col, *rules.names)
 
 
 def metrics(
@@ -176,8 +174,7 @@ def metrics(
         named = {metric: name for name, metric in one.metrics}
         for metric in one.used():
             shown[f"{one.name}__{named[metric]}"] = table[made.column(metric, one)]
-    told = reduce(or_, (table[name].notnull() for name in rules.names))
-    return table.filter(told).select(user_col, *rules.names, **shown)
+    return table.select(user_col, *rules.names, **shown)
 
 
 def freeze(
@@ -428,7 +425,11 @@ class _Plan:
 
         def make(t: ir.Table, w: ir.BooleanValue | None) -> ir.Value:
             own = t[col] > 0 if above else None
-            return t[col].sum(where=_both(w, own)).cast("int64")
+            # DuckDB's sum is wider than Ibis believes, and all after it would be slow
+            total = aggregate_builtin("sum", "decimal(38, 0)")
+            rows = _both(w, own)
+            told = total(t[col]) if rows is None else total(t[col], where=rows)
+            return told.cast("int64")
 
         return self._ask("sum", metric, tz, make, col, above)
 
@@ -572,6 +573,8 @@ class _Plan:
             "m": lambda t: (t[rows] > 0).ifelse(t[money].fill_null(0), _none()),
         }
         self._raw(metric, one, raw)
+        for part in raw:
+            self.score_column(key, part, bins)
 
         def scored(t: ir.Table) -> ir.Value:
             r = bins + 1 - self.score(t, key, "r", bins)
@@ -595,6 +598,7 @@ class _Plan:
         inner = self.plan(metric.metric, one)  # type: ignore[arg-type]
         key = yardstick(metric, one.tz, one.population)
         self._raw(metric, one, {"cuts": inner})
+        self.score_column(key, "cuts", metric.bins)
         return lambda t: self.score(t, key, "cuts", metric.bins)
 
     def _overdue(self, metric: Metric, one: Tag) -> Callable[[ir.Table], ir.Value]:
@@ -723,6 +727,14 @@ class _Plan:
 
     def score(self, t: ir.Table, key: str, part: str, bins: int) -> ir.Value:
         """Return 1 plus the number of cut points below the value."""
+        return t[self.score_column(key, part, bins)]
+
+    def score_column(self, key: str, part: str, bins: int) -> str:
+        """Return the column of a score; a column, or it is written out at each use."""
+        names = self.scores.setdefault((key, part, bins), len(self.scores))
+        return f"growth_score_{names}"
+
+    def _scored(self, t: ir.Table, key: str, part: str, bins: int) -> ir.Value:
         value = t[self.raw_column(key, part)]
         if self.given_cuts(key):
             cuts = [
@@ -741,6 +753,7 @@ class _Plan:
     def _base(self) -> ir.Table:
         """Return one row a user: every measure, every raw number to be scored."""
         self.raws: dict[tuple[str, str], Callable[[ir.Table], ir.Value]] = {}
+        self.scores: dict[tuple[str, str, int], int] = {}
         self.yard_raws: dict[str, tuple[Metric, Tag, tuple[str, ...]]] = {}
         self.yard_tables: dict[str, tuple[Metric, Tag, dict[str, ir.Table]]] = {}
         self.models: list[
@@ -767,11 +780,17 @@ class _Plan:
         raws = {self.raw_column(*key): make(table) for key, make in self.raws.items()}
         return table.mutate(raws) if raws else table
 
+    @property
+    def one_end(self) -> bool:
+        """Whether all tags' days end at one instant."""
+        return len(set(self.ends.values())) == 1
+
     def met(self, name: str) -> str:
-        """Ask for the first instant in a table: who was there, and when."""
-        time = TIMES[name]
-        first = self.group(name).table[time].min
-        return self.measure(name, ("met",), first)
+        """Ask who has a row in a table: a count, or the first instant of it."""
+        table = self.group(name).table
+        if self.one_end:  # rows after it are gone: whoever is counted was there
+            return self.measure(name, ("rows", None, None, ""), table.count)
+        return self.measure(name, ("met",), table[TIMES[name]].min)
 
     def _joined(self) -> ir.Table:
         """Group each table once and join them by user, none left out."""
@@ -790,13 +809,24 @@ class _Plan:
 
     def people(self, t: ir.Table, one: Tag) -> ir.BooleanValue:
         """Return who is of a tag's population."""
-        tests = [
-            self.before(t[self.names[f"{name}:{('met',)!r}"]], self.ends[one.tz])
+        key = ("rows", None, None, "") if self.one_end else ("met",)
+        columns = [
+            t[self.names[f"{name}:{key!r}"]]
             for name in PEOPLE[one.population]
-            if f"{name}:{('met',)!r}" in self.names
+            if f"{name}:{key!r}" in self.names
         ]
-        found = [_sure(test) for test in tests]
-        return reduce(or_, found)
+        if self.one_end:
+            return reduce(or_, (column.notnull() for column in columns))
+        end = self.ends[one.tz]
+        return reduce(or_, (_sure(self.before(column, end)) for column in columns))
+
+    def _anybody(self, t: ir.Table) -> ir.Table:
+        """Leave out users of no tag's population."""
+        asked = sum(bool(group.measures) for group in self.groups.values())
+        if asked == 1 and self.one_end:
+            return t
+        alike = {(one.population, one.tz): one for one in self.rules}
+        return t.filter(reduce(or_, (self.people(t, one) for one in alike.values())))
 
     def _cuts(self) -> ir.Table | None:
         """Return one row with every cut point, each a member of the data."""
@@ -928,11 +958,18 @@ class _Plan:
 
     def tagged(self) -> ir.Table:
         """Return every user with measures, metrics and tags."""
-        table = self.base
+        table = self._anybody(self.base)
         cuts = self._cuts()
         if cuts is not None:
             table = table.cross_join(cuts)
         table = self._with_models(table)
+        if self.scores:
+            table = table.mutate(
+                {
+                    self.score_column(*asked): self._scored(table, *asked)
+                    for asked in self.scores
+                }
+            )
         table = table.mutate(
             {
                 f"growth_metric_{i}": make(table)
@@ -1118,20 +1155,11 @@ def _compared(column: ir.Value, when: When) -> ir.BooleanValue:
 
 
 def _rfm_name(r: ir.Value, fm: ir.Value) -> ir.Value:
+    """Return the segment of scores by its place in a list of all of them."""
     import ibis
 
-    tests = (
-        (r >= 4) & (fm >= 4),
-        (r >= 3) & (fm >= 4),
-        (r >= 4) & (fm == 1),
-        r >= 4,
-        (r <= 2) & (fm >= 4),
-        r == 3,
-        r == 2,
-        r == 1,
-    )
-    pairs = zip(tests, RFM_NAMES, strict=True)
-    return ibis.cases(*((test, ibis.literal(name)) for test, name in pairs))
+    names = [name_of_rfm(i, j) for i in range(1, 6) for j in range(1, 6)]
+    return ibis.array(names)[(r * 5 + fm - 6).cast("int64")]
 
 
 def _cut_table(
