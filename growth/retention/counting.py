@@ -123,6 +123,7 @@ class Ask(NamedTuple):
     complete: NDArray[np.bool_]
     groups: int
     step: int
+    user: str
 
     def run(self, rows: Rows) -> tuple[Ints, Ints, Any, dict[str, int]]:
         """Return size, kept, squares, and rows left out."""
@@ -250,7 +251,7 @@ class Ask(NamedTuple):
             kernel=kernels.mark if same else kernels.mark_two,
             params=clock if same else (*clock, begins),
             same=same,
-            user_col="u",
+            user_col=self.user,
         )
 
     def _folded(
@@ -320,7 +321,7 @@ class Ask(NamedTuple):
                 *slots.clock,
                 *tail,
             ),
-            user_col="u",
+            user_col=self.user,
         )
 
     def _sorted(self, rows: Rows) -> ByUser:
@@ -345,7 +346,7 @@ class Ask(NamedTuple):
             kernel=kernels.tally_sorted,
             params=params,
             payload={"code": "code"} if spec.by else None,
-            user_col="u",
+            user_col=self.user,
         )
 
     def spend(self, rows: Rows, columns: int) -> ByUser:
@@ -383,7 +384,7 @@ class Ask(NamedTuple):
             params=params,
             payload=payload,
             out="rows",
-            user_col="u",
+            user_col=self.user,
         )
 
     def _key(self, rows: Rows) -> tuple[list[engine.KeyPart], tuple[int, ...]]:
@@ -414,16 +415,18 @@ class Ask(NamedTuple):
 def by_chunks(
     ask: Ask, rows: Rows, groups: int, chunk: int
 ) -> tuple[Ints, Ints, Any, dict[str, int]]:
-    """Count some groups at a time; the others are put into one that is dropped."""
+    """Count some groups at a time; those below and above are put into one each."""
     sizes, kepts, squares = [], [], []
     left: dict[str, int] = {}
     for begin in range(0, groups, chunk):
         n = min(chunk, groups - begin)
         inside = rows.code.between(begin, begin + n - 1)
-        some = rows.mutate(code=inside.ifelse(rows.code - begin, n))
-        size, kept, square, left = ask._replace(groups=n + 1).run(some)
-        sizes.append(size[:n])
-        kepts.append(kept[:n])
-        whole = slice(0 if not begin else 1, n + 1)
-        squares.append(square[whole])
+        outside = (rows.code < begin).ifelse(0, n + 1)
+        some = rows.mutate(code=inside.ifelse(rows.code - begin + 1, outside))
+        size, kept, square, left = ask._replace(groups=n + 2).run(some)
+        sizes.append(size[1 : n + 1])
+        kepts.append(kept[1 : n + 1])
+        if not begin:
+            squares.append(square[:1])
+        squares.append(square[2 : n + 2])
     return np.concatenate(sizes), np.concatenate(kepts), np.concatenate(squares), left

@@ -229,7 +229,8 @@ def from_bits(
     """
     octets = np.ascontiguousarray(seen, dtype="<i8").view(np.uint8)
     bits = np.unpackbits(octets, axis=1, bitorder="little")
-    bits = bits.reshape(len(seen), -1, 64)[:, :, :63].reshape(len(seen), -1)
+    users, words = seen.shape
+    bits = bits.reshape(users, words, 64)[:, :, :63].reshape(users, 63 * words)
     user, slot = np.nonzero(bits[:, : len(interval)])
     found = lifecycle(user, interval[slot], start=start, end=end, scheme=scheme)
     return (found.moves,)

@@ -194,9 +194,9 @@ def measure(  # noqa: PLR0913
         start_event=begin,
         return_event=back,
         from_table=opened is not None,
-        start=frame.local(moment(start, "start", tz=frame.tz)),
-        end=frame.local(moment(end, "end", tz=frame.tz)),
-        as_of=frame.local(engine.instant(as_of, tz=frame.tz)),
+        start=frame.edge(start, "start"),
+        end=frame.edge(end, "end"),
+        as_of=frame.known(as_of),
         lag_s=parse_lag(lag).total_seconds(),
         period=period,
         week_start=week_start,
@@ -231,11 +231,18 @@ class _Frame(NamedTuple):
     shown: str
     dates: bool
 
-    def local(self, moment: datetime) -> datetime:
-        """Return an instant as the column has it."""
-        if not self.dates or self.tz == self.shown:
-            return moment
-        return moment.astimezone(zone(self.shown)).replace(tzinfo=UTC)
+    def edge(self, value: object, name: str) -> datetime:
+        """Return the instant an edge of the range stands for, as the column has it."""
+        return moment(self._day(value), name, tz=self.tz)
+
+    def known(self, as_of: Any) -> datetime:  # noqa: ANN401
+        """Return the instant an `as_of` stands for, as the column has it."""
+        return engine.instant(self._day(as_of), tz=self.tz)
+
+    def _day(self, value: Any) -> Any:  # noqa: ANN401
+        if self.dates and isinstance(value, datetime) and value.utcoffset() is not None:
+            return value.astimezone(zone(self.shown)).replace(tzinfo=UTC)
+        return value
 
 
 def _frame(table: ir.Table, columns: _Columns, tz: str) -> _Frame:
@@ -372,7 +379,7 @@ class _Reading:
             if spec.mode in ("first_in_range", "every"):
                 wanted &= ts >= _instant(ts, spec.start)
         rows = table.select(
-            u=table[self.columns.user],
+            table[self.columns.user],
             ts=engine.epoch_us(ts),
             raw=ts,
             flags=flags.cast("int64"),
@@ -398,7 +405,7 @@ class _Reading:
         if spec.mode in ("first_in_range", "every"):
             wanted &= inside
         rows = starts.select(
-            u=starts[self.columns.user],
+            starts[self.columns.user],
             ts=engine.epoch_us(ts),
             flags=(inside.ifelse(START, 0) + POOL).cast("int64"),
             wanted=wanted.fill_null(not NO),
@@ -413,7 +420,7 @@ class _Reading:
         ts = table[self.columns.ts]
         active = _passes(table, self.spec.start_event, self.columns.event)
         rows = table.select(
-            u=table[self.columns.user], ts=engine.epoch_us(ts), raw=ts, active=active
+            table[self.columns.user], ts=engine.epoch_us(ts), raw=ts, active=active
         )
         early = (rows.raw < _instant(rows.raw, until)) | rows.raw.isnull()
         return rows.filter(rows.active & early).drop("active")
@@ -433,7 +440,9 @@ class _Reading:
         if spec.by:
             groups, rows = _grouped(rows, len(spec.by))
         slots = slots_of(spec, self.until)
-        ask = Ask(spec, slots, shape, complete, len(groups), self._step())
+        ask = Ask(
+            spec, slots, shape, complete, len(groups), self._step(), self.columns.user
+        )
         chunk = max(1, MOST_BYTES // (8 * (shape[0] or 1) * (shape[1] or 1)))
         ready = self._layout(ask) if ask.plan() == "bits" else None
         if ready is not None:
@@ -467,7 +476,15 @@ class _Reading:
             if spec.by:
                 groups, rows = _grouped(rows, len(spec.by))
             slots = slots_of(spec, self.until)
-            ask = Ask(spec, slots, (0, 0), complete, len(groups), self._step())
+            ask = Ask(
+                spec,
+                slots,
+                (0, 0),
+                complete,
+                len(groups),
+                self._step(),
+                self.columns.user,
+            )
             found = ask.spend(rows, width)
             codes: Any = found.users
             codes = codes.dictionary_encode().indices
@@ -744,8 +761,7 @@ def _whole_ms(column: ir.Value) -> bool:
 
 
 def _left_out(column: str, rows: int) -> Notice:
-    name = {"u": "user", "ts": "time"}.get(column, column)
-    return Notice("rows_left_out", args=(("rows", rows), ("column", name)))
+    return Notice("rows_left_out", args=(("rows", rows), ("column", column)))
 
 
 def lifecycle(  # noqa: PLR0913
@@ -821,9 +837,9 @@ def lifecycle(  # noqa: PLR0913
     frame = _frame(table, columns, tz)
     spec = RetentionSpec(
         start_event=parse_event(event, "event"),
-        start=frame.local(moment(start, "start", tz=frame.tz)),
-        end=frame.local(moment(end, "end", tz=frame.tz)),
-        as_of=frame.local(engine.instant(as_of, tz=frame.tz)),
+        start=frame.edge(start, "start"),
+        end=frame.edge(end, "end"),
+        as_of=frame.known(as_of),
         lag_s=parse_lag(lag).total_seconds(),
         period=period,
         week_start=week_start,
@@ -885,13 +901,17 @@ class _Living:
                 finish=from_bits,
                 params=(*slots.clock, slots.last),
                 finish_params=ask,
-                user_col="u",
+                user_col=self.reading.columns.user,
             )
         day = engine.local_day(rows.raw, spec.tz) - (slots.origin // DAY_US - 1)
         key = [engine.KeyPart("day", (day < 0).ifelse(0, day), 0, slots.last)]
         shift = engine.key_shifts(key)[-1]
         return engine.map_by_user(
-            rows, key=key, kernel=from_keys, params=(shift, *ask), user_col="u"
+            rows,
+            key=key,
+            kernel=from_keys,
+            params=(shift, *ask),
+            user_col=self.reading.columns.user,
         )
 
 
@@ -976,9 +996,9 @@ def revenue(  # noqa: PLR0913
     paid = table.mutate(growth_net=net.cast("int64")).filter(table[ts_col].notnull())
     spec = RetentionSpec(
         from_table=starts is not None,
-        start=frame.local(moment(start, "start", tz=frame.tz)),
-        end=frame.local(moment(end, "end", tz=frame.tz)),
-        as_of=frame.local(engine.instant(as_of, tz=frame.tz)),
+        start=frame.edge(start, "start"),
+        end=frame.edge(end, "end"),
+        as_of=frame.known(as_of),
         lag_s=parse_lag(lag).total_seconds(),
         period=period,
         week_start=week_start,
