@@ -6,7 +6,8 @@ drawn. `enable` says how a notebook shows them; `to_svg` writes one as safe SVG.
 """
 
 from growth.charts import abtest as abtest
+from growth.charts import heatmap as heatmap
 from growth.charts.show import enable
 from growth.charts.svg import to_svg
 
-__all__ = ["abtest", "enable", "to_svg"]
+__all__ = ["abtest", "enable", "heatmap", "to_svg"]

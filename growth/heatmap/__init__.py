@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from growth.heatmap.geometry import Box, CoreArea, Rect, bins
     from growth.heatmap.grid import CellUsers, Grid, smooth
     from growth.heatmap.maps import ElementTaps, Heatmap
+    from growth.heatmap.privacy import SharedCells, shared_cells
     from growth.heatmap.ranking import ElementRank, Elements
     from growth.heatmap.reach import ScrollPage, ScrollReach, scroll_from_depths
     from growth.heatmap.reports import (
@@ -69,6 +70,7 @@ __all__ = [
     "Scope",
     "ScrollPage",
     "ScrollReach",
+    "SharedCells",
     "Signal",
     "Zone",
     "Zones",
@@ -85,6 +87,7 @@ __all__ = [
     "frustration",
     "scroll",
     "scroll_from_depths",
+    "shared_cells",
     "smooth",
     "zones",
     "zones_from_pairs",
@@ -109,6 +112,7 @@ _FILES = {
     "geometry": ("Box", "CoreArea", "Rect", "bins"),
     "grid": ("CellUsers", "Grid", "smooth"),
     "maps": ("ElementTaps", "Heatmap"),
+    "privacy": ("SharedCells", "shared_cells"),
     "ranking": ("ElementRank", "Elements"),
     "reach": ("ScrollPage", "ScrollReach", "scroll_from_depths"),
     "signals": ("Frustration", "Signal"),

@@ -615,9 +615,11 @@ def frustration(
     status, _, order, excluded = cleaned(all_taps, wanted, echo_ms)
     echoes = int(((status == 3) | (status == 4)).sum())
     good = all_taps.take(order[(status == 0)[order] & ~excluded[order]])
-    views = log.take((log["kind"] == VIEW) & here)
-    if len(views["win_w_px"]):
-        views = views.take(device_codes(views) == CLASSES.index(wanted))
+    every_view = log.take(log["kind"] == VIEW)
+    if len(every_view["win_w_px"]):
+        every_view = every_view.take(device_codes(every_view) == CLASSES.index(wanted))
+    asked = asked_pages(every_view, ask)
+    views = every_view.take(asked)
     tally = _Tally(ask, log, good, views)
     tally.rage(good, repeatable, taps, radius_rpx, gap_ms)
     notices, censored = [], None
@@ -628,7 +630,7 @@ def frustration(
     else:
         notices.append(Notice("dead_needs_root_capture", "info"))
     tally.errors(good, rest, wait_ms)
-    tally.backs(views, back_ms)
+    tally.backs(every_view, asked, back_ms)
     if not len(views):
         notices.append(Notice("no_page_views", "info"))
     return Frustration(
@@ -693,9 +695,10 @@ class _Tally:
         found = np.flatnonzero(at >= 0)
         self._add("error", taps, found, np.ones(len(found), np.int64))
 
-    def backs(self, views: Rows, back_ms: int) -> None:
-        """Find returns to the page before."""
+    def backs(self, views: Rows, asked: NDArray[np.bool_], back_ms: int) -> None:
+        """Find returns to the page before; `views` are those of every page."""
         left = quick_backs(views, back_ms * 1000)
+        left = left[asked[left]]
         self._add("quick_back", views, left, np.zeros(len(left), np.int64), parts=False)
 
     def _add(

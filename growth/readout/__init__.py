@@ -18,7 +18,7 @@ Where a line belongs:
 """
 
 from growth.readout.batch import Batch, Entry, run_all
-from growth.readout.catalog import AbtestParams, DatasetParams
+from growth.readout.catalog import AbtestParams, DatasetParams, HeatmapParams
 from growth.readout.model import Readout, load
 from growth.readout.params import (
     Between,
@@ -41,6 +41,7 @@ __all__ = [
     "DatasetParams",
     "Entry",
     "EnvName",
+    "HeatmapParams",
     "Help",
     "Id",
     "Path",

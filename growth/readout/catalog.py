@@ -1,13 +1,14 @@
 """The readouts there are, their parameters, and where their notebooks lie."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from functools import cache
 from pathlib import Path as FilePath
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from growth.errors import Fault, ParameterError, suggest
 from growth.readout.params import (
+    Between,
     Declaration,
     Help,
     Id,
@@ -23,7 +24,14 @@ if TYPE_CHECKING:
 
     from growth.dataset import Dataset
 
-__all__ = ["AbtestParams", "DatasetParams", "get", "names", "notebook"]
+__all__ = [
+    "AbtestParams",
+    "DatasetParams",
+    "HeatmapParams",
+    "get",
+    "names",
+    "notebook",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,9 +173,50 @@ def _unknown(params: AbtestParams, there: list[str]) -> Fault:
     )
 
 
+@readout("heatmap_readout", subject="page", deadline="10m")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeatmapParams(DatasetParams):
+    """The heatmap readout: where people tap on one page, and what to mend there.
+
+    With an experiment it also says whether, and where, its arms tap differently.
+    """
+
+    page: Annotated[str, Id(), Sample("pages/home/index"), Help("which page")]
+    days: Annotated[int, Between(1, 366), Help("days up to as_of")] = 28
+    device_class: Annotated[
+        Literal["phone", "tablet", "wide"], Help("devices on the map")
+    ] = "phone"
+    fixed_elements: Annotated[
+        str | None, Help("elements that stay put while the page scrolls, with commas")
+    ] = None
+    experiment_id: Annotated[
+        str | None, Id(), Help("compare this experiment's arms; empty: none")
+    ] = None
+
+    @property
+    def start(self) -> date:
+        """The first day counted."""
+        return self.as_of - timedelta(days=self.days - 1)
+
+    def scope(self) -> "dict[str, Any]":
+        """Return what every verb of the room is told: page, period, devices."""
+        return {
+            "page": self.page,
+            "start": self.start,
+            "end": self.as_of + timedelta(days=1),
+            "device_class": self.device_class,
+        }
+
+    def map_scope(self) -> "dict[str, Any]":
+        """Return the same, and what stays put on the screen."""
+        names = (self.fixed_elements or "").split(",")
+        fixed = tuple(name.strip() for name in names if name.strip())
+        return self.scope() | {"fixed_elements": fixed}
+
+
 @cache
 def _catalog() -> dict[str, Declaration]:
-    declared = (declaration_of(AbtestParams),)
+    declared = (declaration_of(AbtestParams), declaration_of(HeatmapParams))
     return {item.name: item for item in declared}
 
 
