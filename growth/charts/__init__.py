@@ -6,8 +6,19 @@ drawn. `enable` says how a notebook shows them; `to_svg` writes one as safe SVG.
 """
 
 from growth.charts import abtest as abtest
+from growth.charts import funnel as funnel
 from growth.charts import heatmap as heatmap
+from growth.charts import retention as retention
+from growth.charts import segments as segments
 from growth.charts.show import enable
 from growth.charts.svg import to_svg
 
-__all__ = ["abtest", "enable", "heatmap", "to_svg"]
+__all__ = [
+    "abtest",
+    "enable",
+    "funnel",
+    "heatmap",
+    "retention",
+    "segments",
+    "to_svg",
+]

@@ -10,7 +10,17 @@ from typing import Final, Literal, get_args
 
 from growth.errors import ParameterError, suggest
 
-__all__ = ["LANG", "Lang", "column", "has", "label", "table", "use_lang", "worded"]
+__all__ = [
+    "LANG",
+    "Lang",
+    "column",
+    "has",
+    "label",
+    "table",
+    "use_lang",
+    "valued",
+    "worded",
+]
 
 Lang = Literal["en", "zh"]
 LANG: Final[ContextVar[Lang]] = ContextVar("growth.lang", default="en")
@@ -87,6 +97,25 @@ def label(key: str, lang: Lang | None = None, /, **fields: str) -> str:
         If there are no words for `key`: a defect of ours.
     """
     return table(lang or LANG.get())[key].format(**fields)
+
+
+def valued(name: str, value: str, lang: Lang | None = None) -> str:
+    """Return the words for a column's value; one that has none is itself.
+
+    Parameters
+    ----------
+    name, value : str
+        The column, and what stands in it: ``entry_group``, ``scan_code``.
+    lang : {"en", "zh"}, optional
+        The language; the current one if omitted.
+
+    Returns
+    -------
+    str
+        The words, not escaped.
+    """
+    key = f"value.{name}.{value}"
+    return label(key, lang) if has(key) else value
 
 
 def column(name: str, lang: Lang | None = None) -> str:

@@ -315,6 +315,8 @@ class Tag:
         Whether two values may never match one user.
     title : tuple of (str, str)
         By language.
+    default_title : tuple of (str, str)
+        Of the default value, by language.
     metrics : tuple of (str, Metric)
         What its metrics are called; named after what they do if omitted.
     """
@@ -326,6 +328,7 @@ class Tag:
     tz: str = "Asia/Shanghai"
     disjoint: bool = False
     title: tuple[tuple[str, str], ...] = ()
+    default_title: tuple[tuple[str, str], ...] = ()
     metrics: tuple[tuple[str, Metric], ...] = ()
 
     def __post_init__(self) -> None:
@@ -343,6 +346,12 @@ class Tag:
     def names(self) -> tuple[str, ...]:
         """Every value a user may have, the default last, each once."""
         return tuple(dict.fromkeys([*(v.name for v in self.values), self.default]))
+
+    def words(self, lang: str) -> dict[str, str]:
+        """Return what each value is called in a language; its name if untitled."""
+        titles = {v.name: dict(v.title).get(lang, v.name) for v in self.values}
+        own = dict(self.default_title).get(lang, self.default)
+        return titles | ({} if self.default in titles else {self.default: own})
 
     def used(self) -> Iterator[Metric]:
         """Yield the metrics its conditions compare, as written."""
@@ -379,6 +388,8 @@ class Tag:
             data["disjoint"] = True
         if self.title and not plain:
             data["title"] = dict(self.title)
+        if self.default_title and not plain:
+            data["default_title"] = dict(self.default_title)
         if names is not None and self.metrics:
             data["metric"] = {n: m.to_data(names) for n, m in self.metrics}
         data["value"] = [

@@ -45,7 +45,8 @@ __all__ = ["load_rules", "parse_rules", "rules_of"]
 Extra = "Mapping[str, Mapping[str, str]] | None"
 DEEPEST: Final = 40
 TAG_KEYS: Final = (
-    *("title", "population", "tz", "default", "disjoint", "metric", "value"),
+    *("title", "population", "tz", "default", "default_title", "disjoint"),
+    *("metric", "value"),
 )
 ORDERED: Final = ("lt", "le", "gt", "ge", "between")
 CHOICES: Final = {
@@ -269,6 +270,7 @@ class _Reader:
             tz=str(tz),
             disjoint=self.flag(data, "disjoint", path),
             title=self.title(data, path),
+            default_title=self.title(data, path, "default_title"),
             metrics=tuple((n, m) for n, m in metrics.items() if m is not None),
         )
 
@@ -279,12 +281,14 @@ class _Reader:
             self.fault("bad_name", path, name, expected, hint)
         return str(name)
 
-    def title(self, data: Mapping[str, Any], path: str) -> tuple[tuple[str, str], ...]:
-        title = data.get("title", {})
+    def title(
+        self, data: Mapping[str, Any], path: str, key: str = "title"
+    ) -> tuple[tuple[str, str], ...]:
+        title = data.get(key, {})
         if not isinstance(title, dict) or not all(
             isinstance(words, str) for words in title.values()
         ):
-            self.fault("bad_value", f"{path}.title", title, 'as {en = "...", zh = ""}')
+            self.fault("bad_value", f"{path}.{key}", title, 'as {en = "...", zh = ""}')
             return ()
         return tuple(title.items())
 
