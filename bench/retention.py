@@ -201,13 +201,8 @@ def spent():
 def run(case, scale):
     """Print one case's CPU seconds, peak and checksum, as JSON."""
     work = CASES[case]
-    path = events(scale)
-    if case == "user_bits":
-        from growth.engine import layouts
-
-        for each in (events(WARM), path):
-            layouts.refresh(Path(each).parent, log=False)
     work(events(WARM))
+    path = events(scale)
     before = spent()
     found = work(path)
     seconds = spent() - before
@@ -254,8 +249,11 @@ def main():
     if options.case:
         run(options.case, options.scale)
         return
-    events(options.scale)
-    events(WARM)
+    for path in (events(WARM), events(options.scale)):
+        if "user_bits" in (options.only or CASES):
+            from growth.engine import layouts
+
+            layouts.refresh(Path(path).parent, log=False)
     runs = {
         case: [fresh(case, options.scale) for _ in range(options.repeat)]
         for case in options.only or CASES

@@ -248,6 +248,7 @@ class _Frame(NamedTuple):
 def _frame(table: ir.Table, columns: _Columns, tz: str) -> _Frame:
     engine.need_columns(table, (columns.user, columns.ts))
     zone(tz)
+    engine.epoch_us(table[columns.ts])  # raises unless it holds instants or dates
     dates = table[columns.ts].type().is_date()
     return _Frame("UTC" if dates else tz, tz, dates)
 
@@ -564,17 +565,20 @@ class _Reading:
         """Return a notice where the log begins soon before the range."""
         if self.spec.mode in ("first_in_range", "every"):
             return []
-        source = self.events if self.starts is None else self.starts
-        ts = engine.epoch_us(source[self.columns.ts])
-        found = engine.fetch(source.aggregate(first=ts.min()), "reading the first time")
-        first = found["first"][0].as_py()
-        begun = microseconds(self.spec.start)
-        if self.starts is not None or first is None:
+        if self.starts is not None:
             return []
-        days = (begun - first) // DAY_US
-        if days >= HISTORY.days:
+        table, spec = self.events, self.spec
+        ts = table[self.columns.ts]
+        # no look at the whole log: files that hold nothing so old are skipped
+        old = table.filter(ts < _instant(ts, spec.start - HISTORY)).select(ts).limit(1)
+        if engine.fetch(old, "looking for history").num_rows:
             return []
-        args = (("days", max(int(days), 0)), ("limit", HISTORY.days))
+        young = table.filter(ts < _instant(ts, spec.start))
+        first = young.aggregate(first=engine.epoch_us(young[self.columns.ts]).min())
+        us = engine.fetch(first, "reading the first time")["first"][0].as_py()
+        begun = microseconds(spec.start)
+        days = 0 if us is None else (begun - us) // DAY_US
+        args = (("days", int(days)), ("limit", HISTORY.days))
         return [Notice("history_short", args=args)]
 
     def _names(self) -> list[str]:
