@@ -41,7 +41,7 @@ def ours(scale, *, kept=False, **rules):
     asked = {"steps": list(FUNNEL), "start": START, "end": end} | rules
 
     def work():
-        log = str(Path(path).parent)
+        log = str(own_folder(scale))
         if not kept:
             connection = engine.connect(threads=2)
             log = engine.as_table(path, connection=connection)
@@ -66,7 +66,16 @@ def refreshed(scale):
     """Build the log by user, or find that it is up to date."""
     from growth.engine import layouts
 
-    layouts.refresh(Path(events(scale)).parent, log=True)
+    layouts.refresh(own_folder(scale), log=True)
+
+
+def own_folder(scale):
+    """Return the events under a name of ours, so that no other bench's layouts are."""
+    folder = Path(events(scale)).parent
+    link = folder.with_name("funnel_events")
+    if not link.exists():
+        link.symlink_to(folder, target_is_directory=True)
+    return link
 
 
 def ours_ten(scale):
