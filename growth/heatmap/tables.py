@@ -43,8 +43,9 @@ ECHO_MS: Final = 100
 EARLIEST_US: Final = 694_224_000_000_000  # 1992: before that, a time is no epoch
 MUCH_WIDER: Final = 1.5  # x over width at p99: device pixels, not logical ones
 MOST_CELLS: Final = 150_000_000
-IN_MEMORY: Final = 16_000_000  # taps; beyond, they are put down by user first
-SHARDS: Final = 16
+IN_MEMORY: Final = 3_000_000  # taps; beyond, they are put down by user first
+SHARDS: Final = 32
+LARGE: Final = 2**31  # ids of users from here on are not kept as their numbers
 SIDE_NAMES: Final = ("left", "right", "above", "below")
 PHASES: Final = {"capture": 1, "bubble": 2}
 POSITION: Final = ("x_px", "y_px", "win_w_px")
@@ -310,7 +311,8 @@ class _Sums:
             if self.pairs:
                 low, high = np.searchsorted(found[:, 0], (here.start, here.stop))
                 mine = found[low:high] - (here.start, 0, 0)
-                mine[:, 1] = _numbers(rows)[mine[:, 1]]
+                if isinstance(rows.users, np.ndarray):
+                    mine[:, 1] = rows.users[mine[:, 1]]  # ids hold for every part
                 self.kept.setdefault(key, []).append(mine)
 
     def _layers(self, rows: Rows) -> Any:  # noqa: ANN401
@@ -338,6 +340,7 @@ class _Sums:
             raise DataError(no_taps(ask), code="no_taps")
         shard = ask.user_shard and (ask.user_shard[1], (ask.user_shard[0],))
         grids, cells = [], []
+        kept = _numbered({key: np.concatenate(p) for key, p in self.kept.items()})
         for key in sorted(self.counted, key=str):
             layer, page, values = key
             by = tuple(zip(ask.columns, values, strict=True))
@@ -357,8 +360,8 @@ class _Sums:
                 )
             )
             if self.pairs:
-                whole = np.concatenate(self.kept[key])
-                cells.append(CellUsers.of(*whole.T, cell_rpx=self.cell_rpx, **about))
+                some = kept[key].T
+                cells.append(CellUsers.of(*some, cell_rpx=self.cell_rpx, **about))
         total = np.sum(list(self.counted.values()), axis=0).tolist()
         counted = dict(zip(COUNTED, total, strict=True))
         excluded = zip(["unknown", *CLASSES], self.excluded.tolist(), strict=True)
@@ -376,11 +379,15 @@ class _Sums:
         )
 
 
-def _numbers(rows: Rows) -> NDArray[Any]:
-    """Return the numbers of users that hold for all parts of a table."""
-    ids = rows.users
-    whole = isinstance(ids, np.ndarray) and len(ids) and ids[0] >= 0
-    return ids if whole and ids[-1] < 2**31 else np.arange(len(ids))
+def _numbered(kept: dict[Any, NDArray[np.int64]]) -> dict[Any, NDArray[np.int64]]:
+    """Give users numbers where their ids are too large for it, in order of ids."""
+    ends = [(int(p[:, 1].min()), int(p[:, 1].max())) for p in kept.values() if len(p)]
+    if not ends or (min(ends)[0] >= 0 and max(high for _, high in ends) < LARGE):
+        return kept
+    ids = np.unique(np.concatenate([pairs[:, 1] for pairs in kept.values()]))
+    for pairs in kept.values():
+        pairs[:, 1] = np.searchsorted(ids, pairs[:, 1])
+    return kept
 
 
 def _grow(sums: dict[Any, Any], key: Any, part: NDArray[np.int64]) -> None:  # noqa: ANN401
@@ -783,6 +790,8 @@ class _Store:
     def _put_down(self) -> None:
         from tempfile import TemporaryDirectory, TemporaryFile
 
+        from growth.heatmap import kernels
+
         if not self.files:
             self.folder = TemporaryDirectory(prefix="growth-taps-")
             self.files = [
@@ -791,9 +800,9 @@ class _Store:
             ]
             self.sizes = [[] for _ in range(SHARDS)]
         for batch in self.batches:
-            part = (batch["user"] % SHARDS).astype(np.int8)
-            order = np.argsort(part, kind="stable")
-            ends = np.cumsum(np.bincount(part, minlength=SHARDS))
+            part = (batch["user"] % SHARDS).astype(np.int32)
+            starts, order = kernels.users_first(part, SHARDS)
+            ends = starts[1:]
             self.types = {name: column.dtype for name, column in batch.items()}
             sorted_ = [batch[name][order] for name in self.names]
             for k, (low, high) in enumerate(zip((0, *ends[:-1]), ends, strict=True)):
@@ -829,7 +838,7 @@ class _Store:
             file.close()
             for name in known:
                 whole[name] = known[name][1][whole[name]]
-            yield {"columns": whole, "words": words}
+            yield {"columns": whole, "words": words, "shard": k}
         self.folder.cleanup()
 
 
@@ -843,7 +852,7 @@ def _rows(part: Mapping[str, Any], ask: Ask, words: Sequence[str]) -> Rows:
     if not columns:
         columns = {"user": np.zeros(0, np.int64), "page": np.zeros(0, np.int32)}
         columns["ts"] = np.zeros(0, np.int64)
-    user, users = _users(columns.pop("user"), texts.get("user"))
+    user, users = _users(columns.pop("user"), texts.get("user"), part.get("shard"))
     names = texts["page"].to_pylist() if "page" in texts else []
     page, pages = _pages(columns.pop("page"), names, ask)
     ts = columns.pop("ts").astype(np.int64, copy=False)
@@ -872,8 +881,15 @@ def _rows(part: Mapping[str, Any], ask: Ask, words: Sequence[str]) -> Rows:
     return _checked(found)
 
 
-def _users(values: NDArray[Any], words: Any) -> tuple[NDArray[np.int32], Any]:  # noqa: ANN401
+def _users(
+    values: NDArray[Any],
+    words: Any,  # noqa: ANN401
+    shard: int | None,
+) -> tuple[NDArray[np.int32], Any]:
     """Return dense numbers of users, in the order of their ids."""
+    if shard is not None:  # ids of one part are so many apart
+        number, nth = _users(values // SHARDS, None, None)
+        return number, nth * SHARDS + shard
     if words is not None:
         return values.astype(np.int32, copy=False), words
     if not len(values):
@@ -881,8 +897,8 @@ def _users(values: NDArray[Any], words: Any) -> tuple[NDArray[np.int32], Any]:  
     low, high = int(values.min()), int(values.max())
     if high - low < max(4 * len(values), 1 << 22):
         return (values - low).astype(np.int32), np.arange(low, high + 1)
-    ids, number = np.unique(values, return_inverse=True)
-    return number.astype(np.int32), ids
+    ids, place = np.unique(values, return_inverse=True)
+    return place.astype(np.int32), ids
 
 
 def _pages(

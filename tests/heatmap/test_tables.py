@@ -182,17 +182,29 @@ def test_it_counts_what_the_rules_say_in_any_order(seed):
     assert found[0].to_dict() == found[1].to_dict()
 
 
-def test_parts_on_disk_give_the_same_map(monkeypatch):
+@pytest.mark.parametrize(
+    ("first", "step", "kind"),
+    [(0, 1, pa.int32()), (-20, 1, pa.int64()), (7, 2**40, pa.int64())],
+)
+def test_parts_on_disk_give_the_same_map(monkeypatch, first, step, kind):
     table = many(9, n=900)
-    numbers = pa.array([int(u[1:]) for u in table["user_id"].to_pylist()], pa.int32())
-    table = table.drop_columns("user_id").append_column("user_id", numbers)
-    whole = aggregate(table, users=True, pairs=True, by="day")
+    ids = [first + int(u[1:]) * step for u in table["user_id"].to_pylist()]
+    table = table.set_column(0, "user_id", pa.array(ids, kind))
+    known = sorted(set(ids))
+    halves = ["AB"[i % 2] for i in range(len(known))]
+    arms = pa.table({"unit_id": known, "variant": halves})
+    asked = {"users": True, "pairs": True, "by": ["day", "variant"]}
+    asked["assignments"] = arms
+    whole = aggregate(table, **asked)
     monkeypatch.setattr(module, "IN_MEMORY", 100)
-    parts = aggregate(table, users=True, pairs=True, by="day")
+    parts = aggregate(table, **asked)
     assert parts.to_dict() == whole.to_dict()
+    assert {dict(g.by)["variant"] for g in whole.grids} == {"A", "B"}
     for one, two in zip(whole.cells, parts.cells, strict=True):
         assert one.user.tolist() == two.user.tolist()
         assert one.cell.tolist() == two.cell.tolist()
+        assert one.taps.tolist() == two.taps.tolist()
+        assert len(set(one.user.tolist())) > 10
 
 
 def test_maps_of_shards_of_users_merge_to_the_whole():
