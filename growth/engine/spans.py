@@ -9,7 +9,7 @@ from typing import Final
 from growth.engine.days import instant
 from growth.errors import ParameterError
 
-__all__ = ["duration", "moment"]
+__all__ = ["duration", "last_known", "moment"]
 
 _SPAN: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(us|ms|s|m|h|d|w)")
 _SECONDS: Final = {
@@ -94,3 +94,32 @@ def moment(value: object, name: str, *, tz: str) -> datetime:
         return instant(value - timedelta(days=1), tz=tz)
     msg = f"{name} is {value!r}; it must be a date or a datetime with its zone; pass"
     raise ParameterError(f"{msg} date(2026, 3, 1).", code="range")
+
+
+def last_known(as_of: object, *, tz: str) -> datetime:
+    """Return the instant up to which a room that has a range reads.
+
+    Parameters
+    ----------
+    as_of : date or aware datetime
+        As in `growth.engine.instant`.
+    tz : str
+        The zone of a date.
+
+    Returns
+    -------
+    datetime
+        Aware, UTC.
+
+    Raises
+    ------
+    ParameterError
+        If it is absent, naive or anything else (code ``range``), or the zone is
+        unknown (``bad_timezone``).
+    """
+    try:
+        return instant(as_of, tz=tz)  # type: ignore[arg-type]
+    except ParameterError as error:
+        if error.code != "bad_as_of":
+            raise
+        raise ParameterError(str(error), code="range") from None

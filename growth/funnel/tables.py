@@ -419,20 +419,13 @@ def _declared(
     tz: str = "Asia/Shanghai",
     **choices: Any,  # noqa: ANN401
 ) -> FunnelSpec:
-    from growth import engine
-    from growth.engine.spans import duration, moment
+    from growth.engine.spans import duration, last_known, moment
 
-    try:
-        known = engine.instant(as_of, tz=tz)  # type: ignore[arg-type]
-    except ParameterError as error:
-        if error.code != "bad_as_of":
-            raise
-        raise ParameterError(str(error), code="range") from None
     return FunnelSpec(
         steps=parse_steps(steps),
         start=moment(start, "start", tz=tz),
         end=moment(end, "end", tz=tz),
-        as_of=known,
+        as_of=last_known(as_of, tz=tz),
         lag=duration(lag, "lag"),
         window=None if window is None else duration(window, "window"),
         hold=_names(hold or ()),

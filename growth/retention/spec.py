@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
-from growth.engine import Where, instant, parse_where
+from growth.engine import Where, parse_where
 from growth.errors import Fault, ParameterError, suggest
 from growth.retention.calendar import Intervals, Period, WeekStart
 
@@ -26,10 +25,8 @@ __all__ = [
     "Mode",
     "RetentionRule",
     "RetentionSpec",
-    "moment",
     "one_of",
     "parse_event",
-    "parse_lag",
 ]
 
 Mode = Literal["first_ever", "first_match", "first_in_range", "every"]
@@ -37,9 +34,6 @@ Match = Literal["on", "on_or_after"]
 Clock = Literal["calendar", "rolling_24h", "rolling_24h_hour"]
 ANY: Final = "*"
 LONGEST: Final = 10_000  # offsets; a slip of the unit is likelier than such a question
-
-_LAG = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,65 +328,3 @@ def parse_event(given: EventLike, name: str) -> tuple[Event, ...]:
                 msg += " with a filter, or a list of these; pass 'app_launch'."
                 raise ParameterError(msg, code="bad_event")
     return tuple(found)
-
-
-def parse_lag(lag: str | timedelta) -> timedelta:
-    """Return a duration.
-
-    Parameters
-    ----------
-    lag : str or timedelta
-        ``"90m"``, ``"6h"``, ``"2d"``, ``"1w"``.
-
-    Returns
-    -------
-    timedelta
-        0 or more where it was text.
-
-    Raises
-    ------
-    ParameterError
-        If it is neither (code ``bad_lag``).
-
-    Examples
-    --------
-    >>> parse_lag("36h")
-    datetime.timedelta(days=1, seconds=43200)
-    """
-    if isinstance(lag, timedelta):
-        return lag
-    found = _LAG.fullmatch(str(lag).strip())
-    if found:
-        return timedelta(seconds=float(found[1]) * _SECONDS[found[2]])
-    msg = f"lag is {lag!r}; it must be a number with s, m, h, d or w; write '6h'."
-    raise ParameterError(msg, code="bad_lag")
-
-
-def moment(value: object, name: str, *, tz: str) -> datetime:
-    """Return the instant a range's edge stands for.
-
-    Parameters
-    ----------
-    value : date or aware datetime
-        A date is its local midnight.
-    name : str
-        The parameter, for the message.
-    tz : str
-        The zone of a date.
-
-    Returns
-    -------
-    datetime
-        Aware, UTC.
-
-    Raises
-    ------
-    ParameterError
-        If it is a naive datetime or anything else (code ``range``).
-    """
-    if isinstance(value, datetime) and value.utcoffset() is not None:
-        return value.astimezone(UTC)
-    if isinstance(value, date) and not isinstance(value, datetime) and value > date.min:
-        return instant(value - timedelta(days=1), tz=tz)
-    msg = f"{name} is {value!r}; it must be a date or a datetime with its zone; pass"
-    raise ParameterError(f"{msg} date(2026, 3, 1).", code="range")

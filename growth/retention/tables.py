@@ -15,6 +15,7 @@ from growth.dataset import Dataset
 from growth.engine import layouts
 from growth.engine.connections import backend_of
 from growth.engine.days import zone
+from growth.engine.spans import duration, last_known, moment
 from growth.errors import DataError, Fault, ParameterError, suggest
 from growth.result import Notice
 from growth.retention.calendar import DAY_US, microseconds
@@ -40,10 +41,8 @@ from growth.retention.spec import (
     ANY,
     Event,
     RetentionSpec,
-    moment,
     one_of,
     parse_event,
-    parse_lag,
 )
 from growth.retention.spending import Revenue, Spend, revenue_from_spend
 from growth.retention.triangle import RetentionResult, built
@@ -74,7 +73,7 @@ def measure(  # noqa: PLR0913
     *,
     start: date | datetime,
     end: date | datetime,
-    as_of: date | datetime,
+    as_of: date | datetime | None = None,
     start_event: EventLike | None = None,
     return_event: EventLike | None = None,
     follow_up: int | None = None,
@@ -163,8 +162,8 @@ def measure(  # noqa: PLR0913
     Raises
     ------
     ParameterError
-        If a choice is unknown (``unknown_mode``, ...), a range is empty or an
-        instant has no zone (``range``, ``bad_as_of``), brackets or counts are
+        If a choice is unknown (``unknown_mode``, ...), a range is empty, an instant
+        has no zone or `as_of` is not given (``range``), brackets or counts are
         unusable (``brackets``, ``min_occurrences``, ``follow_up``), an event is not
         one (``bad_event``); all faults at once.
     ColumnNotFoundError
@@ -197,7 +196,7 @@ def measure(  # noqa: PLR0913
         start=frame.edge(start, "start"),
         end=frame.edge(end, "end"),
         as_of=frame.known(as_of),
-        lag_s=parse_lag(lag).total_seconds(),
+        lag_s=duration(lag, "lag").total_seconds(),
         period=period,
         week_start=week_start,
         tz=frame.tz,
@@ -237,7 +236,7 @@ class _Frame(NamedTuple):
 
     def known(self, as_of: Any) -> datetime:  # noqa: ANN401
         """Return the instant an `as_of` stands for, as the column has it."""
-        return engine.instant(self._day(as_of), tz=self.tz)
+        return last_known(self._day(as_of), tz=self.tz)
 
     def _day(self, value: Any) -> Any:  # noqa: ANN401
         if self.dates and isinstance(value, datetime) and value.utcoffset() is not None:
@@ -773,7 +772,7 @@ def lifecycle(  # noqa: PLR0913
     *,
     start: date | datetime,
     end: date | datetime,
-    as_of: date | datetime,
+    as_of: date | datetime | None = None,
     event: EventLike = ANY,
     scheme: LifecycleScheme = "period",
     period: Period = "day",
@@ -844,7 +843,7 @@ def lifecycle(  # noqa: PLR0913
         start=frame.edge(start, "start"),
         end=frame.edge(end, "end"),
         as_of=frame.known(as_of),
-        lag_s=parse_lag(lag).total_seconds(),
+        lag_s=duration(lag, "lag").total_seconds(),
         period=period,
         week_start=week_start,
         tz=frame.tz,
@@ -924,7 +923,7 @@ def revenue(  # noqa: PLR0913
     *,
     start: date | datetime,
     end: date | datetime,
-    as_of: date | datetime,
+    as_of: date | datetime | None = None,
     starts: TableLike | None = None,
     mode: Mode = "first_ever",
     period: Period = "month",
@@ -1003,7 +1002,7 @@ def revenue(  # noqa: PLR0913
         start=frame.edge(start, "start"),
         end=frame.edge(end, "end"),
         as_of=frame.known(as_of),
-        lag_s=parse_lag(lag).total_seconds(),
+        lag_s=duration(lag, "lag").total_seconds(),
         period=period,
         week_start=week_start,
         tz=frame.tz,

@@ -119,3 +119,14 @@ def test_random_questions_of_random_logs_are_answered_as_by_hand(seed):
         assert result.users == 0
     else:
         assert cells(result) == want
+
+
+@pytest.mark.parametrize("seed", range(100, 124))
+def test_thousands_of_users_with_ties_and_midnights_are_counted_as_by_hand(seed):
+    rng = np.random.default_rng(seed)
+    ours, theirs = question(rng)
+    # people are independent, so 250 of them are as many logs, all in one question
+    events = log(rng, users=250, rows=1500, days=15, tz=theirs["tz"])
+    want = expected(events, theirs)
+    result = retention.measure(table(events, **COLUMNS), **ours)
+    assert cells(result) == want if want else result.users == 0
