@@ -333,6 +333,65 @@ def test_a_random_log_gives_the_reference_levels(rules):
     assert result.whole_way.mean_s == pytest.approx(np.mean(gaps) / 1e6)
 
 
+@pytest.mark.parametrize(
+    ("rules", "part", "best"),
+    [
+        ({"hold": "part"}, "part", True),
+        ({"count": "sessions"}, "session_id", False),
+        ({"count": "sessions", "order": "strict"}, "session_id", False),
+        (
+            {"hold": "part", "entry": "first", "exclude": [Exclusion("tap")]},
+            "part",
+            True,
+        ),
+    ],
+    ids=["hold", "sessions", "strict-sessions", "hold-excluded"],
+)
+def test_parts_of_a_users_log_are_the_references_one_by_one(rules, part, best):
+    rng = np.random.default_rng(77)
+    names, n, people = ["view", "cart", "pay", "tap"], 4000, 150
+    hours = np.round(rng.random(n) * 60, 1)
+    who, parts = rng.integers(0, people, n), rng.integers(0, 3, n)
+    what = rng.choice(4, n, p=[0.35, 0.25, 0.25, 0.15])
+    rows = pa.table(
+        {
+            "user_id": [f"u{p}" for p in who],
+            "ts": [at(float(h)) for h in hours],
+            "event": [names[w] for w in what],
+            part: [
+                None if x == 2 else f"{p}.{x}" for p, x in zip(who, parts, strict=True)
+            ],
+        }
+    )
+    order = rules.get("order", "ordered")
+    asked = reference.Rules(
+        steps=3, window=9 * HOUR_US, last=10**15, order=order,
+        entry=rules.get("entry", "any"), exclusions=((1, 2),) * ("exclude" in rules),
+    )  # fmt: skip
+    levels = []
+    for person in range(people):
+        found = [0]
+        for x in range(2):
+            mine = (who == person) & (parts == x)
+            log_of = [
+                reference.Event(
+                    (at(float(h)) - FIRST) // timedelta(microseconds=1),
+                    (int(w),) if w < 3 else (),
+                    (0,) if w == 3 and "exclude" in rules else (),
+                )
+                for h, w in zip(hours[mine], what[mine], strict=True)
+            ]
+            if order != "strict":
+                log_of = [e for e in log_of if e.steps or e.exclusions]
+            found.append(reference.measure(log_of, asked).level)
+        levels += [max(found)] if best else found
+    result = funnel.measure(rows, steps=names[:3], window="9h", **ASKED, **rules)
+    assert reached(result) == [sum(x > k for x in levels) for k in range(3)]
+    assert reached(result)[2] > 5
+    if best:
+        assert result.hold_null_events == int(((parts == 2) & (what < 3)).sum())
+
+
 def test_rows_in_any_order_and_batches_give_the_same():
     rng = np.random.default_rng(8)
     n = 2000
