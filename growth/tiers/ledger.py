@@ -513,7 +513,7 @@ class Ledger:
         again = Ledger(self.programme, joined=self.joined)
         for event in self._events:
             again.append(event)
-        sums = dict.fromkeys(REPORTED, 0)
+        sums: dict[str, int] = dict.fromkeys(REPORTED, 0)
         for entry in self._entries:
             for name, change in entry.changes:
                 sums[name] += change

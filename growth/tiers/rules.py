@@ -138,6 +138,16 @@ def month_end(month: int) -> int:
     return month_start(month + 1) - 1
 
 
+def month_days(month: int) -> int:
+    """Return how many days a month has."""
+    m = month % 12
+    if m != 1:
+        return 30 + ((m + (m > 6) + 1) & 1)
+    year = month // 12
+    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    return 29 if leap else 28
+
+
 def add_months(day: int, months: int) -> int:
     """Return the same day of a later month, or that month's last day."""
     month = month_of(day)
@@ -388,6 +398,17 @@ def open_window(P: Programme, S: Ints, day: int) -> None:
         S[PERIOD_END] = add_months(S[JOINED], (period + 1) * months) - 1
 
 
+def asleep(S: Ints) -> bool:
+    """Return whether time alone can change nothing but the window's dates."""
+    return (
+        S[HEAD] == S[LOTS]
+        and not S[SPEND]
+        and not S[INTERACTIONS]
+        and not S[TIER]
+        and not S[FAILURES]
+    )
+
+
 def next_boundary(S: Ints, L: Ints) -> int:
     """Return the day of the next change that time alone brings.
 
@@ -456,7 +477,7 @@ def close(P: Programme, S: Ints, L: Ints, R: Ints, day: int) -> None:
             S[PERIOD_END] = add_months(S[JOINED], (S[PERIOD] + 1) * months) - 1
     if ends_month:
         S[MONTH] = following
-        S[MONTH_END] = month_end(following)
+        S[MONTH_END] += month_days(following)
         if kind == ROLLING:
             at = 2 * (following % months)
             S[SPEND] -= R[at]

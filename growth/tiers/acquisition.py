@@ -1,0 +1,222 @@
+"""Where new members come from: invitation trees and groups that fill."""
+
+from __future__ import annotations
+
+from math import exp, lgamma, log
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from growth.errors import ParameterError
+from growth.stats.roots import bracketed_root
+from growth.tiers import keyed
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Tree", "fill_probability", "grow", "invitation_tree", "waves_total"]
+
+MOST = 1_000_000  # a tree larger than this has not died out
+
+
+class Tree(NamedTuple):
+    """An invitation tree from one member.
+
+    `k` invitees register a member on average; `extinction` is the chance that the
+    tree dies out; `total` and `variance` are of its size with the root (None where
+    it may never end); `pmf` the chances of sizes 1 to 5 (Poisson invitees only).
+    """
+
+    k: float
+    extinction: float
+    total: float | None
+    variance: float | None
+    pmf: tuple[float, ...]
+
+
+def _need(name: str, value: float, *, good: bool, expected: str) -> None:
+    if not good:
+        msg = f"{name} is {value}; it must be {expected}; take it from the log of"
+        raise ParameterError(f"{msg} invitations.", code="bad_acquisition")
+
+
+def invitation_tree(k: float, *, dispersion: float | None = None) -> Tree:
+    """Return what an invitation tree comes to.
+
+    Parameters
+    ----------
+    k : float
+        Mean invitees who register, a member; 0 or more.
+    dispersion : float, optional
+        Of a negative binomial count, above 0: small is a few who invite many.
+        Poisson if omitted.
+
+    Returns
+    -------
+    Tree
+        With `k` at 1 or more the expected size is infinite: None.
+
+    Raises
+    ------
+    ParameterError
+        If a number is unusable (``bad_acquisition``).
+
+    References
+    ----------
+    Otter (1949), "The multiplicative process"; the sizes are Borel's.
+
+    Examples
+    --------
+    >>> invitation_tree(0.6).total
+    2.5
+    """
+    _need("k", k, good=0 <= k < 100, expected="0 or more")
+    if dispersion is not None:
+        _need("dispersion", dispersion, good=dispersion > 0, expected="above 0")
+    spread = k if dispersion is None else k + k * k / dispersion
+    total = 1 / (1 - k) if k < 1 else None
+    variance = spread / (1 - k) ** 3 if k < 1 else None
+
+    def next_generation(z: float) -> float:
+        if dispersion is None:
+            return exp(k * (z - 1))
+        return float((1 + k * (1 - z) / dispersion) ** -dispersion)
+
+    extinction = 1.0
+    if k > 1:
+        extinction = bracketed_root(lambda z: next_generation(z) - z, 0.0, 1 - 1e-9)
+    pmf: tuple[float, ...] = ()
+    if dispersion is None:
+        pmf = tuple(
+            exp(-k * n + (n - 1) * log(k * n) - lgamma(n + 1)) if k else float(n == 1)
+            for n in range(1, 6)
+        )
+    return Tree(k, extinction, total, variance, pmf)
+
+
+def waves_total(seeds: float, k: float, waves: int) -> float:
+    """Return everyone so far after some waves of invitations, seeds included.
+
+    Parameters
+    ----------
+    seeds : float
+        Who starts.
+    k : float
+        Mean invitees who register, a member.
+    waves : int
+        0 or more.
+
+    Returns
+    -------
+    float
+        The expected count.
+
+    Raises
+    ------
+    ParameterError
+        If a number is negative (``bad_acquisition``).
+
+    Examples
+    --------
+    >>> waves_total(100, 1.25, 5)
+    1125.87890625
+    """
+    _need("seeds", seeds, good=seeds >= 0, expected="0 or more")
+    _need("k", k, good=k >= 0, expected="0 or more")
+    _need("waves", waves, good=waves >= 0, expected="0 or more")
+    return float(sum(seeds * k**wave for wave in range(waves + 1)))
+
+
+def fill_probability(group: int, mean_joiners: float) -> float:
+    """Return the chance that a group opened by one member fills in its window.
+
+    Parameters
+    ----------
+    group : int
+        Members it takes, the opener included; 2 or more.
+    mean_joiners : float
+        Mean joiners in the window, Poisson; 0 or more.
+
+    Returns
+    -------
+    float
+        In [0, 1]; else it expires, and is refunded.
+
+    Raises
+    ------
+    ParameterError
+        If a number is unusable (``bad_acquisition``).
+
+    Examples
+    --------
+    >>> round(fill_probability(3, 1), 8)
+    0.26424112
+    """
+    _need("group", group, good=group >= 2, expected="2 or more")
+    _need("mean_joiners", mean_joiners, good=mean_joiners >= 0, expected="0 or more")
+    term, missing = exp(-mean_joiners), 0.0
+    for joiners in range(group - 1):
+        missing += term
+        term *= mean_joiners / (joiners + 1)
+    return 1 - missing
+
+
+def grow(
+    seeds: int,
+    k: float,
+    *,
+    seed: int,
+    dispersion: float | None = None,
+    cycle_days: float = 7.0,
+    days: int = 365,
+    saturation: int | None = None,
+) -> NDArray[np.int64]:
+    """Draw invitation trees in time: how many register on each day.
+
+    Parameters
+    ----------
+    seeds : int
+        Members who start on day 0, 1 or more.
+    k : float
+        Mean invitees who register, a member.
+    seed : int
+        Of the draws.
+    dispersion : float, optional
+        Of a negative binomial count; Poisson if omitted.
+    cycle_days : float, default 7
+        Mean days from registering to an invitee's registering (exponential).
+    days : int, default 365
+        Days counted.
+    saturation : int, optional
+        People there are in all: the more have come, the fewer are left to invite.
+
+    Returns
+    -------
+    ndarray of int, (days,)
+        Registrations a day; the seeds are not among them. Pass their days to
+        `Population.with_arrivals`.
+
+    Raises
+    ------
+    ParameterError
+        If a number is unusable (``bad_acquisition``).
+    """
+    _need("seeds", seeds, good=seeds >= 1, expected="1 or more")
+    _need("k", k, good=0 <= k < 100, expected="0 or more")
+    _need("cycle_days", cycle_days, good=cycle_days > 0, expected="above 0")
+    rng = np.random.default_rng([keyed.INVITES, seed])
+    found = np.zeros(days, np.int64)
+    born, everyone = np.zeros(seeds), seeds
+    while born.size and everyone < MOST:
+        left = 1.0 if saturation is None else max(0.0, 1 - everyone / saturation)
+        mean = np.full(len(born), k * left)
+        if dispersion is not None:
+            mean = mean * rng.gamma(dispersion, 1 / dispersion, len(born))
+        count = rng.poisson(mean)
+        born = np.repeat(born, count) + rng.exponential(cycle_days, count.sum())
+        if saturation is not None:
+            born = np.sort(born)[: max(0, saturation - everyone)]
+        born = born[born < days]
+        np.add.at(found, born.astype(np.int64), 1)
+        everyone += len(born)
+    return found

@@ -1,0 +1,316 @@
+"""Who is simulated: what is known of each member, in a few arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray  # noqa: TC002  (read with a result's types)
+
+from growth.errors import Fault, ParameterError
+from growth.result import Cell, Result
+from growth.tiers.backtest import BackTest  # noqa: TC001  (a result's types can be read)
+from growth.tiers.generators import Generator  # noqa: TC001  (a result's types can be read)
+from growth.tiers.seasons import FLAT, Calendar
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike
+
+
+__all__ = ["Habits", "Past", "Population"]
+
+EPOCH: Final = date(1970, 1, 1)
+
+
+class Past(NamedTuple):
+    """Events before the start, member after member, each in order of time.
+
+    `at` says where each member's begin (members + 1 places); `day` counts from
+    1970-01-01; `kind` is None where all are orders, `ref` the order (by its place
+    among the member's) that a refund is of.
+    """
+
+    at: NDArray[np.int64]
+    day: NDArray[np.int32]
+    value: NDArray[np.int64]
+    kind: NDArray[np.int8] | None = None
+    ref: NDArray[np.int32] | None = None
+
+    @classmethod
+    def none(cls, members: int) -> Past:
+        """Return the past of members who have none."""
+        return cls(
+            np.zeros(members + 1, np.int64),
+            np.zeros(0, np.int32),
+            np.zeros(0, np.int64),
+        )
+
+    def events(self, first: int, last: int) -> tuple[Any, Any]:
+        """Return the events of some members as the kernels read them."""
+        low, high = int(self.at[first]), int(self.at[last])
+        rows = np.zeros((high - low, 4), np.int64)
+        rows[:, 0] = self.day[low:high]
+        rows[:, 1] = 1 if self.kind is None else self.kind[low:high]
+        rows[:, 2] = self.value[low:high]
+        rows[:, 3] = -1 if self.ref is None else self.ref[low:high]
+        return rows, self.at[first : last + 1] - low
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        return sum(part.nbytes for part in self if part is not None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Habits:
+    """What members do besides ordering; one number, or one a member.
+
+    Parameters
+    ----------
+    logins_per_day : float or array, default 0
+        Mean logins a day of a member still active, 0 or more.
+    review_rate, refund_rate : float or array, default 0
+        Share of orders reviewed on their day, and refunded in full, in [0, 1].
+    refund_days : int, default 14
+        Refunds come evenly over the 1 to so many days after the order.
+    """
+
+    logins_per_day: float | NDArray[np.float32] = 0.0
+    review_rate: float | NDArray[np.float32] = 0.0
+    refund_rate: float | NDArray[np.float32] = 0.0
+    refund_days: int = 14
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Population(Result):
+    """Members to simulate: their past, how they buy, and how well that foretells.
+
+    `members` people known at the end of `as_of` (numbered by sorted id, `ids`);
+    `generator` names what draws their orders; `back_tests` is the table it was chosen
+    by. `cap` is the widest multiple of the order rate that a response or a season may
+    reach: draws are made for it, so that adding a scenario changes no other.
+    """
+
+    members: int
+    as_of: date
+    generator: str
+    generators: tuple[Generator, ...]
+    past: Past
+    joined: NDArray[np.int32]
+    habits: Habits = field(default_factory=Habits)
+    calendar: Calendar = FLAT
+    cap: float = 2.0
+    ids: Any = None
+    channel: NDArray[np.int16] | None = None
+    channels: tuple[str, ...] = ("all",)
+    back_tests: tuple[BackTest, ...] = ()
+    seen_months: tuple[int, ...] | None = None
+    arrivals: int = 0
+    frequency_spend_correlation: float | None = None
+
+    @property
+    def verdict(self) -> str:
+        """`tiers.population.` and `chosen` after back-tests, else `given`."""
+        return f"tiers.population.{'chosen' if self.back_tests else 'given'}"
+
+    def rows(self) -> list[dict[str, Cell]]:
+        """Return one row a generator that was tried."""
+        return [test.row() for test in self.back_tests]
+
+    def to_dict(self) -> dict[str, object]:
+        """Return what describes the population; members' arrays are left out."""
+        from growth.result import plain
+
+        return {
+            "verdict": self.verdict,
+            "members": self.members,
+            "as_of": self.as_of.isoformat(),
+            "generator": self.generator,
+            "generators": [one.describe() for one in self.generators],
+            "cap": self.cap,
+            "channels": list(self.channels),
+            "arrivals": self.arrivals,
+            "frequency_spend_correlation": self.frequency_spend_correlation,
+            "back_tests": self.rows(),
+            "notices": [plain(notice) for notice in self.notices],
+        }
+
+    @property
+    def start(self) -> int:
+        """The first day that is not known, since 1970-01-01."""
+        return (self.as_of - EPOCH).days + 1
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that members take while nothing runs."""
+        parts: list[Any] = [self.joined, self.channel]
+        habits = self.habits
+        parts += [
+            item for item in (habits.logins_per_day, habits.review_rate,
+                              habits.refund_rate) if isinstance(item, np.ndarray)
+        ]  # fmt: skip
+        drawn = sum(one.nbytes for one in self.generators)
+        held = sum(int(p.nbytes) for p in parts if p is not None)
+        return held + drawn + self.past.nbytes
+
+    def pick(self, name: str = "auto") -> Generator:
+        """Return a generator by its name; ``"auto"`` is the chosen one.
+
+        Parameters
+        ----------
+        name : str
+            One of the population's.
+
+        Returns
+        -------
+        Generator
+            What draws orders.
+
+        Raises
+        ------
+        ParameterError
+            If the population has none of that name (``unknown_generator``).
+        """
+        wanted = self.generator if name == "auto" else name
+        for one in self.generators:
+            if one.name == wanted:
+                return one
+        known = [one.name for one in self.generators]
+        msg = f"generator is {name!r}; it must be one of {known} or 'auto'; fit() says"
+        raise ParameterError(f"{msg} what was tried.", code="unknown_generator")
+
+    def with_arrivals(
+        self, days: ArrayLike, channel: Sequence[str] | None = None
+    ) -> Population:
+        """Return the population with people who join later.
+
+        Parameters
+        ----------
+        days : array of date-like or int
+            Each newcomer's day of joining, after `as_of`; they order on that day.
+        channel : sequence of str, optional
+            Each newcomer's channel.
+
+        Returns
+        -------
+        Population
+            Members first, then newcomers, drawn from the priors.
+
+        Raises
+        ------
+        ParameterError
+            If a day is already known (``arrival_in_the_past``), or the generator
+            knows no newcomers (``no_priors``).
+        """
+        at = np.asarray(days)
+        if at.dtype.kind in "MO":
+            at = np.asarray(at, dtype="datetime64[D]").astype(np.int64)
+        at = at.astype(np.int32)
+        if at.size and at.min() < self.start:
+            seen = EPOCH + timedelta(days=int(at.min()))
+            msg = f"an arrival is of {seen}; it must come after {self.as_of}; put it"
+            raise ParameterError(f"{msg} in the past.", code="arrival_in_the_past")
+        chosen = self.pick()
+        more = chosen.newcomers(len(at))
+        past = self.past
+        grown = past._replace(
+            at=np.concatenate([past.at, np.full(len(at), past.at[-1])])
+        )
+        names, codes = self.channels, self.channel
+        if channel is not None:
+            names = tuple(dict.fromkeys([*self.channels, *channel]))
+            place = {name: i for i, name in enumerate(names)}
+            old = np.zeros(self.members, np.int16) if codes is None else codes
+            codes = np.concatenate(
+                [old, np.array([place[c] for c in channel], np.int16)]
+            )
+        elif codes is not None:
+            codes = np.concatenate([codes, np.zeros(len(at), np.int16)])
+        return replace(
+            self, members=self.members + len(at), generators=(more,),
+            generator=more.name, past=grown, channel=codes, channels=names,
+            joined=np.concatenate([self.joined, at]), arrivals=self.arrivals + len(at),
+        )  # fmt: skip
+
+    @classmethod
+    def from_priors(
+        cls,
+        members: int,
+        *,
+        buying: Sequence[float],
+        spending: Sequence[float],
+        as_of: date,
+        seed: int,
+        habits: Habits | None = None,
+        calendar: Calendar = FLAT,
+        cap: float = 2.0,
+        joined: date | None = None,
+    ) -> Population:
+        """Return new members drawn once from a BG/NBD and a Gamma-Gamma model.
+
+        Parameters
+        ----------
+        members : int
+            How many, 1 or more.
+        buying : sequence of four floats
+            r, alpha, a, b of `stats.bgnbd`, in days; ``a = 0``: nobody leaves.
+        spending : sequence of three floats
+            p, q, v of `stats.gamma_gamma`, in fen.
+        as_of : date
+            The last day known; the simulation starts after it.
+        seed : int
+            What the members' rates are drawn with.
+        habits : Habits, optional
+            Logins, reviews, refunds; none if omitted.
+        calendar : Calendar, optional
+            Flat if omitted.
+        cap : float, default 2
+            Widest multiple of the rate, 1 or more.
+        joined : date, optional
+            When all of them joined; `as_of` if omitted.
+
+        Returns
+        -------
+        Population
+            Of 12 bytes a member and 4 for the day of joining.
+
+        Raises
+        ------
+        ParameterError
+            If a number is unusable (``bad_population``).
+        """
+        from growth.tiers.generators import BgNbdGammaGamma
+
+        faults = [
+            Fault("bad_population", name, repr(seen), words, "")
+            for name, seen, good, words in (
+                ("members", members, members >= 1, "1 or more"),
+                ("cap", cap, cap >= 1, "1 or more"),
+                ("buying", buying, len(buying) == 4 and min(buying[:2]) > 0,
+                 "r, alpha, a, b"),
+                ("spending", spending, len(spending) == 3 and min(spending) > 0,
+                 "p, q, v"),
+            )
+            if not good
+        ]  # fmt: skip
+        if faults:
+            raise ParameterError.of("the population", faults)
+        generator = BgNbdGammaGamma.from_priors(
+            members, buying=tuple(buying), spending=tuple(spending), seed=seed
+        )
+        since = as_of if joined is None else joined
+        return cls(
+            members=members,
+            as_of=as_of,
+            generator=generator.name,
+            generators=(generator,),
+            past=Past.none(members),
+            joined=np.full(members, (since - EPOCH).days, np.int32),
+            habits=habits or Habits(),
+            calendar=calendar,
+            cap=float(cap),
+        )

@@ -1,0 +1,106 @@
+"""How members might answer to a programme: stated, never estimated in secret."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import exp, isfinite
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from growth.errors import Fault, ParameterError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["NO_RESPONSE", "Prior", "Response"]
+
+Prior = tuple[float, float]  # mean and standard deviation
+SEED_OFFSET: Final = 0x5EED  # keeps these draws apart from a member's
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """An uplift prior: ``rate * exp(beta_tier) * (1 + gamma * max(0, 1 - d / delta))``.
+
+    Parameters
+    ----------
+    beta : sequence of (mean, sd)
+        Log change of the order rate in each tier, from an experiment; tiers past the
+        last one given take its value. Empty: none.
+    gamma : (mean, sd), default (0, 0)
+        Most that nearness of the next tier adds to the rate; draws under 0 count 0.
+    delta : float, default 0.3
+        Share of the way to the next tier within which nearness counts, in (0, 1].
+
+    Raises
+    ------
+    ParameterError
+        If a number is unusable (``bad_response``).
+
+    Notes
+    -----
+    Redrawn once a replication, and the same in all scenarios of it.
+    """
+
+    beta: Sequence[Prior] = ()
+    gamma: Prior = (0.0, 0.0)
+    delta: float = 0.3
+
+    def __post_init__(self) -> None:
+        """Refuse what is no prior."""
+        faults = [
+            Fault("bad_response", name, repr(pair), "a mean and a deviation, 0 or more",
+                  "Take both from an experiment.")
+            for name, pair in [(f"beta[{i}]", b) for i, b in enumerate(self.beta)]
+            + [("gamma", self.gamma)]
+            if len(pair) != 2 or not all(map(isfinite, pair)) or pair[1] < 0
+        ]  # fmt: skip
+        if not 0 < self.delta <= 1:
+            faults.append(
+                Fault("bad_response", "delta", repr(self.delta), "in (0, 1]", "")
+            )
+        if faults:
+            raise ParameterError.of("the response", faults)
+
+    @property
+    def off(self) -> bool:
+        """Whether nothing a programme does changes what members do."""
+        return not any(any(b) for b in self.beta) and not any(self.gamma)
+
+    @property
+    def certain(self) -> bool:
+        """Whether every draw is the same."""
+        return not any(sd for _, sd in self.beta) and not self.gamma[1]
+
+    def at(self, tiers: int, seed: int, replication: int | None) -> list[float]:
+        """Return gamma, delta and each tier's multiple in a replication.
+
+        Parameters
+        ----------
+        tiers : int
+            Tiers of the programme.
+        seed : int
+            The simulation's.
+        replication : int or None
+            None: the means.
+
+        Returns
+        -------
+        list of float
+            Two numbers, then one a tier.
+        """
+        means = [self.gamma, *self.beta]
+        if replication is None or self.certain:
+            drawn = [mean for mean, _ in means]
+        else:
+            rng = np.random.default_rng([SEED_OFFSET, seed, replication])
+            normal = rng.standard_normal(len(means))
+            drawn = [m + sd * z for (m, sd), z in zip(means, normal, strict=True)]
+        gamma, *beta = drawn
+        filled = (beta or [0.0]) + [(beta or [0.0])[-1]] * tiers
+        return [max(0.0, gamma), self.delta, *(exp(b) for b in filled[:tiers])]
+
+
+#: Programmes change points and tiers, not what members do. Say so on purpose.
+NO_RESPONSE: Final = Response()

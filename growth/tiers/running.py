@@ -1,0 +1,259 @@
+"""Members in chunks, chunks in threads, sums that neither can change."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+
+from growth.tiers import rules
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from growth.tiers.generators import Generator
+    from growth.tiers.population import Population
+    from growth.tiers.programme import Programme
+    from growth.tiers.response import Response
+
+__all__ = ["FIELDS", "Run", "Totals", "broken", "run_one", "run_totals"]
+
+CHUNK: Final = 1 << 15
+#: What is added up by channel, month and tier; the kernels' columns, in order.
+FIELDS: Final = (
+    "members", "joined", "moved_in", "moved_out", "orders", "gross_fen",
+    "discount_fen", "refund_fen", "list_back_fen", "discount_back_fen", "issued",
+    "redeemed", "expired", "clawed", "uncollected", "capped", "cash_deducted_fen",
+    "active", "pending", "debt", "window_errors", "points_errors",
+)  # fmt: skip
+AT: Final = {name: i for i, name in enumerate(FIELDS)}
+
+
+class Run(NamedTuple):
+    """How to run: days, chances, engine. Nothing here depends on the programme."""
+
+    start: int
+    end: int
+    seed: int
+    response: Response
+    redemption: float
+    engine: str = "event"
+    fixed: bool = True  # parameters and response at their means
+    check_lots: bool = False
+    chunk: int = CHUNK
+    threads: int | None = None
+
+
+class Totals(NamedTuple):
+    """Sums of one programme: (replications, channels, months, tiers, fields)."""
+
+    sums: NDArray[np.int64]
+    opening: NDArray[np.int64]  # members at the start: (channels, tiers)
+
+    def of(self, field: str) -> NDArray[np.int64]:
+        """Return one field: (replications, channels, months, tiers)."""
+        return np.asarray(self.sums[..., AT[field]])
+
+
+def run_totals(
+    population: Population,
+    programmes: Mapping[str, Programme],
+    how: Run,
+    *,
+    replications: range,
+    generator: Generator | None = None,
+    opening: Programme | None = None,
+) -> dict[str, Totals]:
+    """Run programmes over the same chances.
+
+    Parameters
+    ----------
+    population : Population
+        Who.
+    programmes : mapping of str to Programme
+        The scenarios; a member's draws are the same in all.
+    how : Run
+        Days, chances, engine.
+    replications : range
+        Their numbers: part of every draw's key.
+    generator : Generator, optional
+        What draws orders; the population's own if omitted.
+    opening : Programme, optional
+        Under which the points held at the start were issued; the scenario's own if
+        omitted.
+
+    Returns
+    -------
+    dict of str to Totals
+        In the order of `programmes`.
+    """
+    chosen = generator or population.pick()
+    months = rules.month_of(how.end - 1) - rules.month_of(how.start) + 1
+    spans = [
+        (a, min(a + how.chunk, population.members))
+        for a in range(0, population.members, how.chunk)
+    ]
+    found = {
+        name: Totals(
+            np.zeros(
+                (len(replications), len(population.channels), months,
+                 len(one.tiers), len(FIELDS)), np.int64,
+            ),
+            np.zeros((len(population.channels), len(one.tiers)), np.int64),
+        )
+        for name, one in programmes.items()
+    }  # fmt: skip
+
+    def work(task: tuple[int, int, int]) -> list[tuple[Any, Any]]:
+        replication, first, last = task
+        drawn = chosen.draw(
+            first, last, start=how.start, end=how.end, seed=how.seed,
+            replication=replication, fixed=how.fixed,
+        )  # fmt: skip
+        return [
+            run_one(population, one, how, replication, (first, last), drawn, opening)
+            for one in programmes.values()
+        ]
+
+    tasks = [(r, a, b) for r in replications for a, b in spans]
+    threads = how.threads or min(len(tasks), os.cpu_count() or 1)
+    with ThreadPoolExecutor(threads) as pool:
+        for task, parts in zip(tasks, pool.map(work, tasks), strict=True):
+            for name, (sums, at_start) in zip(programmes, parts, strict=True):
+                total = found[name]
+                total.sums[task[0] - replications.start] += sums
+                if task[0] == replications.start:
+                    total.opening[...] += at_start
+    return found
+
+
+def run_one(
+    population: Population,
+    programme: Programme,
+    how: Run,
+    replication: int,
+    span: tuple[int, int],
+    drawn: Any,  # noqa: ANN401
+    opening: Programme | None = None,
+    *,
+    written: Any = None,  # noqa: ANN401
+    ends: Any = None,  # noqa: ANN401
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Run some members through one programme once.
+
+    Parameters
+    ----------
+    population : Population
+        Who.
+    programme : Programme
+        The rules.
+    how : Run
+        Days, chances, engine.
+    replication : int
+        Part of every draw's key.
+    span : tuple of int
+        Members, half-open.
+    drawn : Drawn
+        What their generator drew.
+    opening : Programme, optional
+        Under which the points held at the start were issued.
+    written, ends : array, optional
+        Filled with the events, and the members' last scalars.
+
+    Returns
+    -------
+    tuple of ndarray
+        Sums (channels, months, tiers, fields); members at the start (channels, tiers).
+    """
+    from growth.tiers import kernels
+
+    first, last = span
+    compiled = np.array(programme.compiled, dtype=np.int64)
+    before = np.array((opening or programme).compiled, dtype=np.int64)
+    past, past_at = population.past.events(first, last)
+    habits, tiers = population.habits, len(programme.tiers)
+    months = rules.month_of(how.end - 1) - rules.month_of(how.start) + 1
+    numbers = np.array(
+        [
+            how.redemption, habits.refund_days, population.cap,
+            *how.response.at(tiers, how.seed, None if how.fixed else replication),
+        ],
+        dtype=np.float64,
+    )  # fmt: skip
+    ints = np.array(
+        [
+            how.engine == "daily", how.seed & (2**63 - 1), replication, first,
+            how.start, how.end, drawn.draws, drawn.recorded, 1, how.check_lots,
+            opening is not None and opening != programme, written is not None,
+        ],
+        dtype=np.int64,
+    )  # fmt: skip
+    channels = len(population.channels)
+    sums = np.zeros((channels * months * tiers, len(FIELDS)), np.int64)
+    at_start = np.zeros((channels, tiers), np.int64)
+    room = past.shape[0] + drawn.tape.shape[0]
+
+    def each(value: Any) -> Any:  # noqa: ANN401
+        if isinstance(value, np.ndarray):
+            return np.ascontiguousarray(value[first:last], dtype=np.float32)
+        return np.array([value], np.float32)
+
+    codes = population.channel
+    channel = np.zeros(1, np.int16) if codes is None else codes[first:last]
+    _, wrong = kernels.run(
+        compiled, before, ints, numbers, drawn.rate, drawn.dropout, drawn.scale,
+        each(habits.logins_per_day), each(habits.review_rate), each(habits.refund_rate),
+        np.ascontiguousarray(population.joined[first:last]),
+        np.ascontiguousarray(channel),
+        np.array(drawn.amounts),
+        population.calendar.multiples(how.start, how.end),
+        past, past_at, drawn.tape, drawn.tape_at, sums, at_start,
+        np.zeros((0, rules.SCALARS), np.int64) if ends is None else ends,
+        np.zeros(room, np.int8),
+        np.zeros((0, 5), np.int64) if written is None else written,
+    )  # fmt: skip
+    assert not wrong, f"{wrong} lots are not the sum of their uses"
+    return sums.reshape(channels, months, tiers, len(FIELDS)), at_start
+
+
+def broken(totals: Totals) -> list[str]:
+    """Return the accounting identities that a run's sums break: none, ever.
+
+    Parameters
+    ----------
+    totals : Totals
+        Of one programme.
+
+    Returns
+    -------
+    list of str
+        Their names.
+    """
+    wrong = []
+    if totals.of("points_errors").any():
+        wrong.append("issued + debt = redeemed + expired + clawed + active + pending")
+    if totals.of("window_errors").any():
+        wrong.append("window spend = sum of its months")
+    stock = totals.of("members")
+    before = np.concatenate(
+        [np.broadcast_to(totals.opening[None, :, None, :], stock[:, :, :1].shape),
+         stock[:, :, :-1]], axis=2,
+    )  # fmt: skip
+    moved = totals.of("joined") + totals.of("moved_in") - totals.of("moved_out")
+    if (stock != before + moved).any():
+        wrong.append("next month = this month + joined + moves in - moves out")
+    held = totals.of("active") + totals.of("pending") - totals.of("debt")
+    flow = (
+        totals.of("issued") - totals.of("redeemed") - totals.of("expired")
+        - totals.of("clawed")
+    )  # fmt: skip
+    change = held.sum(axis=3)[:, :, 1:] - held.sum(axis=3)[:, :, :-1]
+    if (change != flow.sum(axis=3)[:, :, 1:]).any():
+        wrong.append("points held = those before + the month's flows")
+    if (totals.of("moved_in").sum(axis=3) != totals.of("moved_out").sum(axis=3)).any():
+        wrong.append("who leaves a tier enters another")
+    return wrong

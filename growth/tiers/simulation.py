@@ -1,0 +1,443 @@
+"""What tiers, revenue, margin, benefit cost and points liability would be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from growth.errors import Fault, ParameterError, suggest
+from growth.result import Cell, Estimate, Notice, Result
+from growth.tiers import rules
+from growth.tiers.liability import breakage_rate, fair_liability
+from growth.tiers.programme import Programme  # noqa: TC001  (a result's types can be read)
+from growth.tiers.response import NO_RESPONSE, Response
+from growth.tiers.running import Run, Totals, broken, run_totals
+from growth.tiers.seasons import months_of_year
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from growth.tiers.population import Population
+
+__all__ = ["METRICS", "Scenario", "Simulation", "read_metric", "simulate"]
+
+EPOCH: Final = date(1970, 1, 1)
+ENGINES: Final = ("event", "daily")
+#: Totals over the whole run that are compared and reported with intervals.
+METRICS: Final = (
+    "net_fen", "margin_fen", "benefit_cost_fen", "gross_fen", "orders", "issued",
+    "redeemed", "liability_fen", "members_above_first",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """One programme's sums: arrays (replications, channels, months, tiers)."""
+
+    name: str
+    programme: Programme
+    totals: Totals
+    fixed: Totals | None
+    margin_rate: float
+
+    def table(self, totals: Totals | None = None) -> dict[str, NDArray[np.int64]]:
+        """Return every column of the long table, before it is made long."""
+        t = totals or self.totals
+        p = self.programme.points.redeem
+        names = (
+            "members", "joined", "moved_in", "moved_out", "orders", "gross_fen",
+            "discount_fen", "refund_fen",
+        )  # fmt: skip
+        found = {name: t.of(name) for name in names}
+        found["net_fen"] = (
+            found["gross_fen"] - found["discount_fen"] - found["refund_fen"]
+        )
+        perks = np.array([tier.perk_fen_per_month for tier in self.programme.tiers])
+        kept = found["discount_fen"] - t.of("discount_back_fen")
+        cost = kept + t.of("redeemed") * p.value_fen // p.block
+        cost = cost + found["members"] * perks
+        listed = found["gross_fen"] - t.of("list_back_fen")
+        found["margin_fen"] = (
+            np.floor(listed * self.margin_rate + 0.5).astype(np.int64) - cost
+        )
+        found["benefit_cost_fen"] = cost
+        for name in (
+            "issued", "redeemed", "expired", "clawed", "uncollected", "capped",
+            "active", "pending", "debt",
+        ):  # fmt: skip
+            found[name] = t.of(name)
+        found["liability_fen"] = fair_liability(
+            found["active"] + found["pending"],
+            value_fen=p.value_fen,
+            block=p.block,
+            breakage=breakage_rate(t),
+        )
+        return found
+
+    def metric(self, name: str, totals: Totals | None = None) -> NDArray[np.float64]:
+        """Return a metric of `METRICS` in each replication."""
+        return read_metric(self.table(totals), name)
+
+
+def read_metric(
+    table: Mapping[str, NDArray[np.int64]], name: str
+) -> NDArray[np.float64]:
+    """Return one number a replication from a scenario's table.
+
+    Parameters
+    ----------
+    table : mapping
+        From `Scenario.table`.
+    name : str
+        One of `METRICS`: flows are summed, stocks are those at the end.
+
+    Returns
+    -------
+    ndarray of float
+        One a replication.
+    """
+    if name == "members_above_first":
+        return np.asarray(table["members"][:, :, -1, 1:].sum(axis=(1, 2)), dtype=float)
+    if name == "liability_fen":
+        return np.asarray(table[name][:, :, -1].sum(axis=(1, 2)), dtype=float)
+    return np.asarray(table[name].sum(axis=(1, 2, 3)), dtype=float)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Simulation(Result):
+    """A programme run over a population; `rows` is the long table.
+
+    `margin_rate` and `redemption` are the assumptions made; `start` is the first day,
+    `months` calendar months long; `seed` and `replications` repeat it to the bit.
+    """
+
+    scenarios: tuple[Scenario, ...]
+    start: date
+    months: int
+    replications: int
+    seed: int
+    members: int
+    generator: str
+    engine: str
+    margin_rate: float
+    redemption: float
+    channels: tuple[str, ...] = ("all",)
+    by_channel: bool = False
+
+    @property
+    def verdict(self) -> str:
+        """`tiers.simulation.` and `off` without a behavioural response, else `on`."""
+        codes = {notice.code for notice in self.notices}
+        return f"tiers.simulation.{'off' if 'no_behavioural_effect' in codes else 'on'}"
+
+    @property
+    def month_ends(self) -> tuple[str, ...]:
+        """The calendar months, as ``2026-01``."""
+        first = rules.month_of((self.start - EPOCH).days)
+        count = self.scenarios[0].totals.sums.shape[2]
+        return tuple(
+            f"{(first + k) // 12:04d}-{(first + k) % 12 + 1:02d}" for k in range(count)
+        )
+
+    def rows(self) -> list[dict[str, Cell]]:
+        """Return one row a scenario, replication, month and tier (and channel)."""
+        found: list[dict[str, Cell]] = []
+        for one in self.scenarios:
+            table = one.table()
+            for at in np.ndindex(table["members"].shape):
+                if not self.by_channel and at[1]:
+                    continue
+                replication, channel, month, tier = at
+                row: dict[str, Cell] = {
+                    "scenario": one.name,
+                    "replication": replication,
+                    "month": self.month_ends[month],
+                    "tier": one.programme.names[tier],
+                }
+                if self.by_channel:
+                    row["channel"] = self.channels[channel]
+                for name, values in table.items():
+                    cell = values[at] if self.by_channel else values[
+                        replication, :, month, tier
+                    ].sum()  # fmt: skip
+                    row[name] = int(cell)
+                found.append(row)
+        return found
+
+    def monthly(self, name: str, scenario: str | None = None) -> list[dict[str, Cell]]:
+        """Return a column's mean over replications, by month and tier.
+
+        Parameters
+        ----------
+        name : str
+            A column of the long table.
+        scenario : str, optional
+            The scenario; the first if omitted.
+
+        Returns
+        -------
+        list of dict
+            ``month``, ``tier``, ``value``, in order.
+        """
+        one = next(s for s in self.scenarios if scenario in {None, s.name})
+        mean = one.table()[name].sum(axis=1).mean(axis=0)
+        return [
+            {"month": month, "tier": tier, "value": float(mean[i, j])}
+            for i, month in enumerate(self.month_ends)
+            for j, tier in enumerate(one.programme.names)
+        ]
+
+    def summary(self) -> list[dict[str, Cell]]:
+        """Return one row a scenario and metric, with the spread over replications."""
+        found: list[dict[str, Cell]] = []
+        for one in self.scenarios:
+            for name in METRICS:
+                values = one.metric(name)
+                low, high = np.quantile(values, (0.025, 0.975))
+                found.append(
+                    {"scenario": one.name, "metric": name, "mean": float(values.mean()),
+                     "lo": float(low), "hi": float(high)}
+                )  # fmt: skip
+        return found
+
+    def estimates(self) -> tuple[Estimate, ...]:
+        """Return each metric's mean a scenario, with the 95 % of its replications."""
+        return tuple(
+            Estimate(
+                key=f"tiers.{row['metric']}", by=(("scenario", str(row["scenario"])),),
+                value=float(row["mean"] or 0), lo=float(row["lo"] or 0),
+                hi=float(row["hi"] or 0), level=0.95, n=self.members,
+                unit="fen" if str(row["metric"]).endswith("_fen") else "count",
+                method="simulation",
+            )
+            for row in self.summary()
+        )  # fmt: skip
+
+    def to_dict(self) -> dict[str, object]:
+        """Return assumptions, the summary and the monthly means: not every row."""
+        from growth.result import plain
+
+        head = (
+            "months", "replications", "seed", "members", "generator", "engine",
+            "margin_rate", "redemption", "by_channel",
+        )  # fmt: skip
+        return {
+            "verdict": self.verdict,
+            "start": self.start.isoformat(),
+            **{name: getattr(self, name) for name in head},
+            "channels": list(self.channels),
+            "programmes": {one.name: one.programme.to_dict() for one in self.scenarios},
+            "summary": self.summary(),
+            "notices": [plain(notice) for notice in self.notices],
+        }
+
+
+def simulate(  # noqa: PLR0913
+    population: Population,
+    programme: Programme,
+    *,
+    start: date | None = None,
+    months: int = 12,
+    replications: int = 20,
+    seed: int,
+    response: Response = NO_RESPONSE,
+    margin_rate: float,
+    redemption: float,
+    generator: str = "auto",
+    engine: str = "event",
+    by_channel: bool = False,
+    threads: int | None = None,
+    chunk: int | None = None,
+) -> Simulation:
+    """Run a programme over a population, month by month.
+
+    Parameters
+    ----------
+    population : Population
+        Who, from `fit` or `Population.from_priors`.
+    programme : Programme
+        The rules.
+    start : date, optional
+        The first day; the one after the population's `as_of` if omitted, and it
+        cannot be another where members have a past.
+    months : int, default 12
+        How long, 1 to 60.
+    replications : int, default 20
+        Times everything is drawn anew, 1 or more.
+    seed : int
+        With the replication, member, day and stream it keys every draw.
+    response : Response, default NO_RESPONSE
+        How members answer to tiers; off: orders are the same under any programme.
+    margin_rate : float
+        Share of the list price kept that is margin before benefits, 0..1. No
+        default: it is an assumption, and is printed.
+    redemption : float
+        Chance, on a day with an order, that a member redeems all whole blocks held,
+        0..1. No default, for the same reason.
+    generator : str, default "auto"
+        One of the population's, or the one it was chosen by.
+    engine : {"event", "daily"}, default "event"
+        The daily engine is the reference, and slow.
+    by_channel : bool, default False
+        One row a channel in the long table.
+    threads, chunk : int, optional
+        Threads, and members a part; neither changes a bit of the result.
+
+    Returns
+    -------
+    Simulation
+        One scenario, named ``programme``.
+
+    Raises
+    ------
+    ParameterError
+        Each argument out of range, all at once.
+
+    Notes
+    -----
+    The accounting identities are checked after every run. Where parameters or the
+    response are uncertain they are drawn once a replication; a second run at their
+    means gives the interval of chance alone.
+    """
+    return simulate_scenarios(
+        population, {"programme": programme}, start=start, months=months,
+        replications=replications, seed=seed, response=response,
+        margin_rate=margin_rate, redemption=redemption, generator=generator,
+        engine=engine, by_channel=by_channel, threads=threads, chunk=chunk,
+    )  # fmt: skip
+
+
+def simulate_scenarios(  # noqa: PLR0913
+    population: Population,
+    programmes: Mapping[str, Programme],
+    *,
+    start: date | None,
+    months: int,
+    replications: int,
+    seed: int,
+    response: Response,
+    margin_rate: float,
+    redemption: float,
+    generator: str = "auto",
+    engine: str = "event",
+    by_channel: bool = False,
+    threads: int | None = None,
+    chunk: int | None = None,
+    split: bool = True,
+) -> Simulation:
+    """Run several programmes over the same chances; see `simulate` and `compare`.
+
+    Parameters
+    ----------
+    population, start, months, replications, seed, response, margin_rate, redemption
+        As in `simulate`.
+    programmes : mapping of str to Programme
+        The first issued the points held at the start.
+    generator, engine, by_channel, threads, chunk
+        As in `simulate`.
+    split : bool
+        Whether to run once more at fixed parameters where they are uncertain.
+
+    Returns
+    -------
+    Simulation
+        One scenario a programme.
+    """
+    begin = population.start if start is None else (start - EPOCH).days
+    _check(
+        population, begin, months, replications, margin_rate, redemption, engine,
+        threads, chunk,
+    )  # fmt: skip
+    chosen = population.pick(generator)
+    end = rules.add_months(begin, months)
+    uncertain = chosen.uncertain or not response.certain
+    how = Run(
+        begin, end, seed, response, redemption, engine=engine, fixed=not uncertain,
+        threads=threads,
+    )  # fmt: skip
+    how = how if chunk is None else how._replace(chunk=chunk)
+    opening = next(iter(programmes.values()))
+    several = len(programmes) > 1
+
+    def go(run: Run) -> dict[str, Totals]:
+        return run_totals(
+            population, programmes, run, replications=range(replications),
+            generator=chosen, opening=opening if several else None,
+        )  # fmt: skip
+
+    drawn = go(how)
+    fixed = go(how._replace(fixed=True)) if uncertain and split else {}
+    for name, totals in [*drawn.items(), *fixed.items()]:
+        wrong = broken(totals)
+        assert not wrong, f"{name}: {wrong}"
+    return Simulation(
+        scenarios=tuple(
+            Scenario(
+                name=name, programme=one, totals=drawn[name], fixed=fixed.get(name),
+                margin_rate=margin_rate,
+            )
+            for name, one in programmes.items()
+        ),
+        start=EPOCH + timedelta(days=begin), months=months, replications=replications,
+        seed=seed, members=population.members, generator=chosen.name, engine=engine,
+        margin_rate=margin_rate, redemption=redemption, channels=population.channels,
+        by_channel=by_channel,
+        notices=(*population.notices, *_notices(population, begin, end, response)),
+    )  # fmt: skip
+
+
+def _notices(
+    population: Population, start: int, end: int, response: Response
+) -> list[Notice]:
+    found = []
+    if response.off:
+        found.append(Notice("no_behavioural_effect"))
+    if population.seen_months is not None and population.calendar.flat:
+        ahead = months_of_year(start, end) - set(population.seen_months)
+        if ahead:
+            words = ", ".join(map(str, sorted(ahead)))
+            found.append(
+                Notice(
+                    "season_not_covered", severity="warning", args=(("months", words),)
+                )
+            )
+    return found
+
+
+def _check(
+    population: Population, begin: int, months: int, replications: int,
+    margin_rate: float, redemption: float, engine: str, threads: int | None,
+    chunk: int | None,
+) -> None:  # fmt: skip
+    faults: list[Fault] = []
+
+    def need(name: str, seen: Any, *, good: bool, expected: str, hint: str) -> None:  # noqa: ANN401
+        if not good:
+            faults.append(Fault(f"bad_{name}", name, repr(seen), expected, hint))
+
+    need("months", months, good=isinstance(months, int) and 1 <= months <= 60,
+         expected="a whole number, 1 to 60", hint="")  # fmt: skip
+    need("replications", replications,
+         good=isinstance(replications, int) and replications >= 1,
+         expected="a whole number, 1 or more", hint="")  # fmt: skip
+    need("margin_rate", margin_rate, good=0 <= margin_rate <= 1,
+         expected="a share, 0 to 1", hint="Write 30 % as 0.3.")  # fmt: skip
+    need("redemption", redemption, good=0 <= redemption <= 1,
+         expected="a share, 0 to 1", hint="Write 10 % as 0.1.")  # fmt: skip
+    need("engine", engine, good=engine in ENGINES, expected=f"one of {ENGINES}",
+         hint=suggest(str(engine), ENGINES).strip())  # fmt: skip
+    for name, value in (("threads", threads), ("chunk", chunk)):
+        need(name, value, good=value is None or value >= 1,
+             expected="a whole number, 1 or more", hint="")  # fmt: skip
+    past = len(population.past.day) > 0
+    good = begin == population.start if past else begin >= int(population.joined.min())
+    need("start", (EPOCH + timedelta(days=begin)).isoformat(), good=good,
+         expected=f"the day after {population.as_of}",
+         hint="Fit the population as of the day before.")  # fmt: skip
+    if faults:
+        raise ParameterError.of("the simulation", faults)

@@ -1,0 +1,395 @@
+"""The engines, their identities, and what may not change a bit of a result."""
+
+import dataclasses
+import json
+from datetime import date, timedelta
+
+import numpy as np
+import pytest
+
+from growth.errors import DataError, ParameterError
+from growth.tiers import (
+    NO_RESPONSE,
+    Habits,
+    Ledger,
+    Population,
+    Response,
+    compare,
+    load_programme,
+    rules,
+    simulate,
+)
+from growth.tiers.generators import NOTHING, Drawn
+from growth.tiers.population import Past
+from growth.tiers.running import FIELDS, Run, broken, run_one, run_totals
+from tests.tiers import golden, made
+
+AS_OF = date(2025, 12, 31)
+BUYING, SPENDING = (0.8, 60.0, 0.8, 2.5), (6.0, 4.0, 40_000.0)
+HABITS = Habits(logins_per_day=0.05, review_rate=0.2, refund_rate=0.1)
+ASSUMED = {"margin_rate": 0.3, "redemption": 0.3, "seed": 7}
+PROGRAMME = load_programme(
+    {
+        "tiers": [
+            t | {"perk_fen_per_month": 100 * i} for i, t in enumerate(made.TIERS)
+        ],
+        "points": {
+            "pending_days": 7,
+            "redeem": {"block": 100, "value_fen": 100},
+            "caps": {"all": {"per_month": 3000}},
+        },
+    }
+)  # fmt: skip
+
+
+def people(members=400, **over):
+    given = {"buying": BUYING, "spending": SPENDING, "as_of": AS_OF, "seed": 3}
+    return Population.from_priors(members, **given | {"habits": HABITS} | over)
+
+
+def sums(simulation, scenario=0):
+    return simulation.scenarios[scenario].totals.sums
+
+
+@pytest.fixture(scope="module")
+def once():
+    return simulate(people(), PROGRAMME, replications=2, **ASSUMED)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 7])
+@pytest.mark.parametrize("chunk", [33, 400])
+def test_threads_and_chunks_change_nothing(once, threads, chunk):
+    again = simulate(
+        people(), PROGRAMME, replications=2, threads=threads, chunk=chunk, **ASSUMED
+    )
+    assert (sums(again) == sums(once)).all()
+    assert again.rows() == once.rows()
+
+
+def test_a_members_fate_does_not_depend_on_who_else_is_there(once):
+    few = people(400)
+    drawn = few.pick().draw(100, 200, start=0, end=0, seed=7, replication=0, fixed=True)
+    how = Run(few.start, few.start + 365, 7, NO_RESPONSE, 0.3)
+    part, _ = run_one(few, PROGRAMME, how, 0, (100, 200), drawn)
+    whole = run_totals(
+        few, {"p": PROGRAMME}, how._replace(chunk=100), replications=range(1)
+    )["p"]
+    assert 0 < part.sum() < whole.sums.sum()
+    assert (sums(once)[0] == whole.sums[0]).all()
+
+
+def recorded(population, programme, engine="event", seed=7):
+    """Run once and return the sums and the tape of events."""
+    how = Run(population.start, population.start + 400, seed, NO_RESPONSE, 0.3,
+              engine=engine, check_lots=True)  # fmt: skip
+    span = (0, population.members)
+    drawn = population.pick().draw(
+        *span, start=how.start, end=how.end, seed=seed, replication=0, fixed=True
+    )
+    tape = np.zeros((200_000, 5), np.int64)
+    total, _ = run_one(population, programme, how, 0, span, drawn, written=tape)
+    return total, tape[tape[:, 1] > 0], how
+
+
+def as_drawn(tape, members):
+    rows = tape[:, [1, 2, 3, 4]].copy()
+    at = np.zeros(members + 1, np.int64)
+    np.cumsum(np.bincount(tape[:, 0], minlength=members), out=at[1:])
+    return Drawn(
+        NOTHING, NOTHING, NOTHING, np.zeros(3), rows, at, draws=False, recorded=True
+    )
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_on_one_tape_the_engines_agree_to_the_integer(seed):
+    import random
+
+    programme = load_programme(made.declaration(random.Random(seed)))
+    population = people(150)
+    drawn_sums, tape, how = recorded(population, programme, seed=seed)
+    given = as_drawn(tape, 150)
+    quiet = dataclasses.replace(population, habits=Habits())
+    taped = [
+        run_one(quiet, programme, how._replace(engine=e), 0, (0, 150), given)[0]
+        for e in ("event", "daily")
+    ]
+    assert (taped[0] == taped[1]).all()
+    money = {"gross_fen", "discount_fen", "list_back_fen", "discount_back_fen"}
+    rest = [i for i, name in enumerate(FIELDS) if name not in money]
+    assert (taped[0][..., rest] == drawn_sums[..., rest]).all()  # identity 9
+
+
+def test_the_ledger_gives_the_simulations_totals_from_its_tape():
+    """Identity 9, through the Python ledger of services."""
+    population = people(40)
+    total, tape, how = recorded(population, PROGRAMME)
+    names = ("login", "purchase", "redeem", "review", "offline_visit", "refund")
+    flowing = ("issued", "redeemed", "expired", "clawed", "capped")
+    held = ("active", "pending", "debt")
+    seen = dict.fromkeys((*flowing, *held), 0)
+    tiers = [0, 0, 0]
+    last = (date(1970, 1, 1) + timedelta(days=how.end - 1)).isoformat()
+    for member in range(40):
+        ledger = Ledger(PROGRAMME, joined=AS_OF)
+        for n, (_, day, kind, value, ref) in enumerate(tape[tape[:, 0] == member]):
+            when = (date(1970, 1, 1) + timedelta(days=int(day))).isoformat()
+            event = {"ts": when, "kind": names[kind]}
+            if kind == 1:
+                event |= {"order_id": f"o{ref}", "paid_fen": int(value)}
+            elif kind == 5:
+                event |= {"order_id": f"o{ref}", "amount_fen": int(value)}
+                event["refund_id"] = str(n)
+            elif kind == 2:
+                event["points"] = int(value)
+            ledger.append(event)
+        ledger.append({"ts": last, "kind": "close"})
+        counters = ledger.state.counters()
+        for name in seen:
+            seen[name] += counters[name]
+        tiers[ledger.state.tier] += 1
+    flows = total.sum(axis=(0, 1, 2))
+    for name in flowing:
+        assert flows[FIELDS.index(name)] == seen[name], name
+    end = total[0, -1]
+    for name in held:
+        assert end[:, FIELDS.index(name)].sum() == seen[name], name
+    assert end[:, FIELDS.index("members")].tolist() == tiers
+    assert min(seen[name] for name in ("redeemed", "clawed", "capped", "active")) > 0
+
+
+def test_the_engines_agree_within_chance_when_each_draws_its_own():
+    population = people(1500)
+    event, daily = (
+        simulate(population, PROGRAMME, replications=6, months=6, engine=e, **ASSUMED)
+        for e in ("event", "daily")
+    )
+    for metric in ("orders", "gross_fen", "issued", "members_above_first"):
+        a, b = (s.scenarios[0].metric(metric) for s in (event, daily))
+        room = 4 * np.sqrt((a.var(ddof=1) + b.var(ddof=1)) / 6)
+        assert abs(a.mean() - b.mean()) < room, metric
+
+
+def test_equal_programmes_differ_by_exactly_nothing():
+    found = compare(
+        people(200),
+        {"now": PROGRAMME, "same": PROGRAMME},
+        replications=3, response=Response(beta=[(0, 0), (0.1, 0.05)], gamma=(0.3, 0.1)),
+        **ASSUMED,
+    )  # fmt: skip
+    assert {d.difference for d in found.differences} == {0.0}
+    assert {d.mc_param for d in found.differences} == {(0.0, 0.0)}
+    assert found.verdict == "tiers.comparison.same"
+
+
+def test_without_a_response_orders_are_the_same_under_any_programme():
+    other = PROGRAMME.change({"tiers.1.min_spend_fen": 20_000, "points.login": 5})
+    found = compare(
+        people(200), {"a": PROGRAMME, "b": other}, replications=2, **ASSUMED
+    )
+    moved = {d.metric: d.difference for d in found.differences}
+    assert moved["orders"] == moved["gross_fen"] == 0
+    assert moved["issued"] > 0
+    assert "no_behavioural_effect" in {n.code for n in found.notices}
+    assert "not_calibrated" in {n.code for n in found.notices}
+
+
+@pytest.mark.parametrize("down", ["never", "to_qualified"])
+def test_raising_a_threshold_never_raises_who_is_above_it(down):
+    plain = load_programme(
+        {
+            "tiers": [t | {"discount_rate": "0"} for t in made.TIERS],
+            "qualify": {"downgrade": down, "window": {"months": 3}},
+        }
+    )
+    higher = plain.change({"tiers.1.min_spend_fen": 90_000})
+    found = compare(people(300), {"a": plain, "b": higher}, replications=2, **ASSUMED)
+    above = [
+        s.totals.of("members")[..., 1:].sum(axis=-1) for s in found.simulation.scenarios
+    ]
+    assert (above[1] <= above[0]).all()
+    assert (above[1] < above[0]).any()
+
+
+def test_swapping_channels_swaps_their_rows_and_nothing_else():
+    half = np.arange(200, dtype=np.int16) % 2
+    base = people(200)
+    ways = [
+        simulate(
+            dataclasses.replace(base, channel=c, channels=("online", "offline")),
+            PROGRAMME, replications=1, by_channel=True, **ASSUMED,
+        )
+        for c in (half, 1 - half)
+    ]  # fmt: skip
+    one, two = (sums(w)[0] for w in ways)
+    assert (one == two[::-1]).all()
+    assert (one[0] != one[1]).any()
+    assert {row["channel"] for row in ways[0].rows()} == {"online", "offline"}
+
+
+def test_identities_are_found_broken_where_they_are(once):
+    totals = once.scenarios[0].totals
+    assert broken(totals) == []
+    spoilt = {"members": "moves in", "issued": "flows", "points_errors": "issued"}
+    for field, words in spoilt.items():
+        spoiled = totals._replace(sums=totals.sums.copy())
+        spoiled.sums[0, 0, 3, 0, FIELDS.index(field)] += 1
+        assert any(words in name for name in broken(spoiled)), field
+
+
+def test_the_long_table_adds_up(once):
+    rows = once.rows()
+    assert len(rows) == 2 * 12 * 3
+    for row in rows:
+        kept = row["gross_fen"] - row["discount_fen"]
+        assert row["net_fen"] == kept - row["refund_fen"]
+    assert sum(r["members"] for r in rows if r["month"] == "2026-12") == 800
+    told = json.loads(json.dumps(once.to_dict(), allow_nan=False))
+    assert told["margin_rate"] == 0.3
+    assert len(once.estimates()) == 9
+    assert "0.3" in once.to_html("en")
+
+
+def chain(downgrade, years=8):
+    """Simulate members whose yearly spend is Gamma(.6, 1500 yuan)."""
+    given, expected = golden.given(f"tier_chain_{downgrade}")
+    members = 120_000
+    rng = np.random.default_rng(1)
+    cuts = [0, *(1e2 * t for t in given["thresholds_yuan"])]
+    programme = load_programme(
+        {
+            "tiers": [{"min_spend_fen": int(c)} for c in cuts],
+            "qualify": {
+                "window": {"kind": "calendar", "months": 12},
+                "upgrade": "at_review",
+                "downgrade": downgrade,
+            },
+        }
+    )
+    first = (date(2020, 6, 1) - date(1970, 1, 1)).days
+    spent = rng.gamma(given["shape"], given["scale_yuan"] * 100, (members, years))
+    rows = np.full((members * years, 4), -1, np.int64)
+    rows[:, 0] = np.tile(first + 365 * np.arange(years), members)
+    rows[:, 1], rows[:, 2] = 1, np.maximum(1, spent.reshape(-1).round())
+    from growth.tiers import kernels
+
+    ends = np.zeros((members, rules.SCALARS), np.int64)
+    wrong = kernels.replay(
+        np.array(programme.compiled), np.full(members, first, np.int32), rows,
+        np.arange(members + 1) * years, first + 365 * years - 100, ends,
+        np.zeros(len(rows), np.int8),
+    )  # fmt: skip
+    assert not wrong
+    return np.bincount(ends[:, rules.TIER], minlength=4) / members, expected["share"]
+
+
+@pytest.mark.parametrize("downgrade", ["to_qualified", "one_down"])
+def test_tiers_settle_where_the_markov_chain_says(downgrade):
+    got, share = chain(downgrade)
+    assert got == pytest.approx(share, abs=0.006)  # 4 standard errors
+
+
+def test_the_closed_form_of_the_chain():
+    from scipy.special import gammaincc
+
+    given, expected = golden.given("tier_chain_qualify")
+    cuts = np.array(given["thresholds_yuan"]) / given["scale_yuan"]
+    above = gammaincc(given["shape"], cuts)
+    share = -np.diff([1, *above, 0])
+    assert share == pytest.approx(expected["share"], abs=1e-7)
+    step = np.zeros((4, 4))
+    for tier in range(4):
+        for reached, p in enumerate(share):
+            step[tier, max(reached, tier - 1)] += p
+    values, vectors = np.linalg.eig(step.T)
+    stationary = np.real(vectors[:, np.argmax(np.real(values))])
+    assert stationary / stationary.sum() == pytest.approx(
+        golden.given("tier_chain_one_down")[1]["share"], abs=1e-6
+    )
+
+
+def test_members_with_a_past_start_where_it_left_them():
+    """The opening tier and points are those of the ledger on the last day known."""
+    day = (AS_OF - date(1970, 1, 1)).days
+    past = Past(
+        np.array([0, 2, 3]), np.array([day - 200, day - 3, day - 10], np.int32),
+        np.array([60_000, 10_000, 300_000]),
+    )  # fmt: skip
+    generator = people(2).pick()
+    population = dataclasses.replace(
+        people(2, habits=Habits()), past=past, generators=(generator,),
+        joined=np.array([day - 200, day - 10], np.int32),
+    )  # fmt: skip
+    how = Run(day + 1, day + 2, 1, NO_RESPONSE, 0.0)
+    ends = np.zeros((2, rules.SCALARS), np.int64)
+    drawn = as_drawn(np.zeros((0, 5), np.int64), 2)
+    history = ([(-200, 60_000), (-3, 10_000)], [(-10, 300_000)])
+    places = {"tier": rules.TIER, "active": rules.ACTIVE,
+              "pending": rules.PENDING, "debt": rules.DEBT}  # fmt: skip
+    for programme in (PROGRAMME, load_programme({"tiers": made.TIERS})):
+        run_one(population, programme, how, 0, (0, 2), drawn, ends=ends)
+        for member, orders in enumerate(history):
+            ledger = Ledger(programme, joined=AS_OF + timedelta(days=orders[0][0]))
+            for i, (ago, fen) in enumerate(orders):
+                event = {"ts": AS_OF + timedelta(days=ago), "kind": "purchase"}
+                ledger.append(event | {"order_id": str(i), "paid_fen": fen})
+            ledger.append({"ts": AS_OF + timedelta(days=1), "kind": "close"})
+            for name, place in places.items():
+                assert ends[member, place] == getattr(ledger.state, name), name
+    # an edited programme judges the whole past; points stay as they were issued
+    edited = PROGRAMME.change({"tiers.1.min_spend_fen": 80_000, "points.per_yuan": "5"})
+    run_one(population, edited, how, 0, (0, 2), drawn, PROGRAMME, ends=ends)
+    assert ends[:, rules.TIER].tolist() == [0, 2]
+    before = ends[:, rules.ACTIVE].copy()
+    run_one(population, PROGRAMME, how, 0, (0, 2), drawn, ends=ends)
+    assert (ends[:, rules.ACTIVE] == before).all()
+
+
+def test_newcomers_join_on_their_day_and_order():
+    base = people(50, habits=Habits())
+    later = base.with_arrivals([date(2026, 3, 5)] * 20, channel=["ads"] * 20)
+    found = simulate(later, PROGRAMME, replications=1, **ASSUMED)
+    table = found.scenarios[0].table()
+    assert table["joined"].sum() == 20
+    assert table["members"][0, :, 1].sum() == 50
+    assert table["members"][0, :, 2].sum() == 70
+    assert table["orders"][0, 1].sum() >= 20
+    with pytest.raises(ParameterError, match="must come after") as info:
+        base.with_arrivals([date(2025, 1, 1)])
+    assert info.value.code == "arrival_in_the_past"
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "message"),
+    [
+        ({"months": 0}, "bad_months", "1 to 60"),
+        ({"margin_rate": 30}, "bad_margin_rate", "Write 30 % as 0.3"),
+        ({"redemption": -1}, "bad_redemption", "a share"),
+        ({"engine": "dialy"}, "bad_engine", "Did you mean 'daily'"),
+        ({"generator": "x"}, "unknown_generator", "or 'auto'"),
+        ({"replications": 0}, "bad_replications", "1 or more"),
+        ({"chunk": 0}, "bad_chunk", "1 or more"),
+        ({"start": date(2020, 1, 1)}, "bad_start", "2020-01-01"),
+    ],
+)
+def test_arguments_are_checked(change, code, message):
+    with pytest.raises(ParameterError, match=message) as info:
+        simulate(people(5), PROGRAMME, **ASSUMED | change)
+    assert info.value.code == code
+
+
+def test_other_errors_say_what_was_seen():
+    with pytest.raises(ParameterError, match="two or more") as info:
+        compare(people(5), {"a": PROGRAMME}, **ASSUMED)
+    assert info.value.code == "too_few_programmes"
+    for bad in ({"gamma": (0.1, -1)}, {"delta": 0}):
+        with pytest.raises(ParameterError, match="the response") as info:
+            Response(**bad)
+        assert info.value.code == "bad_response"
+    with pytest.raises(ParameterError, match="the population") as info:
+        people(0)
+    assert info.value.code == "bad_population"
+    assert issubclass(DataError, ValueError)
+
+
+def test_a_member_takes_few_bytes():
+    assert people(1000, habits=Habits()).nbytes / 1000 <= 32
