@@ -90,9 +90,10 @@ def fit(x: ArrayLike, m: ArrayLike, weights: ArrayLike | None = None) -> Fit:
     n, mean, weight = _checked(x, m, weights)
     unit = float(weight @ mean / weight.sum())
     scaled, total = mean / unit, float(weight.sum())
+    groups = _by_count(n, weight)
 
     def loss(at: Floats) -> tuple[float, Floats]:
-        value, slope = _loss(at, n, scaled, weight)
+        value, slope = _loss(at, n, scaled, weight, groups)
         return value / total, slope / total
 
     found = min(
@@ -216,24 +217,36 @@ def _checked(
 
 
 def _score(params: Params, n: Floats, mean: Floats, weight: Floats) -> float:
-    value, _ = _loss(np.log(params), n, mean, weight)
+    value, _ = _loss(np.log(params), n, mean, weight, _by_count(n, weight))
     return -value
 
 
-def _loss(at: Floats, n: Floats, m: Floats, w: Floats) -> tuple[float, Floats]:
-    """Return minus the log-likelihood and its slope in the logs of p, q, v."""
+def _by_count(n: Floats, w: Floats) -> tuple[Floats, Floats]:
+    """Return the distinct counts of orders and the customers at each."""
+    count, where = np.unique(n, return_inverse=True)
+    return count, np.bincount(where, weights=w).astype(float)
+
+
+def _loss(
+    at: Floats, n: Floats, m: Floats, w: Floats, groups: tuple[Floats, Floats]
+) -> tuple[float, Floats]:
+    """Return minus the log-likelihood and its slope in the logs of p, q, v.
+
+    `groups` is of `_by_count`: gamma functions are taken once a count.
+    """
     p, q, v = np.exp(at)
-    k, total = p * n, v + n * m
+    count, people = groups
+    k, k_count, total = p * n, p * count, v + n * m
     log_total, log_spent = np.log(total), np.log(n * m)
-    parts = (
-        gammaln(k + q) - gammaln(k) - gammaln(q) + q * np.log(v)
-        + (k - 1) * np.log(m) + k * np.log(n) - (k + q) * log_total
-    )  # fmt: skip
-    both = digamma(k + q)
-    dp = w @ (n * (both - digamma(k) + log_spent - log_total))
-    dq = w @ (both - digamma(q) + np.log(v) - log_total)
+    of_count = gammaln(k_count + q) - gammaln(k_count) - gammaln(q) + q * np.log(v)
+    parts = k * log_spent - np.log(m) - (k + q) * log_total
+    both = digamma(k_count + q)
+    rise = people @ (count * (both - digamma(k_count)))
+    dp = rise + w @ (n * (log_spent - log_total))
+    dq = people @ (both - digamma(q) + np.log(v)) - w @ log_total
     dv = w @ (q / v - (k + q) / total)
-    return -float(w @ parts), -np.array([dp * p, dq * q, dv * v])
+    value = float(people @ of_count + w @ parts)
+    return -value, -np.array([dp * p, dq * q, dv * v])
 
 
 def _correlation(n: Floats, m: Floats, w: Floats) -> float | None:

@@ -63,10 +63,11 @@ def test_weights_stand_for_customers():
 def test_the_slope_is_that_of_the_likelihood():
     n, m = drawn(100)
     at, w = np.log([4.0, 3.0, 50.0]), np.ones(100)
-    _, slope = gamma_gamma._loss(at, n.astype(float), m, w)
+    data = (n.astype(float), m, w, gamma_gamma._by_count(n.astype(float), w))
+    _, slope = gamma_gamma._loss(at, *data)
     for i, step in enumerate(np.eye(3) * 1e-6):
-        up = gamma_gamma._loss(at + step, n.astype(float), m, w)[0]
-        down = gamma_gamma._loss(at - step, n.astype(float), m, w)[0]
+        up = gamma_gamma._loss(at + step, *data)[0]
+        down = gamma_gamma._loss(at - step, *data)[0]
         assert slope[i] == pytest.approx((up - down) / 2e-6, rel=1e-5, abs=1e-4)
 
 
