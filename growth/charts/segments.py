@@ -597,6 +597,8 @@ def reach_chart(
     at: dict[str, float] = {}
     total = reach.users or 1
     for cell in reach.cells:
+        if cell.users is None:
+            continue
         low = at.get(cell.channel, 0.0)
         high = low + cell.users / total
         at[cell.channel] = high

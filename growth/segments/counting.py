@@ -180,6 +180,7 @@ def movement(
     under_old_rule: TableLike | None = None,
     k: int | None = None,
     min_size: int | None = None,
+    also_hide: tuple[Sequence[str], Sequence[str]] | None = None,
     user_col: str = "user_id",
 ) -> Movement:
     """Count who moved from value to value between two dates.
@@ -200,6 +201,9 @@ def movement(
         new rule moves is told apart.
     k, min_size : int, optional
         Hide smaller moves and totals; for what is shared, take 10 and 50.
+    also_hide : (sequence of str, sequence of str), optional
+        Values hidden in the sizes of the two dates, where those stand beside: moves
+        then do not give them back.
     user_col : str, default "user_id"
         Who.
 
@@ -228,6 +232,7 @@ def movement(
         second=second,
         k=k,
         min_size=min_size,
+        also_hide=also_hide,
         rule_moved=rule_moved,
     )
 
@@ -254,6 +259,7 @@ def overlap(
     segments: Mapping[str, When] | Sequence[Segment],
     *,
     k: int | None = None,
+    min_size: int | None = None,
 ) -> Overlap:
     """Count users by the segments they are in.
 
@@ -263,8 +269,8 @@ def overlap(
         What `growth.segments.tag` gives.
     segments : mapping of str to When, or sequence of Segment
         Conditions over tags, 62 at most.
-    k : int, optional
-        Hide smaller intersections; for what is shared, take 10.
+    k, min_size : int, optional
+        Hide smaller intersections and segments; for what is shared, take 10 and 50.
 
     Returns
     -------
@@ -282,7 +288,7 @@ def overlap(
     source = as_table(table)
     named = _named(segments)
     if not 1 <= len(named) <= MOST:
-        return overlap_from_masks({}, segments=list(named), k=k)
+        return overlap_from_masks({}, segments=list(named))
     bits = [
         holds(source, when).ifelse(shift(i), shift(i) - shift(i))
         for i, when in enumerate(named.values())
@@ -293,7 +299,7 @@ def overlap(
     marked = source.mutate(growth_mask=mask)
     found = aggregate(marked, by=["growth_mask"], measures={"n": marked.count()})
     counts = {row["growth_mask"]: row["n"] for row in found.to_pylist()}
-    return overlap_from_masks(counts, segments=list(named), k=k)
+    return overlap_from_masks(counts, segments=list(named), k=k, min_size=min_size)
 
 
 def _named(segments: Mapping[str, When] | Sequence[Segment]) -> dict[str, When]:
@@ -311,6 +317,7 @@ def profile(
     rules: Rules | None = None,
     q: float = 0.05,
     min_side: int = 30,
+    k: int | None = None,
     user_col: str = "user_id",
 ) -> Profile:
     """Tell what is different about a segment, against everybody else.
@@ -331,6 +338,8 @@ def profile(
         Level of Benjamini-Hochberg over all lines, in (0, 1).
     min_side : int, default 30
         Smaller sides have no line.
+    k : int, optional
+        Leave out levels that fewer users of a side have; for what is shared, take 10.
     user_col : str, default "user_id"
         Who.
 
@@ -373,6 +382,7 @@ def profile(
         defined_by=_defining(when, rules, features),
         q=q,
         min_side=min_side,
+        k=k,
     )
 
 
@@ -506,6 +516,7 @@ def reach(
     channels: Sequence[str] = CHANNELS,
     max_per_week: int | None = None,
     long_term: Sequence[str] = (),
+    min_size: int | None = None,
     user_col: str = "user_id",
 ) -> Reach:
     """Count whom messages may reach at an instant, by channel and reason.
@@ -514,6 +525,8 @@ def reach(
     ----------
     messages, at_ts, users, channels, max_per_week, long_term, user_col
         As in `reachable`.
+    min_size : int, optional
+        Hide smaller groups; for what is shared, take 50.
 
     Returns
     -------
@@ -523,7 +536,7 @@ def reach(
     Raises
     ------
     RefusedError, ParameterError
-        As `reachable`.
+        As `reachable`; if `min_size` is below 1 (code ``bad_limit``).
     """
     table = reachable(
         messages,
@@ -551,8 +564,12 @@ def reach(
     told = [ReachCell(*key, users=n or 0, messages_left=left)
             for key, (n, left) in cells.items()]  # fmt: skip
     order = {channel: i for i, channel in enumerate(channels)}
-    told.sort(key=lambda c: (order[c.channel], c.reason != "open", -c.users, c.reason))
-    return Reach.of(told, at=instant(at_ts), users=total, reachable=some)
+    told.sort(
+        key=lambda c: (order[c.channel], c.reason != "open", -(c.users or 0), c.reason)
+    )
+    return Reach.of(
+        told, at=instant(at_ts), users=total, reachable=some, min_size=min_size
+    )
 
 
 def hold_out(

@@ -85,6 +85,7 @@ def hide(
     sums: NDArray[np.int64],
     *,
     also: Sequence[int] = (),
+    known: Sequence[int] = (),
 ) -> list[bool]:
     """Return which of some numbers are to be hidden.
 
@@ -98,6 +99,8 @@ def hide(
         Everything a reader knows to hold between them, as in `determined`.
     also : sequence of int, optional
         Positions hidden in any case, such as those hidden the day before.
+    known : sequence of int, optional
+        Positions that are shown elsewhere: hiding them here would help nobody.
 
     Returns
     -------
@@ -110,9 +113,10 @@ def hide(
     size is determined and the hidden part of no sum is below the limit.
     """
     n = len(values)
-    small = [i for i in range(n) if 0 < values[i] < limits[i]]
-    hidden = set(small) | set(also)
-    while len(hidden) < n:
+    fixed = set(known)
+    small = [i for i in range(n) if 0 < values[i] < limits[i] and i not in fixed]
+    hidden = set(small) | (set(also) - fixed)
+    while True:
         weak = determined(sums, sorted(hidden))
         rows = [
             r
@@ -122,8 +126,10 @@ def hide(
         ]
         if not rows:
             break
-        near = {i for r in rows for i in np.flatnonzero(sums[r]).tolist()} - hidden
-        free = near or set(range(n)) - hidden
+        near = {i for r in rows for i in np.flatnonzero(sums[r]).tolist()}
+        free = near - hidden - fixed or set(range(n)) - hidden - fixed
+        if not free:
+            break
         # the smallest that is not 0; a 0 where nothing else is left
         hidden.add(min(free, key=lambda i: (values[i] == 0, values[i], i)))
     return [i in hidden for i in range(n)]
@@ -146,7 +152,12 @@ def _thin(
 
 
 def hide_table(
-    table: Sequence[Sequence[int]], *, k: int, min_size: int
+    table: Sequence[Sequence[int]],
+    *,
+    k: int,
+    min_size: int,
+    rows: Sequence[bool | None] = (),
+    columns: Sequence[bool | None] = (),
 ) -> tuple[list[list[bool]], list[bool], list[bool]]:
     """Return what to hide of a table that is shown with its totals.
 
@@ -158,6 +169,9 @@ def hide_table(
         Smallest cell shown.
     min_size : int
         Smallest row or column total shown.
+    rows, columns : sequence of bool or None, optional
+        What is settled of the totals: True is hidden, False is shown elsewhere, None
+        is to be decided, as all are if omitted.
 
     Returns
     -------
@@ -179,6 +193,13 @@ def hide_table(
         sums[height + j, cells + height + j] = -1
     sums[-2, cells : cells + height] = 1  # rows add up to the total, which is shown
     sums[-1, cells + height :] = 1
-    found = hide(values, limits, sums)
+    told = [*(rows or [None] * height), *(columns or [None] * width)]
+    found = hide(
+        values,
+        limits,
+        sums,
+        also=[cells + i for i, away in enumerate(told) if away],
+        known=[cells + i for i, away in enumerate(told) if away is False],
+    )
     grid = [found[i * width : (i + 1) * width] for i in range(height)]
     return grid, found[cells : cells + height], found[cells + height :]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date  # noqa: TC003  (read by tests of the contract)
-from math import log
+from math import log, log10
 from typing import TYPE_CHECKING, Final
 
 from growth.result import Cell, Estimate, Notice, Result
@@ -53,14 +53,19 @@ class Movement(Result):
         The two dates.
     users : int
         Users of the population at either date.
-    joined, left : int
-        Users of the population at the second date only, and at the first only.
+    joined, left : int or None
+        Users of the population at the second date only, and at the first only; None
+        where hidden.
     unchanged_rate : float or None
         Share of those there at both dates whose value is the same.
     kappa : float or None
         Cohen's kappa over them: agreement beyond chance, 1 is all unchanged.
     psi : float or None
         Population stability index of the two distributions; above 0.25 is much.
+        Where a move is hidden these three are rounded, so that they do not give it
+        back.
+    before_users, after_users : tuple of (str, int or None)
+        Users by value at either date; None where hidden.
     moves : tuple of Move
         Rows by value at the first date, ``absent`` last.
     rule_moved : int or None
@@ -74,11 +79,13 @@ class Movement(Result):
     first_as_of: date | None
     second_as_of: date | None
     users: int
-    joined: int
-    left: int
+    joined: int | None
+    left: int | None
     unchanged_rate: float | None
     kappa: float | None
     psi: float | None
+    before_users: tuple[tuple[str, int | None], ...]
+    after_users: tuple[tuple[str, int | None], ...]
     moves: tuple[Move, ...]
     rule_moved: int | None = None
     hidden: int = 0
@@ -129,6 +136,7 @@ def movement_from_counts(
     second: date | None = None,
     k: int | None = None,
     min_size: int | None = None,
+    also_hide: tuple[Sequence[str], Sequence[str]] | None = None,
     rule_moved: int | None = None,
 ) -> Movement:
     """Return moves between two dates from counts.
@@ -147,6 +155,9 @@ def movement_from_counts(
     k, min_size : int, optional
         Hide smaller moves and totals, and what would give them back; for what is
         shared, take 10 and 50.
+    also_hide : (sequence of str, sequence of str), optional
+        Values whose totals are hidden where sizes of the two dates stand beside:
+        the other totals are then known, and moves are hidden accordingly.
     rule_moved : int, optional
         Users whose second value differs under the old rule.
 
@@ -179,9 +190,17 @@ def movement_from_counts(
     seen = (value for pair in told for value in pair if value != ABSENT)
     names = (*dict.fromkeys([*values, *sorted(seen)]), ABSENT)
     grid = [[told.get((a, b), 0) for b in names] for a in names]
-    away, _, _ = hide_table(
-        grid, k=limit_of(k, "k"), min_size=limit_of(min_size, "min_size")
+    limits = {"k": limit_of(k, "k"), "min_size": limit_of(min_size, "min_size")}
+    settled = [[name in side for name in names[:-1]] for side in also_hide or ()]
+    away, away_rows, away_columns = hide_table(
+        grid,
+        **limits,
+        rows=[*settled[0], None] if settled else (),
+        columns=[*settled[1], None] if settled else (),
     )
+    hidden = sum(map(sum, away))
+    before_users = _shown([sum(line) for line in grid], away_rows)
+    after_users = _shown([sum(line) for line in zip(*grid, strict=True)], away_columns)
     moves = []
     for i, before in enumerate(names):
         total = sum(grid[i])
@@ -197,6 +216,9 @@ def movement_from_counts(
             low, high = ends if ends is not None else (None, None)
             moves.append(Move(before, after, n, share, low, high))
     stayed = [line[:-1] for line in grid[:-1]]
+    said = [_unchanged(stayed), _kappa(stayed), _psi(grid)]
+    if hidden:
+        said = [_coarse(one, sum(map(sum, grid)), limits["k"]) for one in said]
     notices: tuple[Notice, ...] = ()
     if rule_moved is not None:
         args = (("tag", tag), ("users", rule_moved))
@@ -206,16 +228,29 @@ def movement_from_counts(
         first_as_of=first,
         second_as_of=second,
         users=sum(map(sum, grid)),
-        joined=sum(grid[-1]),
-        left=sum(line[-1] for line in grid),
-        unchanged_rate=_unchanged(stayed),
-        kappa=_kappa(stayed),
-        psi=_psi(grid),
+        joined=before_users[-1],
+        left=after_users[-1],
+        unchanged_rate=said[0],
+        kappa=said[1],
+        psi=said[2],
+        before_users=tuple(zip(names[:-1], before_users, strict=False)),
+        after_users=tuple(zip(names[:-1], after_users, strict=False)),
         moves=tuple(moves),
         rule_moved=rule_moved,
-        hidden=sum(map(sum, away)),
+        hidden=hidden,
         notices=notices,
     )
+
+
+def _shown(users: Sequence[int], away: Sequence[bool]) -> list[int | None]:
+    return [None if hide else n for n, hide in zip(users, away, strict=True)]
+
+
+def _coarse(value: float | None, users: int, limit: int) -> float | None:
+    """Round a share of users so that `limit` of them more or less are not seen."""
+    if value is None:
+        return None
+    return round(value, min(3, max(0, int(log10(max(users, 1) / limit / 2)))))
 
 
 def _unchanged(grid: Sequence[Sequence[int]]) -> float | None:

@@ -52,13 +52,13 @@ class Overlap(Result):
     none : int or None
         Users in no segment.
     sizes : tuple of (str, int or None)
-        Users of each segment.
+        Users of each segment; None where hidden.
     intersections : tuple of Intersection
         Exclusive: each user is in one; largest first.
     pairs : tuple of Pair
         Every two segments.
     hidden : int
-        Intersections hidden; sizes and pairs are then not shown either.
+        Intersections hidden; no pair is then shown either.
     """
 
     segments: tuple[str, ...]
@@ -90,6 +90,7 @@ def overlap_from_masks(
     *,
     segments: Sequence[str],
     k: int | None = None,
+    min_size: int | None = None,
 ) -> Overlap:
     """Return the overlap of segments from counts of bit masks.
 
@@ -102,6 +103,9 @@ def overlap_from_masks(
     k : int, optional
         Hide smaller intersections, and what would give them back; for what is
         shared, take 10.
+    min_size : int, optional
+        Hide smaller segments; for what is shared, take 50. The size of every other
+        segment is taken to be known when intersections are hidden.
 
     Returns
     -------
@@ -123,10 +127,15 @@ def overlap_from_masks(
     if not 1 <= len(segments) <= MOST:
         msg = f"segments holds {len(segments)}; it must hold 1 to {MOST}; leave some"
         raise ParameterError(f"{msg} out.", code="too_many_segments")
-    limit = limit_of(k, "k")
+    limit, least = limit_of(k, "k"), max(limit_of(min_size, "min_size"), k or 1)
     masks = sorted(counts, key=lambda mask: (-counts[mask], mask))
     values = [int(counts[mask]) for mask in masks]
-    sums = np.ones((1, len(masks)), dtype=np.int64)
+    sizes = [_inside(counts, 1 << i) for i in range(len(segments))]
+    told = [n == 0 or n >= least for n in sizes]
+    bits = [i for i, known in enumerate(told) if known]
+    sums = np.ones((1 + len(bits), len(masks)), dtype=np.int64)
+    for row, bit in enumerate(bits, 1):
+        sums[row] = [mask >> bit & 1 for mask in masks]
     away = hide(values, [limit] * len(masks), sums)
     hidden = sum(away)
     shown = dict(zip(masks, away, strict=True))
@@ -135,10 +144,9 @@ def overlap_from_masks(
         for mask in masks
         if mask
     ]
-    sizes = [_inside(counts, 1 << i) for i in range(len(segments))]
     total = sum(values)
     pairs = [
-        _pair(counts, segments, i, j, sizes, total, shown=not hidden)
+        _pair(counts, segments, i, j, sizes, total, shown=all(told) and not hidden)
         for i, j in combinations(range(len(segments)), 2)
     ]
     return Overlap(
@@ -146,8 +154,8 @@ def overlap_from_masks(
         users=total,
         none=None if shown.get(0) else int(counts.get(0, 0)),
         sizes=tuple(
-            (name, None if hidden else n)
-            for name, n in zip(segments, sizes, strict=True)
+            (name, n if known else None)
+            for name, n, known in zip(segments, sizes, told, strict=True)
         ),
         intersections=tuple(found),
         pairs=tuple(pairs),

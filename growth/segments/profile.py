@@ -6,8 +6,11 @@ from dataclasses import dataclass, replace
 from math import sqrt
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import numpy as np
+
 from growth.errors import ParameterError
 from growth.result import Cell, Estimate, Notice, Result
+from growth.segments.hiding import hide, limit_of
 from growth.stats.contrast import Contrast
 from growth.stats.means import mean
 from growth.stats.multiplicity import adjust
@@ -153,6 +156,7 @@ def profile_from_counts(
     defined_by: Sequence[str] = (),
     q: float = 0.05,
     min_side: int = MIN_SIDE,
+    k: int | None = None,
 ) -> Profile:
     """Compare a segment with the rest from counts and moments.
 
@@ -173,16 +177,22 @@ def profile_from_counts(
         Level of Benjamini-Hochberg over all lines, in (0, 1).
     min_side : int, default 30
         Smaller sides have no line.
+    k : int, optional
+        Leave out levels that fewer users of a side have, and what would give them
+        back; for what is shared, take 10. Medians, each one user's own number, are
+        then left out too.
 
     Returns
     -------
     Profile
-        Lines sorted by p-value; a feature with a side too small has none.
+        Lines sorted by p-value; a feature with a side too small has none. The
+        notice ``segments_levels_hidden`` says of which features levels are left out.
 
     Raises
     ------
     ParameterError
-        If `q` is outside (0, 1) (code ``alpha_out_of_range``).
+        If `q` is outside (0, 1) (code ``alpha_out_of_range``), or `k` is below 1
+        (``bad_limit``).
 
     References
     ----------
@@ -193,6 +203,7 @@ def profile_from_counts(
         raise ParameterError(msg, code="alpha_out_of_range")
     notices: list[Notice] = []
     lines: list[Line] = []
+    limit = limit_of(k, "k")
     small = min(users, rest) < min_side
     if small:
         args = (("limit", min_side), ("users", users), ("rest", rest))
@@ -201,15 +212,23 @@ def profile_from_counts(
         if name in defined_by:
             notices.append(_circular(name))
         elif not small:
+            away = _away(list(levels.values()), (users, rest), limit)
+            if any(away):
+                args = (("column", name), ("levels", sum(away)))
+                notices.append(Notice("segments_levels_hidden", "info", args))
             lines += [
                 _category(name, level, Share(a, users), Share(b, rest))
-                for level, (a, b) in levels.items()
+                for (level, (a, b)), hidden in zip(levels.items(), away, strict=True)
+                if not hidden
             ]
     for name, (one, other) in numbers.items():
         if name in defined_by:
             notices.append(_circular(name))
         elif min(one.moments.n, other.moments.n) >= min_side:
-            lines.append(_number(name, one, other))
+            line = _number(name, one, other)
+            if limit > 1:
+                line = replace(line, segment_median=None, rest_median=None)
+            lines.append(line)
     told = adjust([line.p_value for line in lines], "bh", q)
     ready = [
         replace(line, p_adjusted=p, differs=differs)
@@ -225,6 +244,21 @@ def profile_from_counts(
         differing=sum(bool(line.differs) for line in ready),
         notices=tuple(notices),
     )
+
+
+def _away(
+    levels: Sequence[tuple[int, int]], sides: tuple[int, int], limit: int
+) -> list[bool]:
+    """Return levels to leave out of both sides; who has none is a level of its own."""
+    hidden: list[bool] = [False] * len(levels)
+    for _ in range(2):  # what one side hides, the other must be safe without
+        for side in (0, 1):
+            values = [level[side] for level in levels]
+            values.append(sides[side] - sum(values))
+            sums = np.ones((1, len(values)), dtype=np.int64)
+            also = [i for i, away in enumerate(hidden) if away]
+            hidden = hide(values, [limit] * len(values), sums, also=also)[:-1]
+    return hidden
 
 
 def _circular(name: str) -> Notice:

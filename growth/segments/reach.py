@@ -7,13 +7,16 @@ refuse what stands here as open.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
 
 from growth.errors import ParameterError, RefusedError, suggest
 from growth.result import Cell, Notice, Result
 from growth.segments.evaluate import micros
+from growth.segments.hiding import hide, limit_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -269,11 +272,11 @@ def reach_value(
 
 @dataclass(frozen=True, slots=True)
 class ReachCell:
-    """How many users stand alike towards one channel."""
+    """How many users stand alike towards one channel; None where hidden."""
 
     channel: str
     reason: str
-    users: int
+    users: int | None
     messages_left: int | None
 
 
@@ -287,21 +290,24 @@ class Reach(Result):
         The instant, UTC.
     users : int
         Users asked about.
-    reachable : int
-        Users whom one channel or more reaches.
+    reachable : int or None
+        Users whom one channel or more reaches; None where hidden.
     cells : tuple of ReachCell
         By channel and reason, ``open`` first.
+    hidden : int
+        Cells hidden.
     """
 
     at: datetime
     users: int
-    reachable: int
+    reachable: int | None
     cells: tuple[ReachCell, ...]
+    hidden: int = 0
 
     @property
     def verdict(self) -> str:
         """`some` or `none` can be reached."""
-        return f"segments.reach.{'some' if self.reachable else 'none'}"
+        return f"segments.reach.{'none' if self.reachable == 0 else 'some'}"
 
     def rows(self) -> list[dict[str, Cell]]:
         """Return one row a channel and reason."""
@@ -317,15 +323,34 @@ class Reach(Result):
 
     @classmethod
     def of(
-        cls, cells: Sequence[ReachCell], *, at: datetime, users: int, reachable: int
+        cls,
+        cells: Sequence[ReachCell],
+        *,
+        at: datetime,
+        users: int,
+        reachable: int,
+        min_size: int | None = None,
     ) -> Reach:
-        """Return the result with its remarks."""
+        """Return the result with its remarks, groups under `min_size` hidden."""
+        limit = limit_of(min_size, "min_size")
+        shown: list[ReachCell] = []
+        for channel in dict.fromkeys(cell.channel for cell in cells):
+            own = [cell for cell in cells if cell.channel == channel]
+            counts = [cell.users or 0 for cell in own]
+            sums = np.ones((1, len(own)), dtype=np.int64)
+            away = hide(counts, [limit] * len(own), sums)
+            shown += [
+                replace(cell, users=None, messages_left=None) if hidden else cell
+                for cell, hidden in zip(own, away, strict=True)
+            ]
+        opens = [cell for cell in shown if cell.reason == "open"]
+        secret = any(cell.users is None for cell in opens)
         args = (("users", users),)
-        notices = (Notice("segments_reach_not_endless", "info", args),)
         return cls(
             at=at,
             users=users,
-            reachable=reachable,
-            cells=tuple(cells),
-            notices=notices,
+            reachable=None if secret else reachable,
+            cells=tuple(shown),
+            hidden=sum(cell.users is None for cell in shown),
+            notices=(Notice("segments_reach_not_endless", "info", args),),
         )

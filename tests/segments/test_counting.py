@@ -26,6 +26,7 @@ from growth.segments import (
     profile_from_counts,
     rules_of,
     sizes,
+    sizes_from_counts,
     tag_in,
 )
 from growth.segments.counting import _named
@@ -180,13 +181,78 @@ def test_sixty_two_segments_have_a_bit_each():
         assert info.value.code == "too_many_segments"
 
 
-def test_small_intersections_hide_sizes_too():
+def test_small_intersections_are_not_given_back_by_sizes():
     found = overlap_from_masks(
         {0: 500, 1: 400, 2: 300, 3: 4}, segments=["a", "b"], k=10
     )
     assert found.verdict == "segments.overlap.hidden"
-    assert found.sizes == (("a", None), ("b", None))
-    assert found.pairs[0].jaccard is None
+    assert found.sizes == (("a", 404), ("b", 304))
+    # 404 less those in a alone would be the four
+    assert {i.segments: i.users for i in found.intersections} == {
+        ("a",): None, ("b",): None, ("a", "b"): None,
+    }  # fmt: skip
+    assert found.none is None
+    assert found.pairs[0].users is None
+    small = overlap_from_masks({0: 500, 1: 40, 2: 300}, segments="ab", min_size=50)
+    assert small.sizes == (("a", None), ("b", 300))
+
+
+def test_no_intersection_follows_from_the_sizes_beside():
+    rng = np.random.default_rng(4)
+    for _ in range(60):
+        counts = dict(enumerate(rng.negative_binomial(0.6, 0.02, 8).tolist()))
+        found = overlap_from_masks(counts, segments="abc", k=10, min_size=50)
+        masks = {i.segments: i.users for i in found.intersections} | {(): found.none}
+        hidden = [
+            mask for mask in counts
+            if masks[tuple(n for i, n in enumerate("abc") if mask >> i & 1)] is None
+        ]  # fmt: skip
+        assert {m for m, n in counts.items() if 0 < n < 10} <= set(hidden)
+        shown = [i for i, (_, n) in enumerate(found.sizes) if n is not None]
+        known = [[1] * len(hidden), *([m >> i & 1 for m in hidden] for i in shown)]
+        rank = np.linalg.matrix_rank(known) if hidden else 0
+        for place, mask in enumerate(hidden):
+            if 0 < counts[mask] < 10:
+                unit = np.eye(len(hidden))[place]
+                assert np.linalg.matrix_rank([*known, unit]) == rank + 1
+
+
+def test_moves_do_not_give_back_what_the_sizes_beside_hide():
+    moves = {
+        ("a", "a"): 30, ("a", "b"): 12, ("b", "b"): 400, ("b", "c"): 25,
+        ("c", "c"): 300, ("c", "a"): 11, (None, "b"): 20, ("b", None): 60,
+    }  # fmt: skip
+    at = [
+        sizes_from_counts(
+            {v: sum(n for pair, n in moves.items() if pair[side] == v) for v in "abc"},
+            tag="t",
+            min_size=50,
+        )
+        for side in (0, 1)
+    ]
+    away = tuple([c.value for c in one.cells if c.users is None] for one in at)
+    assert away == (["a", "c"], ["a", "c"])
+    found = movement_from_counts(moves, tag="t", k=10, min_size=50, also_hide=away)
+    assert dict(found.before_users) == {"a": None, "b": 485, "c": None}
+    assert dict(found.after_users) == {"a": None, "b": 432, "c": None}
+    assert found.joined is None  # 20 are too few
+    shown = {(m.before, m.after): m.users for m in found.moves}
+    assert None in {shown["a", "a"], shown["c", "a"], shown["a", "b"]}
+    assert found.unchanged_rate == round(730 / 778, 1)  # so few users, so coarse
+
+
+def test_levels_that_few_have_are_left_out_on_both_sides():
+    found = profile_from_counts(
+        segment="s", users=500, rest=4000,
+        categories={"region": {"44": (300, 2000), "31": (197, 1997), "11": (3, 3)}},
+        numbers={}, k=10,
+    )  # fmt: skip
+    # 31 goes with 11, or 500 less the others would be the three
+    assert [line.level for line in found.lines] == ["44"]
+    assert [n.code for n in found.notices] == ["segments_levels_hidden"]
+    table = tagged(value=["high"] * 60 + ["low"] * 90, x=list(range(150)))
+    (line,) = profile(table, A, ["x"], k=10).lines
+    assert (line.segment_median, line.rest_median) == (None, None)
 
 
 def test_a_segment_is_over_tags():
