@@ -211,7 +211,7 @@ def calibrate(
     quantile rests on the values near it, which no draw changes: its rate is judged
     with that in mind.
     """
-    from growth.abtest.tables import read_columns
+    from growth.abtest.together import read_columns
 
     _check(seed, replications, experiment.alpha if alpha is None else alpha)
     ready = read_columns(

@@ -167,7 +167,7 @@ def _from_units(
     unique: bool,
 ) -> tuple[list[Known], tuple[Notice, ...]]:
     """Read a ready table; by week if it has the day of exposure."""
-    from growth.abtest.tables import read_totals
+    from growth.abtest.together import read_totals
 
     table = history.table if isinstance(history, UnitTable) else history
     whole = read_totals(table, experiment, as_of=as_of, unique=unique)
@@ -196,7 +196,7 @@ def _known(
     unique: bool,
     as_of: date | datetime | None = None,
 ) -> tuple[Known, tuple[Notice, ...]]:
-    from growth.abtest.tables import read_columns, read_totals
+    from growth.abtest.together import read_columns, read_totals
 
     totals = read_totals(units, experiment, as_of=as_of, unique=unique)
     notices = totals.notices

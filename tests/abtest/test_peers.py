@@ -1,6 +1,6 @@
 """Agreement with gbstats and tea-tasting, where the method is the same.
 
-Their answers are frozen in tests/golden/peers_abtest.json (bench/abtest_peers.py asks
+Their answers are frozen in tests/golden/peers_abtest.json (bench/_abtest_peers.py asks
 them, in an environment of their own): neither is a dependency, not even of the tests.
 """
 

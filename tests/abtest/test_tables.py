@@ -282,9 +282,7 @@ def test_units_in_two_arms_leave_both_and_are_counted():
 
 
 def test_repeated_units_are_found_also_by_the_sample(monkeypatch):
-    from growth.abtest import tables
-
-    monkeypatch.setattr(tables, "EXACT_ROWS", 100)
+    monkeypatch.setattr("growth.abtest.ready.EXACT_ROWS", 100)
     frame = people(n=3000)
     assert analyze(frame, experiment()).crossovers == 0
     swapped = frame.variant.map({"A": "B", "B": "A"})

@@ -79,7 +79,7 @@ def test_the_history_is_read_once_however_far_one_slides(
     units, experiment, monkeypatch
 ):
     made = panels.planner(units, experiment)
-    monkeypatch.setattr("growth.abtest.tables.read_totals", None)  # no second look
+    monkeypatch.setattr("growth.abtest.together.read_totals", None)  # no second look
     made.controls["mde"].value = 0.2
     slid = made.result
     monkeypatch.undo()

@@ -208,7 +208,7 @@ def ask(path):
         cases.append({"id": f"table-{seed}", "columns": columns, "answers": answers})
     document = {
         "about": "Answers of other tools on random unit tables; made by "
-        "bench/abtest_peers.py, which says what was asked.",
+        "bench/_abtest_peers.py, which says what was asked.",
         "versions": {name: version(name) for name in NAMED},
         "prior": PRIOR,
         "planned_units": PLANNED,
