@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from growth.charts.figures import count, interval, percent
 from growth.charts.retention import MANY
 from growth.charts.theme import ABOVE, COLOURS, HEIGHT, WIDTH, finish
-from growth.labels import column, label
+from growth.labels import column, label, valued
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -344,7 +344,9 @@ def _step(step: FunnelStep, lang: Lang | None) -> str:
 
 def _group(by: Sequence[tuple[str, str | None]], lang: Lang | None) -> str:
     unknown = label("chart.unknown", lang)
-    return " · ".join(unknown if value is None else value for _, value in by)
+    return " · ".join(
+        unknown if value is None else valued(name, value, lang) for name, value in by
+    )
 
 
 def _by(result: FunnelResult, lang: Lang | None) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from growth.charts.figures import amount, count, interval, percent
 from growth.charts.theme import ABOVE, ARMS, COLOURS, HEIGHT, WIDTH, finish
-from growth.labels import LANG, column, label
+from growth.labels import LANG, column, label, valued
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +40,7 @@ ROW: Final = 22
 WORDS: Final = 34  # a narrower cell has no words
 SHOWN: Final = 31  # cohorts of the triangle, the youngest
 HATCH: Final = "M-1,0L0,-1M-1,1L1,-1M0,1L1,0"
+DOTS: Final = 100  # points of a curve that are marked
 STATES: Final = ("#0b5cad", "#0b6e4f", "#7a9cc6", "#b3400d", "#8a6100", "#57606a")
 MANY: Final = (
     *ARMS[1:], ARMS[0],
@@ -48,7 +49,10 @@ MANY: Final = (
 
 
 def triangle_chart(
-    result: RetentionResult, *, lang: Lang | None = None
+    result: RetentionResult,
+    *,
+    offsets: Sequence[int] = (),
+    lang: Lang | None = None,
 ) -> alt.LayerChart:
     """Draw cohorts against offsets, the share that came back in each cell.
 
@@ -56,6 +60,8 @@ def triangle_chart(
     ----------
     result : RetentionResult
         What `retention.measure` found; groups are summed over.
+    offsets : sequence of int, optional
+        The only offsets drawn; all if omitted.
     lang : {"en", "zh"}, optional
         The language; the current one if omitted.
 
@@ -71,12 +77,14 @@ def triangle_chart(
     from growth.stats.proportions import Share, wilson
 
     size, kept, complete = result.counts()
-    offsets = result.spec.offsets
+    shown = [
+        (c, k) for c, k in enumerate(result.spec.offsets) if not offsets or k in offsets
+    ]
     rows = [i for i in range(len(size)) if size[i]][-SHOWN:]
     order = [f"{result.cohorts[i]} · {count(int(size[i]))}" for i in rows]
     values: list[dict[str, Any]] = []
     for name, i in zip(order, rows, strict=True):
-        for c, k in enumerate(offsets):
+        for c, k in shown:
             n, x, over = int(size[i]), int(kept[i, c]), bool(complete[i, c])
             lo, hi = wilson(Share(x, n)) or (0.0, 0.0)
             ends = interval(lo, hi, signed=False, lang=lang)
@@ -89,7 +97,7 @@ def triangle_chart(
                     "told": f"{percent(x / n)} ({ends})" if over else "–",
                 }
             )
-    width = min(max(SPAN // max(len(offsets), 1), CELL[0]), CELL[1])
+    width = min(max(SPAN // max(len(shown), 1), CELL[0]), CELL[1])
     top = max((row["rate"] for row in values if row["rate"] is not None), default=1.0)
     base = alt.Chart(alt.InlineData(values=values)).encode(
         x=alt.X(
@@ -141,7 +149,7 @@ def triangle_chart(
             )
         )
     chart = alt.layer(*layers).properties(
-        width=width * max(len(offsets), 1), height=ROW * max(len(rows), 1)
+        width=width * max(len(shown), 1), height=ROW * max(len(rows), 1)
     )
     told = label(
         "chart.retention.triangle.told",
@@ -233,7 +241,9 @@ def curve_chart(
             alt.Tooltip("told:N", title=column("rate", lang)),
         ],
     )
-    layers = [band, line, *_drawn_on(forecast), dots]
+    layers = [band, line, *_drawn_on(forecast)]
+    if len(values) <= DOTS:  # more say no more, and weigh on a page
+        layers.append(dots)
     layers += _marks(benchmark, goal, lang)
     chart = alt.layer(*layers).properties(width=WIDTH, height=HEIGHT)
     told = "; ".join(
@@ -516,8 +526,8 @@ def _group(point: CurvePoint, lang: Lang | None) -> str:
         if value == REST
         else label("chart.unknown", lang)
         if value is None
-        else value
-        for _, value in point.by
+        else valued(name, value, lang)
+        for name, value in point.by
     )
 
 
@@ -595,7 +605,9 @@ def _ordered(values: Sequence[dict[str, Any]], name: str) -> alt.X:
     order = list(dict.fromkeys(row[name] for row in values))
     every = max(1, -(-len(order) // 6))
     kept = [when for i, when in enumerate(order) if i % every == 0]
-    axis = alt.Axis(values=kept, labelAngle=0, ticks=False, labelOverlap=True)
+    axis = alt.Axis(
+        values=kept, labelAngle=0, ticks=False, labelOverlap=True, labelPadding=10
+    )
     return alt.X(f"{name}:O", sort=order, title=None, axis=axis)
 
 

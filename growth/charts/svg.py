@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 from xml.etree import ElementTree as ET
 
@@ -29,7 +30,12 @@ _DEFAULTS: Final = {
 }  # fmt: skip
 _FORBIDDEN: Final = {"href": "a link", "url": "outside data or an image"}
 _DECIMAL: Final = re.compile(r"-?\d+\.\d+(?:e-?\d+)?")
+_RGB: Final = re.compile(r"rgb\((\d+), (\d+), (\d+)\)")
 _NAME: Final = re.compile(r"[^A-Za-z0-9_-]+")
+_INHERITED: Final = frozenset({
+    "fill", "stroke", "stroke-width", "stroke-dasharray", "fill-opacity",
+    "stroke-opacity", "font-size", "font-weight", "text-anchor",
+})  # fmt: skip
 
 
 def spec_of(chart: alt.TopLevelMixin | Mapping[str, Any]) -> dict[str, Any]:
@@ -160,7 +166,7 @@ def _slim(root: ET.Element) -> None:
             del node.attrib[name]
         for name, value in node.attrib.items():
             if name not in {"id", "clip-path", "font-family"}:
-                node.set(name, _DECIMAL.sub(_round, value))
+                node.set(name, _RGB.sub(_hex, _DECIMAL.sub(_round, value)))
         for name, default in _DEFAULTS.items():
             if node.get(name) == default:
                 del node.attrib[name]
@@ -168,6 +174,33 @@ def _slim(root: ET.Element) -> None:
             node.set("font-size", node.attrib["font-size"].removesuffix("px"))
     root.set("font-family", FONT)
     _prune(root)
+    _share(root)
+
+
+def _share(node: ET.Element) -> None:
+    """Say once, on a group, what marks side by side have in common."""
+    for child in node:
+        _share(child)
+    kept: list[ET.Element] = []
+    for said, run in groupby(node, key=_said):
+        marks = list(run)
+        if not said or len(marks) < 3:
+            kept.extend(marks)
+            continue
+        for mark in marks:
+            for name in dict(said):
+                del mark.attrib[name]
+        group = ET.Element("g", dict(said))
+        group.extend(marks)
+        kept.append(group)
+    node[:] = kept
+
+
+def _said(mark: ET.Element) -> tuple[tuple[str, str], ...]:
+    """Return what of a mark its group could say for it."""
+    if mark.tag not in {"path", "line", "rect", "text"}:
+        return ()
+    return tuple((n, v) for n, v in sorted(mark.attrib.items()) if n in _INHERITED)
 
 
 def _prune(node: ET.Element) -> None:
@@ -194,6 +227,10 @@ def _seen(node: ET.Element) -> bool:
             "fill" in node.attrib or "stroke" in node.attrib
         )
     return True
+
+
+def _hex(colour: re.Match[str]) -> str:
+    return "#" + "".join(f"{int(part):02x}" for part in colour.groups())
 
 
 def _round(number: re.Match[str]) -> str:

@@ -11,14 +11,20 @@ Where a line belongs:
 - run: `runner` (the state machine), `child` (papermill, in its own process),
   `forkserver`, `supervise`, `scratch`, `verdict` (how it ended), `repair`, `filing`
   (notebook, page, lost runs), `hook`, `batch` (many)
-- found: `model` and ``schema/`` (the document), `publish`, `estimates`, `trust`
+- found: `model` (the document), `checking` and ``schema/`` (its shape), `publish`,
+  `estimates`, `trust`
 - shown: `blocks`, `page` and ``template/``, `clean`, `live`, `chromium`, `extras`,
   and a room's own pieces: `abtest`
 - kept: `store`, `history` (the index), `diff`, `sweep` (gc), `handover`
 """
 
 from growth.readout.batch import Batch, Entry, run_all
-from growth.readout.catalog import AbtestParams, DatasetParams, HeatmapParams
+from growth.readout.catalog import (
+    AbtestParams,
+    DatasetParams,
+    HeatmapParams,
+    RetentionParams,
+)
 from growth.readout.model import Readout, load
 from growth.readout.params import (
     Between,
@@ -47,6 +53,7 @@ __all__ = [
     "Path",
     "Progress",
     "Readout",
+    "RetentionParams",
     "RunOutcome",
     "Sample",
     "Store",

@@ -378,8 +378,10 @@ def data_table(
     Block
         One table; the first column names the rows.
     """
-    head = "".join(_head(text) for text in columns.values())
     names = list(columns)
+    head = "".join(
+        _head(text, "n" if place else "") for place, text in enumerate(columns.values())
+    )
     body = "".join(
         f'<tr><th scope="row">{escape(row.get(names[0], ""))}</th>'
         + "".join(

@@ -28,6 +28,7 @@ __all__ = [
     "AbtestParams",
     "DatasetParams",
     "HeatmapParams",
+    "RetentionParams",
     "get",
     "names",
     "notebook",
@@ -214,9 +215,78 @@ class HeatmapParams(DatasetParams):
         return self.scope() | {"fixed_elements": fixed}
 
 
+@readout("retention_readout", subject="name", deadline="10m")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionParams(DatasetParams):
+    """The retention readout: who comes back and when, and where people fall off.
+
+    Beside them what a buyer is worth, who went quiet, and the platform's own figures.
+    """
+
+    name: Annotated[str, Id(), Sample("new_users"), Help("what this readout is called")]
+    start_event: Annotated[str | None, Help("event that begins; empty: any")] = None
+    return_event: Annotated[
+        str | None, Help("event that counts as coming back; empty: the first's")
+    ] = None
+    mode: Annotated[
+        Literal["first_ever", "first_in_range", "every"], Help("which start counts")
+    ] = "first_ever"
+    period: Annotated[
+        Literal["day", "week", "month"], Help("length of an interval")
+    ] = "day"
+    days: Annotated[
+        int, Between(1, 730), Help("cohorts of so many days up to as_of")
+    ] = 42
+    horizon: Annotated[int, Between(4, 366), Help("intervals followed")] = 30
+    by: Annotated[str | None, Help("column to break down by; empty: none")] = None
+    industry: Annotated[
+        Literal["fresh_food", "paid_knowledge", "apparel"] | None,
+        Help("whose next-day retention is drawn beside; empty: none"),
+    ] = None
+    steps: Annotated[str, Help("the funnel's events in order, with commas")] = (
+        "page_view,add_to_cart,order_pay"
+    )
+    window_days: Annotated[int, Between(1, 90), Help("days from first to last")] = 7
+
+    def range(self) -> "dict[str, Any]":
+        """Return what every verb is told: first day, end, last day known."""
+        return {
+            "start": self.as_of - timedelta(days=self.days - 1),
+            "end": self.as_of + timedelta(days=1),
+            "as_of": self.as_of,
+        }
+
+    def rule(self) -> "dict[str, Any]":
+        """Return what `retention.measure` is told besides."""
+        return {
+            "start_event": self.start_event,
+            "return_event": self.return_event,
+            "mode": self.mode,
+            "period": self.period,
+            "horizon": self.horizon,
+        }
+
+    def funnel_rule(self) -> "dict[str, Any]":
+        """Return what `funnel.measure` is told besides."""
+        return {"steps": self._steps(), "window": timedelta(days=self.window_days)}
+
+    def conflicts(self) -> "Iterator[Fault]":
+        """Yield what is wrong with several parameters, or within one."""
+        if len(self._steps()) < 2:
+            hint = "Write page_view,add_to_cart,order_pay."
+            yield Fault("steps", "steps", repr(self.steps), "2 or more events", hint)
+
+    def _steps(self) -> list[str]:
+        return [name.strip() for name in self.steps.split(",") if name.strip()]
+
+
 @cache
 def _catalog() -> dict[str, Declaration]:
-    declared = (declaration_of(AbtestParams), declaration_of(HeatmapParams))
+    declared = (
+        declaration_of(AbtestParams),
+        declaration_of(HeatmapParams),
+        declaration_of(RetentionParams),
+    )
     return {item.name: item for item in declared}
 
 

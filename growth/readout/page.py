@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from dataclasses import replace
 from datetime import date
 from functools import cache
 from html import escape, unescape
@@ -304,9 +305,15 @@ def _estimates(document: Json, lang: Lang) -> str:
             written.append({"name": f"{row.label} {by}".strip(), **values})
         else:
             rows = drawn.setdefault((row.unit, row.change), [])
-            rows.append(Row(row, note=by, after=(p_value(item["p_value"]),)))
+            p = item["p_value"]
+            rows.append(Row(row, note=by, after=() if p is None else (p_value(p),)))
     parts = ""
     for (unit, change), rows in drawn.items():
+        tested = any(row.after for row in rows)
+        rows[:] = [
+            row if row.after or not tested else replace(row, after=(NONE,))
+            for row in rows
+        ]
         kind = "level" if not change else "change_absolute"
         kind = "change" if change and unit == "ratio" else kind
         parts += interval_table(
@@ -314,7 +321,7 @@ def _estimates(document: Json, lang: Lang) -> str:
             caption=label(f"readout.{kind}", lang),
             first=label("column.name", lang),
             drawn=label("readout.estimate.interval", lang),
-            after=("p",),
+            after=("p",) if tested else (),
             lang=lang,
         ).html
     if written:

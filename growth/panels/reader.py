@@ -1,0 +1,160 @@
+"""A panel that measures again when a control moves, and shows what came of it."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, Any, Final
+
+import ipywidgets as widgets
+
+from growth import charts
+from growth.labels import label
+from growth.panels.panel import Panel, Status
+from growth.readout import handover
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import date
+
+    import altair as alt
+
+    from growth.dataset import Dataset
+    from growth.labels import Lang
+    from growth.result import Result
+
+__all__ = ["Reader", "breakdown", "choice", "counted", "drawn", "slider"]
+
+_CARD: Final = "background:#fff;border-radius:8px;padding:6px 10px;max-width:820px"
+_STYLE: Final = {"description_width": "110px"}
+_WIDE: Final = {"width": "330px"}
+BREAKDOWNS: Final = (
+    "entry_group", "platform", "scene", "app_version", "device_level", "network",
+)  # fmt: skip
+
+
+class Reader(Panel):
+    """Controls, what they ask, and what was found.
+
+    Parameters
+    ----------
+    controls : mapping of str to widget
+        By the name of what they set.
+    measure : callable
+        From the controls' values to a result; asked once for equal values.
+    draw : callable
+        From that result to its charts.
+    params : callable
+        From the controls' values to the readout's parameters that ask the same; may
+        refuse.
+    lang : {"en", "zh"}, optional
+        The language; the current one if omitted.
+    """
+
+    def __init__(
+        self,
+        controls: Mapping[str, Any],
+        measure: Callable[[dict[str, Any]], Result],
+        draw: Callable[[Any], Sequence[alt.LayerChart]],
+        params: Callable[[dict[str, Any]], object],
+        lang: Lang | None,
+    ) -> None:
+        self.controls = dict(controls)
+        self._measure, self._draw, self._params = measure, draw, params
+        self._lang: Lang | None = lang
+        self._found: dict[tuple[Any, ...], Result] = {}
+        self.result: Any = None
+        self.charts: tuple[alt.LayerChart, ...] = ()
+        self.status = Status(lang)
+        self.picture, self.card, self.hand = (widgets.HTML() for _ in range(3))
+        row = widgets.HBox([*self.controls.values()])
+        row.layout.flex_flow = "row wrap"
+        for control in self.controls.values():
+            control.observe(self._changed, names="value")
+        parts = [row, self.status.view, self.picture, self.card, self.hand]
+        super().__init__(widgets.VBox(parts))
+        self._changed()
+
+    def _changed(self, _event: object = None) -> None:
+        values = {name: control.value for name, control in self.controls.items()}
+        found = self.status.run(lambda: self._read(values))
+        if found is None:
+            return
+        self.result, self.charts, params = found
+        self.picture.value = "".join(map(drawn, self.charts))
+        self.card.value = self.result._repr_html_()
+        text = f"{handover.command(params)}\n\n{handover.entry(params)}"
+        words = escape(label("panel.as_readout", self._lang))
+        self.hand.value = (
+            f"<details><summary>{words}</summary><pre>{escape(text)}</pre></details>"
+        )
+
+    def _read(self, values: dict[str, Any]) -> tuple[Any, ...]:
+        key = tuple(values.values())
+        if key not in self._found:
+            self._found[key] = self._measure(values)
+        result = self._found[key]
+        return result, tuple(self._draw(result)), self._params(values)
+
+
+def drawn(chart: alt.LayerChart) -> str:
+    """Return a chart as a light card of safe SVG."""
+    return f'<div style="{_CARD}">{charts.to_svg(chart)}</div>'
+
+
+def choice(key: str, options: Sequence[tuple[str, Any]], lang: Lang | None) -> Any:  # noqa: ANN401
+    """Return a list to choose from, named by the label `key`; the first is chosen."""
+    return widgets.Dropdown(
+        options=list(options),
+        description=label(key, lang),
+        style=_STYLE,
+        layout=_WIDE,
+    )
+
+
+def slider(key: str, value: int, low: int, high: int, lang: Lang | None) -> Any:  # noqa: ANN401
+    """Return a slider of whole numbers that tells when it is let go."""
+    return widgets.IntSlider(
+        value=value,
+        min=low,
+        max=high,
+        continuous_update=False,
+        description=label(key, lang),
+        style=_STYLE,
+        layout=_WIDE,
+    )
+
+
+def counted(dataset: Dataset, as_of: date) -> list[tuple[str, str]]:
+    """Return the events of a dataset by name, the commonest first, with their counts.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        With `events`.
+    as_of : date
+        The last day counted.
+
+    Returns
+    -------
+    list of (str, str)
+        Words such as ``page_view · 12,345``, and the name.
+    """
+    from growth import engine
+    from growth.charts.figures import count
+
+    events = dataset.events
+    known = events.filter(events.ts < engine.instant(as_of))
+    rows = engine.aggregate(known, by="event", measures={"n": known.count()})
+    pairs = [(row["event"], row["n"]) for row in rows.to_pylist() if row["event"]]
+    pairs.sort(key=lambda pair: (-pair[1], pair[0]))
+    return [(f"{name} · {count(n)}", name) for name, n in pairs]
+
+
+def breakdown(dataset: Dataset, lang: Lang | None) -> Any:  # noqa: ANN401
+    """Return a list of the columns that events may be broken down by."""
+    from growth.labels import column
+
+    there = [name for name in BREAKDOWNS if name in dataset.events.columns]
+    nobody = (label("panel.everybody", lang), None)
+    options = [nobody, *((column(name, lang), name) for name in there)]
+    return choice("panel.segment", options, lang)
