@@ -10,6 +10,7 @@ from growth.charts import funnel as funnel
 from growth.charts import heatmap as heatmap
 from growth.charts import retention as retention
 from growth.charts import segments as segments
+from growth.charts import tiers as tiers
 from growth.charts.show import enable
 from growth.charts.svg import to_svg
 
@@ -20,5 +21,6 @@ __all__ = [
     "heatmap",
     "retention",
     "segments",
+    "tiers",
     "to_svg",
 ]

@@ -1,0 +1,808 @@
+"""Charts of tiers: who stands where, who moves, what a change does, what points owe."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from growth.charts.figures import (
+    amount,
+    count,
+    difference,
+    difference_interval,
+    interval,
+    listed,
+    percent,
+    written_interval,
+)
+from growth.charts.theme import ABOVE, COLOURS, HEIGHT, WIDTH, finish
+from growth.errors import ParameterError, suggest
+from growth.labels import column, label, worded
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import altair as alt
+    from numpy.typing import NDArray
+
+    from growth.labels import Lang
+    from growth.tiers import (
+        Candidate,
+        Comparison,
+        Found,
+        RollForward,
+        Simulation,
+        Span,
+    )
+    from growth.tiers.simulation import Scenario
+
+__all__ = [
+    "deferral_chart",
+    "difference_chart",
+    "flow_chart",
+    "liability_chart",
+    "search_chart",
+    "tier_chart",
+]
+
+#: From the lowest tier that is drawn to the highest: darker is higher.
+TIERS: Final = ("#a9c6e8", "#5a93cf", "#0b5cad", "#06305c", "#1b1f24")
+MONEY: Final = ("margin_fen", "net_fen", "benefit_cost_fen", "liability_fen")
+MOST: Final = 20  # candidates drawn, the best first
+ROW: Final = 26
+SMALL: Final = 96  # the height of one of several panels
+LIMIT: Final = 300  # px of a row's words
+MONTHS: Final = (
+    "slice(datum.label, 5) == '01' || datum.index == 0"
+    " ? [slice(datum.label, 5), slice(datum.label, 0, 4)] : slice(datum.label, 5)"
+)
+YUAN: Final = "(datum.value < 0 ? '−' : {plus}) + '¥' + format(abs(datum.value), ',')"
+
+
+def tier_chart(
+    result: Simulation | Comparison, *, lang: Lang | None = None
+) -> alt.FacetChart:
+    """Draw the share of members in each tier above the first, month by month.
+
+    Parameters
+    ----------
+    result : Simulation or Comparison
+        What `tiers.simulate` or `tiers.compare` found.
+    lang : {"en", "zh"}, optional
+        The language; the current one if omitted.
+
+    Returns
+    -------
+    altair.FacetChart
+        A panel a scenario, stacked columns, the highest tier at the bottom; each
+        edge has the 95 % interval of "in this tier or above". Everybody else is in
+        the first tier.
+    """
+    import altair as alt
+
+    simulation = _simulation(result)
+    values: list[dict[str, Any]] = []
+    order: list[str] = []
+    for one in simulation.scenarios:
+        members = _by_month(one, "members")
+        everybody = members.sum(axis=2)
+        names = one.programme.names
+        order += [name for name in names[1:] if name not in order]
+        for i, month in enumerate(simulation.month_ends):
+            edge = 0.0
+            for j in range(len(names) - 1, 0, -1):
+                above = members[:, i, j:].sum(axis=1) / everybody[:, i]
+                top = float(above.mean())
+                lo, hi = _ends(above, least=0.0, most=1.0)
+                values.append(
+                    {
+                        "scenario": _scenario(one.name, lang),
+                        "month": month,
+                        "tier": names[j],
+                        "from": edge,
+                        "to": top,
+                        "lo": lo,
+                        "hi": hi,
+                        "told": f"{percent(top - edge)} · ≥ {percent(top)}"
+                        f" ({interval(lo, hi, signed=False, lang=lang)})",
+                    }
+                )
+                edge = top
+    several = len(simulation.scenarios)
+    x = _months(simulation)
+    y = alt.Y(
+        "from:Q",
+        title=None,
+        scale=alt.Scale(domainMin=0),
+        axis=alt.Axis(format=".0%", tickCount=5, domain=False, ticks=False),
+    )
+    base = alt.Chart().encode(x=x)
+    bars = base.mark_bar(stroke=COLOURS["card"], strokeWidth=0.5).encode(
+        y=y,
+        y2="to:Q",
+        color=_colours("tier", order, TIERS[: len(order)], columns=len(order)),
+        tooltip=["month:N", "tier:N", alt.Tooltip("told:N", title=" ")],
+    )
+    chart = (
+        alt.layer(*[bars, *_whiskers(base)], data=alt.InlineData(values=values))
+        .properties(width=WIDTH / several - 12 * (several - 1), height=HEIGHT)
+        .facet(
+            column=alt.Column(
+                "scenario:N",
+                title=None,
+                sort=[_scenario(one.name, lang) for one in simulation.scenarios],
+                header=_header(shown=several > 1),
+            ),
+            spacing=22,
+        )
+    )
+    last = [row for row in values if row["month"] == simulation.month_ends[-1]]
+    told = "; ".join(f"{r['scenario']} {r['tier']}: {r['told']}" for r in last)
+    title = label(
+        "chart.tiers.tiers", lang, first=simulation.scenarios[0].programme.names[0]
+    )
+    return finish(chart, name="tiers", title=title, description=f"{title}. {told}")  # type: ignore[return-value]
+
+
+def flow_chart(
+    result: Simulation | Comparison,
+    *,
+    scenario: str | None = None,
+    lang: Lang | None = None,
+) -> alt.FacetChart:
+    """Draw how many members enter and leave each tier, month by month.
+
+    Parameters
+    ----------
+    result : Simulation or Comparison
+        What `tiers.simulate` or `tiers.compare` found.
+    scenario : str, optional
+        The scenario drawn; the last if omitted.
+    lang : {"en", "zh"}, optional
+        The language; the current one if omitted.
+
+    Returns
+    -------
+    altair.FacetChart
+        A panel a tier above the first: who came above zero, who left below it, with
+        95 % intervals.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such scenario (code ``unknown_scenario``).
+    """
+    import altair as alt
+
+    simulation = _simulation(result)
+    one = _chosen(simulation, scenario)
+    names = one.programme.names
+    values: list[dict[str, Any]] = []
+    for sign, name in ((1, "moved_in"), (-1, "moved_out")):
+        moved = _by_month(one, name)
+        for i, month in enumerate(simulation.month_ends):
+            for j in range(1, len(names)):
+                mean = float(moved[:, i, j].mean())
+                lo, hi = _ends(moved[:, i, j], least=0.0)
+                values.append(
+                    {
+                        "month": month,
+                        "tier": names[j],
+                        "flow": column(name, lang),
+                        "value": sign * mean,
+                        "lo": None if lo is None else sign * lo,
+                        "hi": None if hi is None else sign * hi,
+                        "told": f"{count(mean)} ({_counted(lo, hi, lang)})",
+                    }
+                )
+    base = alt.Chart().encode(x=_months(simulation))
+    bars = base.mark_bar().encode(
+        y=alt.Y(
+            "value:Q",
+            title=None,
+            axis=alt.Axis(
+                labelExpr="format(abs(datum.value), ',')",
+                tickCount=4,
+                domain=False,
+                ticks=False,
+            ),
+        ),
+        color=_colours(
+            "flow",
+            [column("moved_in", lang), column("moved_out", lang)],
+            (TIERS[1], "#d9a25f"),
+            columns=2,
+        ),
+        tooltip=["month:N", "tier:N", "flow:N", alt.Tooltip("told:N", title=" ")],
+    )
+    chart = (
+        alt.layer(*[bars, *_whiskers(base)], data=alt.InlineData(values=values))
+        .properties(width=WIDTH, height=SMALL)
+        .facet(
+            row=alt.Row(
+                "tier:N",
+                title=None,
+                sort=list(reversed(names[1:])),
+                header=_header(shown=True),
+            ),
+            spacing=14,
+        )
+        .resolve_scale(y="independent")
+    )
+    told = "; ".join(
+        f"{name}: {column('moved_in', lang)} {count(_total(values, name, 1))}, "
+        f"{column('moved_out', lang)} {count(_total(values, name, -1))}"
+        for name in names[1:]
+    )
+    title = label("chart.tiers.flows", lang, scenario=_scenario(one.name, lang))
+    return finish(chart, name="flows", title=title, description=f"{title}. {told}")  # type: ignore[return-value]
+
+
+def difference_chart(
+    comparison: Comparison,
+    *,
+    scenario: str | None = None,
+    metrics: Sequence[str] = MONEY,
+    lang: Lang | None = None,
+) -> alt.LayerChart:
+    """Draw what a programme changes in money, with both kinds of interval.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        What `tiers.compare` found.
+    scenario : str, optional
+        The scenario held against the first; the second if omitted.
+    metrics : sequence of str, optional
+        Metrics in fen, in order.
+    lang : {"en", "zh"}, optional
+        The language; the current one if omitted.
+
+    Returns
+    -------
+    altair.LayerChart
+        A row a metric: the calibrated interval, thick, and beside it that of chance
+        alone, thin and said to be too narrow. Without a record of earlier forecasts
+        the thick one is of chance and parameters, and says so.
+
+    Raises
+    ------
+    ParameterError
+        As `flow_chart`.
+    """
+    import altair as alt
+
+    first = comparison.differences[0].scenario
+    wanted = _chosen(comparison.simulation, scenario or first).name
+    rows = {one.metric: one for one in comparison.differences if one.scenario == wanted}
+    kinds = _kinds(comparison, lang)
+    values: list[dict[str, Any]] = []
+    order = [label(f"tiers.metric.{name}", lang) for name in metrics if name in rows]
+    for name in metrics:
+        one = rows.get(name)
+        if one is None:
+            continue
+        for kind, span, dy in zip(kinds, (one.headline, one.mc), (0, 7), strict=True):
+            values.append(
+                {
+                    "metric": label(f"tiers.metric.{name}", lang),
+                    "kind": kind,
+                    "value": one.difference / 100,
+                    "lo": span.lo / 100 if span else None,
+                    "hi": span.hi / 100 if span else None,
+                    "dy": dy,
+                    "said": difference(one.difference, "fen"),
+                    "told": _money(span, lang),
+                }
+            )
+    base = alt.Chart(alt.InlineData(values=values)).encode(
+        y=alt.Y(
+            "metric:N",
+            sort=order,
+            title=None,
+            axis=_named(order),
+        ),
+        color=_colours("kind", kinds, (COLOURS["accent"], COLOURS["bad"])),
+    )
+    x = alt.X(
+        "lo:Q",
+        title=label("chart.tiers.difference.x", lang),
+        scale=alt.Scale(nice=False, zero=True, padding=14),
+        axis=alt.Axis(
+            labelExpr=YUAN.format(plus="datum.value > 0 ? '+' : ''"),
+            tickCount=5,
+            labelOverlap=True,
+            domain=False,
+            ticks=False,
+        ),
+    )
+    zero = (
+        alt.Chart(alt.InlineData(values=[{"zero": 0}]))
+        .mark_rule(color=COLOURS["soft"], strokeDash=[3, 3])
+        .encode(x=alt.X("zero:Q", title=None))
+    )
+    tips = [
+        alt.Tooltip("metric:N", title=" "),
+        alt.Tooltip("said:N", title=column("difference", lang)),
+        alt.Tooltip("told:N", title=label("chart.tiers.interval", lang)),
+    ]
+    layers: list[Any] = [zero]
+    for kind, wide, dy in zip(kinds, (5, 2), (-4, 6), strict=True):
+        some = base.transform_filter(alt.datum.kind == kind)
+        layers.append(
+            some.mark_rule(strokeWidth=wide, yOffset=dy, opacity=1).encode(
+                x=x, x2="hi:Q", tooltip=tips
+            )
+        )
+    middle = base.transform_filter(alt.datum.kind == kinds[0])
+    layers.append(
+        middle.mark_point(
+            filled=True,
+            size=70,
+            yOffset=-4,
+            opacity=1,
+            stroke=COLOURS["card"],
+            strokeWidth=1.5,
+        ).encode(x="value:Q", tooltip=tips)
+    )
+    chart = alt.layer(*layers).properties(width=WIDTH - 60, height=46 * len(order))
+    told = "; ".join(
+        f"{row['metric']} {row['said']} ({row['kind']}: {row['told']})"
+        for row in values
+    )
+    title = label(
+        "chart.tiers.difference",
+        lang,
+        scenario=_scenario(wanted, lang),
+        baseline=_scenario(comparison.baseline, lang),
+    )
+    return finish(chart, name="differences", title=title, description=told or title)
+
+
+def liability_chart(
+    result: Simulation | Comparison,
+    *,
+    scenario: str | None = None,
+    lang: Lang | None = None,
+) -> alt.LayerChart:
+    """Draw how points roll forward: issued, used, expired, clawed back, outstanding.
+
+    Parameters
+    ----------
+    result : Simulation or Comparison
+        What `tiers.simulate` or `tiers.compare` found.
+    scenario : str, optional
+        The scenario drawn; the last if omitted.
+    lang : {"en", "zh"}, optional
+        The language; the current one if omitted.
+
+    Returns
+    -------
+    altair.LayerChart
+        Columns a month, what goes out below zero; the line is what stands at the
+        month's end, active and pending less debt, with its 95 % interval.
+
+    Raises
+    ------
+    ParameterError
+        As `flow_chart`.
+    """
+    import altair as alt
+
+    simulation = _simulation(result)
+    one = _chosen(simulation, scenario)
+    flows = {name: _by_month(one, name).sum(axis=2) for name in
+             ("issued", "redeemed", "expired", "clawed")}  # fmt: skip
+    held = sum(
+        sign * _by_month(one, name).sum(axis=2)
+        for name, sign in (("active", 1), ("pending", 1), ("debt", -1))
+    )
+    values: list[dict[str, Any]] = []
+    stock: list[dict[str, Any]] = []
+    for i, month in enumerate(simulation.month_ends):
+        for name, points in flows.items():
+            mean = float(points[:, i].mean())
+            lo, hi = _ends(points[:, i], least=0.0)
+            values.append(
+                {
+                    "month": month,
+                    "flow": column(name, lang),
+                    "points": mean if name == "issued" else -mean,
+                    "told": f"{count(mean)} ({_counted(lo, hi, lang)})",
+                }
+            )
+        assert not isinstance(held, int)
+        mean = float(held[:, i].mean())
+        lo, hi = _ends(held[:, i])
+        stock.append(
+            {
+                "month": month,
+                "value": mean,
+                "lo": lo,
+                "hi": hi,
+                "told": f"{count(mean)} ({_counted(lo, hi, lang)})",
+            }
+        )
+    x = _months(simulation)
+    y = alt.Y(
+        "points:Q",
+        title=label("chart.tiers.points", lang),
+        axis=alt.Axis(
+            labelExpr="replace(format(datum.value, ','), '-', '−')",
+            tickCount=6,
+            domain=False,
+            ticks=False,
+            **ABOVE,
+        ),
+    )
+    tip = alt.Tooltip("told:N", title=" ")
+    bars = (
+        alt.Chart(alt.InlineData(values=values))
+        .mark_bar()
+        .encode(
+            x=x,
+            y=y,
+            color=_colours(
+                "flow",
+                [column(name, lang) for name in flows],
+                (TIERS[1], COLOURS["good"], "#b9bfc6", "#d9a25f"),
+                columns=4,
+            ),
+            tooltip=["month:N", "flow:N", tip],
+        )
+    )
+    base = alt.Chart(alt.InlineData(values=stock)).encode(x=x)
+    line = base.mark_line(color=COLOURS["ink"], strokeWidth=2).encode(y="value:Q")
+    dots = base.mark_point(
+        filled=True, size=40, color=COLOURS["ink"], opacity=1
+    ).encode(y="value:Q", tooltip=["month:N", tip])
+    chart = alt.layer(bars, *_whiskers(base), line, dots).properties(
+        width=WIDTH, height=HEIGHT + 30
+    )
+    told = "; ".join(f"{row['month']}: {row['told']}" for row in stock[-1:])
+    title = label("chart.tiers.liability", lang, scenario=_scenario(one.name, lang))
+    return finish(chart, name="liability", title=title, description=f"{title}. {told}")
+
+
+def deferral_chart(roll: RollForward, *, lang: Lang | None = None) -> alt.LayerChart:
+    """Draw deferred revenue from period to period.
+
+    Parameters
+    ----------
+    roll : RollForward
+        What `tiers.roll_forward` found, in fen.
+    lang : {"en", "zh"}, optional
+        The language; the current one if omitted.
+
+    Returns
+    -------
+    altair.LayerChart
+        Columns a period: deferred above zero, recognised and clawed back below it;
+        the line is what still waits.
+    """
+    import altair as alt
+
+    names = ("deferred", "recognised", "clawed")
+    values = [
+        {
+            "period": i + 1,
+            "flow": label(f"chart.tiers.deferral.{name}", lang),
+            "yuan": (1 if name == "deferred" else -1) * getattr(period, name) / 100,
+            "told": amount(getattr(period, name), "fen"),
+        }
+        for i, period in enumerate(roll.periods)
+        for name in names
+    ]
+    stock = [
+        {
+            "period": i + 1,
+            "value": period.closing / 100,
+            "told": amount(period.closing, "fen"),
+        }
+        for i, period in enumerate(roll.periods)
+    ]
+    x = alt.X(
+        "period:O",
+        title=column("period", lang),
+        axis=alt.Axis(labelAngle=0, ticks=False, domain=False),
+    )
+    y = alt.Y(
+        "yuan:Q",
+        title=label("chart.tiers.deferred.y", lang),
+        axis=alt.Axis(
+            labelExpr=YUAN.format(plus="''"),
+            tickCount=6,
+            domain=False,
+            ticks=False,
+            **ABOVE,
+        ),
+    )
+    tip = alt.Tooltip("told:N", title=" ")
+    bars = (
+        alt.Chart(alt.InlineData(values=values))
+        .mark_bar()
+        .encode(
+            x=x,
+            y=y,
+            color=_colours(
+                "flow",
+                [label(f"chart.tiers.deferral.{name}", lang) for name in names],
+                (TIERS[1], COLOURS["good"], "#d9a25f"),
+            ),
+            tooltip=["period:O", "flow:N", tip],
+        )
+    )
+    base = alt.Chart(alt.InlineData(values=stock)).encode(x=x, y="value:Q")
+    line = base.mark_line(color=COLOURS["ink"], strokeWidth=2)
+    dots = base.mark_point(
+        filled=True, size=40, color=COLOURS["ink"], opacity=1
+    ).encode(tooltip=["period:O", tip])
+    chart = alt.layer(bars, line, dots).properties(width=WIDTH, height=HEIGHT)
+    title = label("chart.tiers.deferred", lang, closing=amount(roll.closing, "fen"))
+    told = "; ".join(f"{row['period']}: {row['told']}" for row in stock)
+    return finish(chart, name="deferral", title=title, description=f"{title}. {told}")
+
+
+def search_chart(found: Found, *, lang: Lang | None = None) -> alt.LayerChart:
+    """Draw how far each candidate of a search is behind the best.
+
+    Parameters
+    ----------
+    found : Found
+        What `tiers.search` found.
+    lang : {"en", "zh"}, optional
+        The language; the current one if omitted.
+
+    Returns
+    -------
+    altair.LayerChart
+        The best 20, a row each: what it changes, its paired distance to the best
+        with the interval that decides whether the two can be told apart, filled
+        where they cannot.
+    """
+    import altair as alt
+
+    kinds = [
+        label("chart.tiers.search.best", lang),
+        label("chart.tiers.search.behind", lang),
+        label("chart.tiers.search.refused", lang),
+    ]
+    values: list[dict[str, Any]] = []
+    for rank, one in enumerate(found.candidates[:MOST], 1):
+        kind = kinds[2 if not one.allowed else 1 if one.separable else 0]
+        lo, hi = _behind(found, one)
+        values.append(
+            {
+                "name": f"{rank}. {_changed(one, lang)}",
+                "kind": kind,
+                "value": -one.behind / 100,
+                "lo": -hi / 100,
+                "hi": -lo / 100,
+                "told": f"{difference(-one.behind, 'fen')}"
+                f" ({difference_interval(-hi, -lo, 'fen', lang=lang)})",
+            }
+        )
+    order = [row["name"] for row in values]
+    base = alt.Chart(alt.InlineData(values=values)).encode(
+        y=alt.Y(
+            "name:N",
+            sort=order,
+            title=None,
+            axis=_named(order),
+        ),
+        color=_colours(
+            "kind", kinds, (COLOURS["good"], COLOURS["soft"], COLOURS["bad"])
+        ),
+    )
+    x = alt.X(
+        "lo:Q",
+        title=label("chart.tiers.search.x", lang),
+        scale=alt.Scale(nice=False, zero=True, padding=14),
+        axis=alt.Axis(
+            labelExpr=YUAN.format(plus="datum.value > 0 ? '+' : ''"),
+            tickCount=4,
+            labelOverlap=True,
+            domain=False,
+            ticks=False,
+        ),
+    )
+    tips = [
+        alt.Tooltip("name:N", title=" "),
+        alt.Tooltip("told:N", title=label("chart.tiers.search.x", lang)),
+    ]
+    rules = base.mark_rule(strokeWidth=2).encode(x=x, x2="hi:Q")
+    dots = base.mark_point(filled=True, size=70, opacity=1).encode(
+        x="value:Q",
+        shape=alt.Shape(
+            "kind:N",
+            legend=None,
+            scale=alt.Scale(domain=kinds, range=["circle", "diamond", "cross"]),
+        ),
+        tooltip=tips,
+    )
+    zero = (
+        alt.Chart(alt.InlineData(values=[{"zero": 0}]))
+        .mark_rule(color=COLOURS["soft"], strokeDash=[3, 3])
+        .encode(x=alt.X("zero:Q", title=None))
+    )
+    chart = alt.layer(zero, rules, dots).properties(
+        width=WIDTH - 140, height=ROW * max(len(values), 1)
+    )
+    told = "; ".join(f"{r['name']}: {r['told']}, {r['kind']}" for r in values[:5])
+    title = label(found.verdict, lang)
+    return finish(chart, name="search", title=title, description=f"{title}. {told}")
+
+
+def _simulation(result: Simulation | Comparison) -> Simulation:
+    """Return the scenarios: a comparison keeps them."""
+    from growth.tiers import Comparison
+
+    return result.simulation if isinstance(result, Comparison) else result
+
+
+def _chosen(simulation: Simulation, name: str | None) -> Scenario:
+    """Return a scenario by its name; the last, the change, if none is given."""
+    named = {one.name: one for one in simulation.scenarios}
+    if name is None:
+        return simulation.scenarios[-1]
+    if name not in named:
+        msg = f"scenario is {name!r}; it must be one of {list(named)}; correct it."
+        raise ParameterError(f"{msg}{suggest(name, named)}", code="unknown_scenario")
+    return named[name]
+
+
+def _by_month(one: Scenario, name: str) -> NDArray[np.float64]:
+    """Return a column of the long table: (replications, months, tiers)."""
+    return np.asarray(one.table()[name].sum(axis=1), dtype=float)
+
+
+def _ends(
+    values: NDArray[np.float64], *, least: float = -1e18, most: float = 1e18
+) -> tuple[float | None, float | None]:
+    """Return where the next value falls, within what is possible; Nones of one."""
+    from growth.tiers.intervals import around
+
+    span = around(values)
+    if span is None:
+        return None, None
+    return max(least, span.lo), min(most, span.hi)
+
+
+def _total(values: Sequence[dict[str, Any]], tier: str, sign: int) -> float:
+    rows = [row for row in values if row["tier"] == tier]
+    return float(sum(abs(r["value"]) for r in rows if r["value"] * sign > 0))
+
+
+def _behind(found: Found, one: Candidate) -> tuple[float, float]:
+    """Return the interval of a distance at the level that decides `separable`."""
+    from scipy.special import stdtrit
+
+    others = max(1, sum(c.allowed for c in found.candidates) - 1)
+    limit = stdtrit(max(1, found.replications - 1), 1 - 0.025 / others)
+    half = float(limit) * one.se if one.se else 0.0
+    return one.behind - half, one.behind + half
+
+
+def _kinds(comparison: Comparison, lang: Lang | None) -> list[str]:
+    known = any(one.calibrated for one in comparison.differences)
+    first = "calibrated" if known else "mc_param"
+    return [label(f"chart.tiers.kind.{name}", lang) for name in (first, "mc")]
+
+
+def _changed(one: Candidate, lang: Lang | None) -> str:
+    """Say what a candidate changes, in the words of its tiers."""
+    if not one.changes:
+        return label("chart.tiers.search.now", lang)
+    names = one.programme.names
+    said: list[str] = []
+    before = ""
+    for path, value in one.changes:
+        parts = path.replace("[", ".").replace("]", "").split(".")
+        if parts[0] == "tiers" and len(parts) == 3:
+            tier = names[int(parts[1])]
+            words = worded(f"tiers.field.{parts[2]}", lang)
+            named = "" if tier == before else f"{tier} "
+            said.append(f"{named}{words} {_valued(parts[2], value)}")
+            before = tier
+        else:
+            said.append(f"{path} {value}")
+    return listed(said, lang=lang)
+
+
+def _valued(field: str, value: object) -> str:
+    if field.endswith("_fen") and isinstance(value, int):
+        return amount(value, "fen").removesuffix(".00")
+    return str(value)
+
+
+def _scenario(name: str, lang: Lang | None) -> str:
+    return worded(f"tiers.scenario.{name}", lang)
+
+
+def _money(span: Span | None, lang: Lang | None) -> str:
+    lo, hi = span or (None, None)
+    return difference_interval(lo, hi, "fen", lang=lang)
+
+
+def _counted(lo: float | None, hi: float | None, lang: Lang | None) -> str:
+    if lo is None or hi is None:
+        return written_interval(None, None, "count", lang=lang)
+    return label("figure.interval", lang, lo=count(lo), hi=count(hi))
+
+
+def _months(simulation: Simulation) -> alt.X:
+    import altair as alt
+
+    return alt.X(
+        "month:O",
+        title=None,
+        sort=list(simulation.month_ends),
+        axis=alt.Axis(
+            labelAngle=0,
+            labelExpr=MONTHS,
+            labelOverlap=True,
+            ticks=False,
+            domain=False,
+        ),
+    )
+
+
+def _whiskers(base: alt.Chart) -> list[Any]:
+    """Return intervals that can be seen on a column of any colour."""
+    import altair as alt
+
+    some = base.transform_filter("isValid(datum.lo)")
+    parts = {"y": alt.Y("lo:Q"), "y2": alt.Y2("hi:Q")}
+    return [
+        some.mark_rule(color=COLOURS["card"], strokeWidth=4, opacity=0.8).encode(
+            **parts
+        ),
+        some.mark_rule(color=COLOURS["ink"], strokeWidth=1.5).encode(**parts),
+    ]
+
+
+def _header(*, shown: bool) -> Any:  # noqa: ANN401
+    import altair as alt
+
+    return alt.Header(
+        labels=shown,
+        labelFontSize=13,
+        labelColor=COLOURS["ink"],
+        labelAnchor="start",
+        labelAngle=0,
+        labelOrient="top",
+        labelPadding=4,
+    )
+
+
+def _named(names: Sequence[str]) -> alt.Axis:
+    """Return an axis of words, with room for them in a font wider than ours."""
+    import altair as alt
+
+    wide = max((sum(13 if c > "\u2e7f" else 7.4 for c in n) for n in names), default=0)
+    room = min(wide, LIMIT)
+    return alt.Axis(ticks=False, domain=False, labelLimit=LIMIT, minExtent=room)
+
+
+def _colours(
+    field: str, domain: Sequence[str], colours: Sequence[str], *, columns: int = 1
+) -> alt.Color:
+    import altair as alt
+
+    more = list(colours) + [COLOURS["soft"]] * (len(domain) - len(colours))
+    return alt.Color(
+        f"{field}:N",
+        title=None,
+        sort=list(domain),
+        scale=alt.Scale(domain=list(domain), range=more[: len(domain)]),
+        legend=alt.Legend(
+            orient="bottom",
+            symbolType="square",
+            symbolOpacity=1,
+            labelFontSize=13,
+            labelLimit=420,
+            columns=columns,
+            padding=0,
+        ),
+    )
