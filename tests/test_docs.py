@@ -10,6 +10,7 @@ import sys
 import tomllib
 from configparser import ConfigParser
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from types import ModuleType
 
@@ -28,7 +29,14 @@ PAGES = sorted(
     ]
 )
 READMES = ("README.md", "README.zh.md")
-GUIDES = ("docs/guide/abtest.md", "docs/guide/data.md", "docs/guide/readouts.md")
+GUIDES = (
+    "docs/guide/abtest.md",
+    "docs/guide/data.md",
+    "docs/guide/readouts.md",
+    "docs/guide/retention.md",
+    "docs/guide/funnel.md",
+)
+ELSEWHERE = ("airflow", "cookie_cats", "uci_online")  # not there, or tested below
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -147,11 +155,38 @@ def test_the_code_of_the_guides_runs():
     for block in blocks("README.md", "docs/guide/abtest.md", langs={"python"})[:1]:
         exec(compile(block.text, str(block), "exec"), names)
     for block in blocks(*GUIDES, langs={"python"}):
-        if "airflow" not in block.text and "cookie_cats" not in block.text:
+        if not any(word in block.text for word in ELSEWHERE):
             exec(compile(block.text, str(block), "exec"), names)
     assert names["analysis"].rows()
     assert names["built_up"].as_it_stood
     assert names["own"].verdict == "abtest.calibrate.ok"
+    assert names["newcomers"].verdict == "retention.measure.measured"
+    assert names["paid"].curve[-1].ltv_fen > 0
+    assert names["careful"].groups
+    assert names["versus"].verdict == "funnel.compare.better"
+    told = words_of("docs/guide/funnel.md")
+    for step, truth in zip(
+        names["result"].steps, names["made"].truth["rate_from_start"], strict=True
+    ):
+        first = (
+            "100%" if step.step == 1 else f"{step.rate_from_start:.1%} ({ends(step)})"
+        )
+        planted = "100%" if step.step == 1 else f"{truth:.1%}"
+        assert f"| {step.name} | {step.reached:,} | {first} | {planted} |" in told
+    seconds = names["result"].whole_way.p50_s
+    late = names["impatient"].steps[-1].reached
+    assert (
+        f"takes {seconds:.0f} s in the median; a window of one minute finds {late} of"
+        in told
+    )
+
+
+def words_of(page):
+    return " ".join((ROOT / page).read_text("utf-8").split())
+
+
+def ends(found):
+    return f"{found.low * 100:.1f} to {found.high * 100:.1f}"
 
 
 @pytest.mark.real_data
@@ -195,6 +230,42 @@ def test_the_worked_example_says_what_the_data_say(tmp_path, monkeypatch, real_d
     told = " ".join(told.split()).replace("−", "-")
     assert [line for line in shown if line not in told] == []
     assert names["choice"].outcome == "keep"
+
+
+@pytest.mark.real_data
+def test_the_wholesalers_buyers_are_as_the_guide_says(tmp_path, monkeypatch, real_data):
+    guide = "docs/guide/retention.md"
+    monkeypatch.chdir(tmp_path)
+    invoices = real_data("uci_online_retail_invoices.parquet")
+    (tmp_path / "uci_online_retail.parquet").symlink_to(invoices)
+    (mapping,) = blocks(guide, langs={"toml"})
+    (tmp_path / "uci_orders.toml").write_text(mapping.text, "utf-8")
+    kept = (ROOT / "tests/dataset/mappings/uci_orders.toml").read_text("utf-8")
+    assert tomllib.loads(mapping.text) == tomllib.loads(kept)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (code,) = [b for b in blocks(guide, langs={"python"}) if "uci_online" in b.text]
+    names = {"growth": growth, "retention": growth.retention, "date": date}
+    exec(compile(code.text, str(code), "exec"), names)
+    curve, worth = names["curve"], names["worth"].curve
+    first = {c.cohort: c for c in names["buyers"].cells if c.k == 1}
+    december, january = first["2010-12-01"], first["2011-01-01"]
+    (held,) = [c for c in names["cohorts"].contrasts if c.arm == january.cohort]
+    october = first["2011-10-01"]
+    lower = [-100 * x for x in (held.difference, held.high, held.low)]
+    pounds = [worth[6].low / 100, worth[6].high / 100]
+    shown = [
+        f"{december.size} first buyers, of whom {december.retained} bought again",
+        f"in January: {december.rate:.1%} ({ends(december)})",
+        f"from {curve[1].rate:.1%} after one month to {curve[11].rate:.1%} after",
+        f"come back at {january.rate:.1%}, October's at {october.rate:.1%}",
+        f"{lower[0]:.1f} points lower ({lower[1]:.1f} to {lower[2]:.1f})",
+        f"£{worth[0].ltv_fen / 100:,.0f} in the first month",
+        f"£{worth[6].ltv_fen / 100:,.0f} by month 6",
+        f"({pounds[0]:,.0f} to {pounds[1]:,.0f})",
+    ]
+    assert [line for line in shown if line not in words_of(guide)] == []
+    codes = {n.code for n in (*names["buyers"].notices, *names["cohorts"].notices)}
+    assert {"history_short", "not_randomised"} <= codes
 
 
 def test_every_experiment_file_shown_can_be_read():

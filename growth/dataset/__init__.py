@@ -6,7 +6,7 @@ mapping and accounts for every row; `check` says what a load would say;
 """
 
 from growth.dataset.checking import CheckReport, check
-from growth.dataset.core import Dataset
+from growth.dataset.core import Dataset, table_of
 from growth.dataset.core import open_dataset as open  # noqa: A004
 from growth.dataset.loading import load
 from growth.dataset.lookups import entry_group, reference
@@ -44,5 +44,6 @@ __all__ = [
     "open",
     "pseudonym",
     "reference",
+    "table_of",
     "with_positions",
 ]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from growth.dataset.schema import SCHEMA
-from growth.engine import connect, first_by, read_files
+from growth.engine import as_table, connect, first_by, read_files
 from growth.engine.connections import (
     DATABASE_SUFFIXES,
     engine_call,
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
 
     from growth.dataset.loading import LoadReport
+    from growth.engine import TableLike
 
-__all__ = ["Dataset", "files_of", "open_dataset"]
+__all__ = ["Dataset", "files_of", "open_dataset", "table_of"]
 
 _TABLE_FILES = (".parquet", ".csv")
 
@@ -295,6 +296,31 @@ def open_dataset(
         hint = "pass mapping= for foreign files."
         raise DataError(msg + hint, code="no_tables")
     return Dataset(text, files=files)
+
+
+def table_of(data: TableLike | Dataset, name: str) -> ir.Table:
+    """Return one table of a dataset, or the table given in its place.
+
+    Parameters
+    ----------
+    data : Dataset, ibis.Table, frame, Arrow data or path
+        Where rows are.
+    name : str
+        The table wanted of a dataset.
+
+    Returns
+    -------
+    ibis.Table
+        Lazy.
+
+    Raises
+    ------
+    DataError
+        If the dataset has no such table.
+    """
+    if isinstance(data, Dataset):
+        return data.table(name)
+    return as_table(data)
 
 
 def files_of(folder: Path) -> dict[str, tuple[Path, ...]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypedDict, 
 
 import numpy as np
 
+from growth.dataset import table_of
 from growth.errors import DataError, ParameterError, suggest
 from growth.funnel.counting import (
     EXCLUDED,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from growth.dataset import Dataset
     from growth.engine import ByUser, TableLike, Where
     from growth.engine.layouts import Layout
     from growth.result import Notice
@@ -104,7 +106,7 @@ class Columns(NamedTuple):
 
 
 def measure(  # noqa: PLR0913
-    events: TableLike,
+    events: TableLike | Dataset,
     *,
     steps: Sequence[StepLike],
     start: date | datetime,
@@ -135,7 +137,7 @@ def measure(  # noqa: PLR0913
 
     Parameters
     ----------
-    events : ibis.Table, frame, Arrow data or path
+    events : Dataset, ibis.Table, frame, Arrow data or path
         One row an event: user, instant, event name. Rows may come in any order.
     steps : sequence of str, list of str, Step or mapping
         2 to 32 events, in order.
@@ -266,7 +268,7 @@ def measure(  # noqa: PLR0913
 
 
 def trend(
-    events: TableLike,
+    events: TableLike | Dataset,
     *,
     steps: Sequence[StepLike],
     start: date | datetime,
@@ -319,7 +321,7 @@ def trend(
 
 
 def paths(
-    events: TableLike,
+    events: TableLike | Dataset,
     *,
     steps: Sequence[StepLike],
     start: date | datetime,
@@ -488,7 +490,7 @@ class _Reading(NamedTuple):
 
 
 def _walk(
-    events: TableLike,
+    events: TableLike | Dataset,
     spec: FunnelSpec,
     columns: Columns,
     *,
@@ -501,7 +503,7 @@ def _walk(
     from growth import engine
     from growth.funnel import kernels
 
-    source = engine.as_table(events)
+    source = table_of(events, "events")
     engine.need_columns(source, (columns.user, columns.ts, columns.event))
     kept, stale = _kept(events, spec, columns, depth)
     engine.need_columns(source, spec.by, unlocks="that breakdown")
@@ -686,7 +688,7 @@ def _read(
 
 
 def _kept(
-    events: TableLike, spec: FunnelSpec, columns: Columns, depth: int
+    events: TableLike | Dataset, spec: FunnelSpec, columns: Columns, depth: int
 ) -> tuple[Layout | None, tuple[Notice, ...]]:
     """Return the log of users, where one was built and answers the question."""
     from growth.engine import layouts

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from growth import engine
-from growth.dataset import Dataset
+from growth.dataset import table_of
 from growth.engine import layouts
 from growth.engine.connections import backend_of
 from growth.engine.days import zone
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
     from numpy.typing import NDArray
 
+    from growth.dataset import Dataset
     from growth.engine import TableLike
     from growth.retention.calendar import Period, WeekStart
     from growth.retention.spec import Clock, EventLike, Match, Mode
@@ -69,7 +70,7 @@ NO: Final = False  # what an unknown condition counts as
 
 
 def measure(  # noqa: PLR0913
-    events: TableLike,
+    events: TableLike | Dataset,
     *,
     start: date | datetime,
     end: date | datetime,
@@ -179,7 +180,7 @@ def measure(  # noqa: PLR0913
     k has ended (on a rolling clock: for the cohort's last user) and `lag` has
     passed; an incomplete cell has no rate and is in no average.
     """
-    table = _opened(events)
+    table = table_of(events, "events")
     opened = None if starts is None else engine.as_table(starts)
     if start_event is not None and opened is not None:
         msg = "start_event and starts are both given; cohorts come from one of them;"
@@ -662,13 +663,6 @@ def _number(value: int) -> ir.IntegerScalar:
     return ibis.literal(value, "int64")
 
 
-def _opened(events: object) -> ir.Table:
-    """Return the table of events, of a dataset too."""
-    if isinstance(events, Dataset):
-        return events.events
-    return engine.as_table(events)
-
-
 def _definition(events: Sequence[Event], column: str) -> engine.Where | None:
     """Return events as one filter, in the form layouts are declared in."""
     plain = [e.event for e in events if e.where is None]
@@ -768,7 +762,7 @@ def _left_out(column: str, rows: int) -> Notice:
 
 
 def lifecycle(  # noqa: PLR0913
-    events: TableLike,
+    events: TableLike | Dataset,
     *,
     start: date | datetime,
     end: date | datetime,
@@ -787,7 +781,7 @@ def lifecycle(  # noqa: PLR0913
 
     Parameters
     ----------
-    events : ibis.Table, frame, Arrow data or path
+    events : Dataset, ibis.Table, frame, Arrow data or path
         One row an event; all history, so that old users are not taken for new.
     start, end : date or aware datetime
         The intervals counted: those that begin in ``[start, end)``, and the one
@@ -835,7 +829,7 @@ def lifecycle(  # noqa: PLR0913
         faults.append(Fault("unknown_period", "period", repr(period), expected))
     if faults:
         raise ParameterError.of("the lifecycle question", faults)
-    table = engine.as_table(events)
+    table = table_of(events, "events")
     columns = _Columns(user_col, ts_col, event_col)
     frame = _frame(table, columns, tz)
     spec = RetentionSpec(
@@ -919,7 +913,7 @@ class _Living:
 
 
 def revenue(  # noqa: PLR0913
-    orders: TableLike,
+    orders: TableLike | Dataset,
     *,
     start: date | datetime,
     end: date | datetime,
@@ -944,7 +938,7 @@ def revenue(  # noqa: PLR0913
 
     Parameters
     ----------
-    orders : ibis.Table, frame, Arrow data or path
+    orders : Dataset, ibis.Table, frame, Arrow data or path
         One row an order; those without a time were never paid and are left out.
     start, end, as_of, period, clock, lag, week_start, tz, by
         As in `measure`.
@@ -985,7 +979,7 @@ def revenue(  # noqa: PLR0913
     if mode == "every":
         msg = "mode is 'every': a user would be paid for in several cohorts; it must be"
         raise ParameterError(f"{msg} one of the first modes; pass one.", code="mode")
-    table = engine.as_table(orders)
+    table = table_of(orders, "orders")
     columns = _Columns(user_col, ts_col, "event")
     frame = _frame(table, columns, tz)
     engine.need_columns(table, (paid_col,), unlocks="revenue")
@@ -1048,7 +1042,7 @@ def _spent(channel_spend: TableLike, spec: RetentionSpec) -> int:
 
 def reconcile(
     result: RetentionResult,
-    official_daily: TableLike,
+    official_daily: TableLike | Dataset,
     *,
     tolerance: float = 0.05,
     app_id: str | None = None,
@@ -1061,7 +1055,7 @@ def reconcile(
         Measured on visits (``app_launch``, ``app_show``), daily, at UTC+8:
         ``mode="first_ever"`` is compared with ``visit_uv_new``, ``"every"`` with
         ``visit_uv``.
-    official_daily : ibis.Table, frame, Arrow data or path
+    official_daily : Dataset, ibis.Table, frame, Arrow data or path
         The canonical table; the latest pull of each value is read.
     tolerance : float, default 0.05
         How far a pooled ratio may be from 1.
@@ -1080,7 +1074,7 @@ def reconcile(
     ColumnNotFoundError
         If a column is missing.
     """
-    table = engine.as_table(official_daily)
+    table = table_of(official_daily, "official_daily")
     needed = ("api", "ds", "metric", "key", "value")
     engine.need_columns(table, needed, unlocks="reconciliation with the platform")
     metric = METRICS.get(result.spec.mode, "")

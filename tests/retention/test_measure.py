@@ -5,9 +5,11 @@ from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from growth import engine, retention
+import growth
+from growth import engine, funnel, retention
 from growth.errors import ColumnNotFoundError, DataError, ParameterError
 from growth.retention import tables
 from tests.retention.made import log, table
@@ -288,6 +290,31 @@ def test_refusals(asked, words, code):
     with pytest.raises(ParameterError, match=words) as info:
         retention.measure(rows, **{**ASKED, **asked})
     assert info.value.code == code
+
+
+def test_a_dataset_stands_for_its_tables(tmp_path, events):
+    rows = table(events, **COLUMNS)
+    orders = pa.table(
+        {
+            "order_id": [str(i) for i in range(len(rows))],
+            "user_id": rows["user_id"],
+            "pay_ts": rows["ts"],
+            "paid_fen": pa.array([100] * len(rows), pa.int64()),
+        }
+    )
+    (tmp_path / "events").mkdir()
+    pq.write_table(rows, tmp_path / "events" / "a.parquet")
+    pq.write_table(orders, tmp_path / "orders.parquet")
+    data = growth.open(tmp_path)
+    assert retention.measure(data, **ASKED) == retention.measure(rows, **ASKED)
+    span = {name: ASKED[name] for name in ("start", "end", "as_of")}
+    assert retention.lifecycle(data, **span) == retention.lifecycle(rows, **span)
+    assert retention.revenue(data, **span) == retention.revenue(orders, **span)
+    steps = ["open", "pay"]
+    whole = funnel.measure(data, steps=steps, **span)
+    assert whole.to_dict() == funnel.measure(rows, steps=steps, **span).to_dict()
+    with pytest.raises(DataError, match="official_daily"):
+        retention.reconcile(retention.measure(data, **ASKED), data)
 
 
 def test_all_faults_are_told_at_once():
