@@ -278,7 +278,8 @@ def _ends(
         return None, None, None, None
     read = look.read(contrast)
     low, high = read.interval(nominal) or (None, None)
-    return low, high, *(read.lift_interval(nominal) or (None, None))
+    lift_low, lift_high = read.lift_interval(nominal) or (None, None)
+    return low, high, lift_low, lift_high
 
 
 def _root(variance: float | None) -> float | None:

@@ -8,6 +8,7 @@ is not called here: its constrained fit is not the maximum likelihood.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import acos, copysign, cos, exp, inf, isfinite, log, pi, sqrt
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -442,13 +443,13 @@ class Score(Contrast):
     counts: tuple[Share, Share] = field(kw_only=True)
     unbiased: bool = False
 
-    @property
+    @cached_property
     def se(self) -> float | None:
         """Standard error under "no difference"; above 0, or None."""
         v = self._variance_at_shift(0.0)
         return sqrt(v) if v else None
 
-    @property
+    @cached_property
     def df(self) -> float | None:
         """Infinite: a z test. None without trials."""
         return inf if self._known else None
@@ -526,12 +527,12 @@ class Newcombe(Contrast):
     def _known(self) -> bool:
         return bool(self.counts[0].n and self.counts[1].n)
 
-    @property
+    @cached_property
     def se(self) -> float | None:
         """Unpooled Wald standard error, for display; the test does not use it."""
         return Contrast(self.control, self.treatment).se
 
-    @property
+    @cached_property
     def df(self) -> float | None:
         """Infinite: a z test. None without trials."""
         return inf if self._known else None
@@ -595,12 +596,12 @@ class AgrestiCaffo(Contrast):
 
     shrunk: Contrast = field(kw_only=True)
 
-    @property
+    @cached_property
     def se(self) -> float | None:
         """Standard error of the shrunk difference."""
         return self.shrunk.se if self.estimate is not None else None
 
-    @property
+    @cached_property
     def df(self) -> float | None:
         """Infinite: a z test. None without trials."""
         return self.shrunk.df if self.estimate is not None else None
