@@ -32,6 +32,7 @@ READMES = ("README.md", "README.zh.md")
 GUIDES = (
     "docs/guide/abtest.md",
     "docs/guide/data.md",
+    "docs/guide/heatmap.md",
     "docs/guide/readouts.md",
     "docs/guide/retention.md",
     "docs/guide/funnel.md",

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from growth.heatmap.privacy import SharedCells, shared_cells
     from growth.heatmap.ranking import ElementRank, Elements
     from growth.heatmap.reach import ScrollPage, ScrollReach, scroll_from_depths
+    from growth.heatmap.recording import Payload, Rejected, read_payload
     from growth.heatmap.reports import (
         compare,
         elements,
@@ -66,7 +67,9 @@ __all__ = [
     "Frustration",
     "Grid",
     "Heatmap",
+    "Payload",
     "Rect",
+    "Rejected",
     "Scope",
     "ScrollPage",
     "ScrollReach",
@@ -85,6 +88,7 @@ __all__ = [
     "first_screen",
     "first_screen_from_counts",
     "frustration",
+    "read_payload",
     "scroll",
     "scroll_from_depths",
     "shared_cells",
@@ -115,6 +119,7 @@ _FILES = {
     "privacy": ("SharedCells", "shared_cells"),
     "ranking": ("ElementRank", "Elements"),
     "reach": ("ScrollPage", "ScrollReach", "scroll_from_depths"),
+    "recording": ("Payload", "Rejected", "read_payload"),
     "signals": ("Frustration", "Signal"),
     "tables": ("Scope", "aggregate"),
     "reports": (

@@ -283,7 +283,8 @@ def scroll(
     group = log.group[views.first]
     fold, height = log.rpx("win_h_px"), None
     if log.has("page_h_px"):
-        height = log.rpx("page_h_px")
+        height = np.full(len(depth), np.nan)  # of a view: the most it came to
+        np.fmax.at(height, views.view, log.rpx("page_h_px")[views.rows])
     pages = []
     if unit == "user":
         kept = views.first >= 0
@@ -295,7 +296,8 @@ def scroll(
         here = unit_group == g
         if not here.any():
             continue
-        lead = views.first[mine & (group == g)]
+        of_page = mine & (group == g)
+        lead = views.first[of_page]
         folds = Folds.of(fold[lead])
         name, values = _key(log, g)
         ends = tuple(folds.quantile(p) for p in (0.1, 0.5, 0.9))
@@ -305,7 +307,7 @@ def scroll(
                 page=name,
                 by=tuple(zip(ask.columns, values, strict=True)),
                 folds=None if None in ends else ends,  # type: ignore[arg-type]
-                page_rpx=None if height is None else median(height[lead]),
+                page_rpx=None if height is None else median(height[of_page]),
             )
         )
     lost = sum(p.without_depth for p in pages)

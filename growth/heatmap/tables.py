@@ -44,7 +44,7 @@ EARLIEST_US: Final = 694_224_000_000_000  # 1992: before that, a time is no epoc
 MUCH_WIDER: Final = 1.5  # x over width at p99: device pixels, not logical ones
 MOST_CELLS: Final = 150_000_000
 IN_MEMORY: Final = 3_000_000  # taps; beyond, they are put down by user first
-SHARDS: Final = 32
+SHARDS: Final = 64
 LARGE: Final = 2**31  # ids of users from here on are not kept as their numbers
 SIDE_NAMES: Final = ("left", "right", "above", "below")
 PHASES: Final = {"capture": 1, "bubble": 2}
@@ -828,13 +828,15 @@ class _Store:
             return
         for k, file in enumerate(self.files):
             file.seek(0)
-            blocks: dict[str, list[Any]] = {name: [] for name in self.names}
+            whole = {
+                name: np.empty(sum(self.sizes[k]), self.types[name])
+                for name in self.names
+            }
+            low = 0
             for size in self.sizes[k]:
                 for name in self.names:
-                    kind = self.types[name]
-                    raw = file.read(size * kind.itemsize)
-                    blocks[name].append(np.frombuffer(raw, kind))
-            whole = {name: np.concatenate(found) for name, found in blocks.items()}
+                    file.readinto(whole[name][low : low + size].view(np.uint8))
+                low += size
             file.close()
             for name in known:
                 whole[name] = known[name][1][whole[name]]
