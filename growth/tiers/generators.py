@@ -36,7 +36,7 @@ RECENCY: Final = (7, 14, 28, 56, 84, 112, 168, 252)  # days
 MOST_FREQUENT: Final = 10  # purchase days and more, as one
 QUARTILES: Final = (0.25, 0.5, 0.75)
 FEWEST_DONORS: Final = 20
-KNOTS: Final = np.arange(-40 * 16, 40 * 16 + 1) / 16
+KNOTS: Final = np.arange(-40 * 32, 40 * 32 + 1) / 32
 NOTHING: Final = np.zeros(1, np.float32)
 
 
@@ -88,8 +88,8 @@ class Generator(Protocol):
 
 
 @lru_cache(maxsize=64)
-def log_amounts(shape: float) -> Floats:
-    """Return the logs of Gamma(shape, 1) at the engines' even logits.
+def amounts_of(shape: float) -> Floats:
+    """Return Gamma(shape, 1) at the engines' even logits.
 
     Parameters
     ----------
@@ -106,9 +106,8 @@ def log_amounts(shape: float) -> Floats:
     half = 1 / (1 + np.exp(np.abs(KNOTS)))
     low = gammaincinv(shape, half)
     found = np.where(KNOTS <= 0, low, gammainccinv(shape, half))
-    logs = np.log(np.maximum(found, 1e-300))
-    logs.flags.writeable = False
-    return np.asarray(logs)
+    found.flags.writeable = False
+    return np.asarray(found)
 
 
 class History(NamedTuple):
@@ -234,7 +233,7 @@ class BgNbdGammaGamma:
             if fixed
             else self.parameters(seed, replication)
         )
-        amounts = log_amounts(spending[0])
+        amounts = amounts_of(spending[0])
         none = np.zeros((0, 4), np.int64)
         at = np.zeros(last - first + 1, np.int64)
         if self.kept is not None:

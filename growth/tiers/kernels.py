@@ -28,11 +28,19 @@ from growth.tiers import keyed, rules
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["key_of", "posterior", "run", "uniform_of"]
+__all__ = [
+    "key_of",
+    "posterior",
+    "replay",
+    "room_of",
+    "run",
+    "uniform_of",
+    "workspace",
+]
 
 for _rule in list(vars(rules).values()):
     if isfunction(_rule) and _rule.__module__ == rules.__name__:
-        register_jitable(_rule)
+        register_jitable(forceinline=True)(_rule)
 
 # Numba's cache watches this file only: the rules' hash is part of the cached name
 RULES_HASH = sha256(getsource(rules).encode()).hexdigest()[:12]
@@ -40,7 +48,50 @@ RULES_HASH = sha256(getsource(rules).encode()).hexdigest()[:12]
 
 def _compiled(function: Callable[..., Any]) -> Any:  # noqa: ANN401
     function.__qualname__ = f"{function.__name__}_{RULES_HASH}"
-    return njit(cache=True, nogil=True, error_model="numpy")(function)
+    # arrays are only lent to these functions, which make none: without counting who
+    # holds them (an atomic step a call) they run half as long again
+    return njit(cache=True, nogil=True, error_model="numpy", _nrt=False)(function)
+
+
+def workspace(months, months0, room):
+    """Return the arrays a run or replay works in.
+
+    Parameters
+    ----------
+    months, months0 : int
+        Months of the window of the programme, and of the one before it.
+    room : int
+        The most lots, and orders, that a member can come to.
+
+    Returns
+    -------
+    tuple of ndarray of int64
+        Scalars, lots, orders, months; the same under the programme before; list
+        prices; days and orders of refunds to come; scalars of who has no past.
+    """
+    sizes = (rules.SCALARS, room * rules.LOT, room * rules.ORDER, 2 * months,
+             rules.SCALARS, room * rules.LOT, room * rules.ORDER, 2 * months0,
+             room, room, room, rules.SCALARS)  # fmt: skip
+    return tuple(np.zeros(size, np.int64) for size in sizes)
+
+
+def room_of(past_at, tape_at, days):
+    """Return the most lots, and orders, that a member can come to.
+
+    Parameters
+    ----------
+    past_at, tape_at : array of int64
+        Where each member's events begin.
+    days : int
+        Days on which orders are drawn; 0: only those on the tapes.
+
+    Returns
+    -------
+    int
+        Three lots a day and an event, at most.
+    """
+    events = np.diff(past_at) + np.diff(tape_at)
+    return int(events.max(initial=0)) * 3 + 3 * days + 8
 
 
 # --- what is added up, by month, tier (and channel)
@@ -107,10 +158,10 @@ M1, M2, G = np.uint64(keyed.M1), np.uint64(keyed.M2), np.uint64(keyed.G)
 S30, S27, S31, S11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11)
 ONE, STREAMS = np.uint64(1), np.uint64(keyed.STREAMS)
 SCALE = 2.0**-53
-KNOTS, STEP = 40.0, 16.0  # the table of amounts: logits -40 to 40, 16 a unit
+KNOTS, STEP = 40.0, 32.0  # the table of amounts: logits -40 to 40, 32 a unit
 
 
-@register_jitable
+@register_jitable(forceinline=True)
 def mix(z):
     """Return the SplitMix64 finaliser."""
     z = (z ^ (z >> S30)) * M1
@@ -118,15 +169,20 @@ def mix(z):
     return z ^ (z >> S31)
 
 
-@register_jitable
-def member_key(seed, replication, member):
-    """Return a member's key in a replication."""
+@register_jitable(forceinline=True)
+def run_key(seed, replication):
+    """Return a replication's key."""
     h = mix(np.uint64(seed) + G)
-    h = mix(h + (np.uint64(replication) + ONE) * G)
+    return mix(h + (np.uint64(replication) + ONE) * G)
+
+
+@register_jitable(forceinline=True)
+def member_key(h, member):
+    """Return a member's key, given the replication's."""
     return mix(h + (np.uint64(member) + ONE) * G)
 
 
-@register_jitable
+@register_jitable(forceinline=True)
 def chance(h, day, stream):
     """Return a uniform number in [0, 1)."""
     word = mix(h + (np.uint64(day) * STREAMS + np.uint64(stream) + ONE) * G)
@@ -136,7 +192,7 @@ def chance(h, day, stream):
 @_compiled
 def key_of(seed, replication, member):
     """Return a member's key: for tests against Python's integers."""
-    return member_key(seed, replication, member)
+    return member_key(run_key(seed, replication), member)
 
 
 @_compiled
@@ -145,13 +201,13 @@ def uniform_of(h, day, stream):
     return chance(np.uint64(h), day, stream)
 
 
-@register_jitable
+@register_jitable(forceinline=True)
 def pick(values, i):
     """Return a member's value; one value stands for all."""
     return values[i] if values.size > 1 else values[0]
 
 
-@register_jitable
+@register_jitable(forceinline=True)
 def flush(acc, row, S):
     """Add the points' flows since the last time to a month and tier."""
     for k in range(FLOWS):
@@ -159,7 +215,7 @@ def flush(acc, row, S):
         S[rules.ISSUED + k] = 0
 
 
-@register_jitable
+@register_jitable(forceinline=True)
 def flowless(S):
     """Return whether there is nothing to add up since the last time."""
     for k in range(FLOWS):
@@ -168,7 +224,7 @@ def flowless(S):
     return True
 
 
-@register_jitable
+@register_jitable(forceinline=True)
 def balance_moved(acc, row, S, held):
     """Check identity 1 over what `flush` is about to add; return what is held."""
     now = S[rules.ACTIVE] + S[rules.PENDING] - S[rules.DEBT]
@@ -178,7 +234,7 @@ def balance_moved(acc, row, S, held):
     return now
 
 
-@register_jitable
+@register_jitable(forceinline=True)
 def snapshot(acc, row, S):
     """Add a member's stock at a month's end."""
     acc[row, A_MEMBERS] += 1
@@ -187,7 +243,7 @@ def snapshot(acc, row, S):
     acc[row, A_DEBT] += S[rules.DEBT]
 
 
-@register_jitable
+@register_jitable(forceinline=True)
 def check_window(P, acc, row, S, R):
     """Check that the window's spend is the sum of its months."""
     total = 0
@@ -197,12 +253,17 @@ def check_window(P, acc, row, S, R):
         acc[row, A_SPEND_ERROR] += 1
 
 
-@register_jitable
+@register_jitable(forceinline=True)
 def travel(P, S, L, R, day, acc, base, month0, held):
     """Bring a member to a day, adding up what time does; return points held."""
     tiers = P[rules.P_TIERS]
-    at = rules.next_boundary(S, L)
-    while at < day or (at == day and rules.releases(S, L, day)):
+    while True:
+        at = rules.next_boundary(S, L)
+        if at > day or (at == day and not rules.releases(S, L, day)):
+            break
+        if rules.releases(S, L, at):
+            rules.release(S, L)
+            continue
         tier, month = S[rules.TIER], S[rules.MONTH]
         if rules.asleep(S) and flowless(S):
             # months go by in which nothing can happen: only stock is taken
@@ -212,25 +273,25 @@ def travel(P, S, L, R, day, acc, base, month0, held):
                 acc[slot, A_MEMBERS] += 1
                 acc[slot, A_DEBT] += S[rules.DEBT]
             break
-        rules.step(P, S, L, R, at)
+        rules.close(P, S, L, R, at)
         now = S[rules.TIER]
         ended = S[rules.MONTH] != month
         if ended or now != tier:
             slot = base + (month - month0) * tiers
-            held = balance_moved(acc, slot + tier, S, held)
-            flush(acc, slot + tier, S)
+            if not flowless(S):
+                held = balance_moved(acc, slot + tier, S, held)
+                flush(acc, slot + tier, S)
             if now != tier:
                 acc[slot + tier, A_OUT] += 1
                 acc[slot + now, A_IN] += 1
             if ended:
                 snapshot(acc, slot + now, S)
-        at = rules.next_boundary(S, L)
     if S[rules.DAY] < day:
         S[rules.DAY] = day
     return held
 
 
-@register_jitable
+@register_jitable(forceinline=True)
 def rose(S, tier, acc, slot, held):
     """Add up an event's flows under the tier before it, if that has changed."""
     now = S[rules.TIER]
@@ -242,7 +303,7 @@ def rose(S, tier, acc, slot, held):
     return held
 
 
-@register_jitable
+@register_jitable(forceinline=True)
 def multiple(P, S, numbers, season):
     """Return what a member's rate is multiplied by today."""
     tier = S[rules.TIER]
@@ -257,7 +318,7 @@ def multiple(P, S, numbers, season):
     return min(m, numbers[N_CAP])
 
 
-@register_jitable
+@register_jitable(forceinline=True)
 def wait(h, day, stream, rate):
     """Return the next day with an event, of a chance ``1 - exp(-rate)`` a day."""
     if rate <= 0.0:
@@ -266,18 +327,18 @@ def wait(h, day, stream, rate):
     return day + 1 + np.int64(gap) if gap < 1e6 else NO_DAY
 
 
-@register_jitable
+@register_jitable(forceinline=True)
 def amount_of(h, day, scale, amounts):
     """Return an order's list price in fen, 1 or more."""
     u = chance(h, day, keyed.AMOUNT)
     t = (log((u + 0.5 * SCALE) / (1.0 - u - 0.5 * SCALE)) + KNOTS) * STEP
     at = min(max(np.int64(t), 0), amounts.size - 2)
     part = t - at
-    fen = exp(amounts[at] + part * (amounts[at + 1] - amounts[at])) * scale
+    fen = (amounts[at] + part * (amounts[at + 1] - amounts[at])) * scale
     return max(1, np.int64(min(fen, 1e12) + 0.5))
 
 
-@register_jitable
+@register_jitable(forceinline=True)
 def note(tape, made, member, day, kind, value, ref):
     """Write an event down, if a tape with room was given."""
     if made < tape.shape[0]:
@@ -342,6 +403,7 @@ def live(P, S, L, B, R, joined, day, events, first, last, status):
 def run(
     P,
     P0,
+    work,
     ints,
     numbers,
     rate,
@@ -370,6 +432,8 @@ def run(
     ----------
     P, P0 : array of int64
         The programme, and the one points were issued under before the start.
+    work : tuple of array
+        From `workspace`.
     ints, numbers : array of int64, array of float64
         See the places ``I_`` and ``N_``.
     rate, dropout, scale, login, review, refunds : array of float32
@@ -380,7 +444,7 @@ def run(
     channel : array of int16
         Group to add up under.
     amounts : array of float64
-        Logs of an order's spend at even logits.
+        An order's spend at even logits.
     season : array of float64
         The rate's multiple on each day of the run.
     past, past_at : array of int64
@@ -413,23 +477,10 @@ def run(
     month0 = rules.month_of(start)
     months = rules.month_of(end - 1) - month0 + 1
     cap = numbers[N_CAP]
-    most = 0
-    for i in range(members):
-        most = max(most, past_at[i + 1] - past_at[i] + tape_at[i + 1] - tape_at[i])
-    room = most + 3 * (end - start) + 8 if draws else 3 * most + 8
-    S = np.zeros(rules.SCALARS, np.int64)
-    L = np.zeros(room * rules.LOT, np.int64)
-    B = np.zeros(room * rules.ORDER, np.int64)
-    R = np.zeros(2 * P[rules.P_MONTHS], np.int64)
     other = ints[I_OTHER] != 0
-    S0 = np.zeros(rules.SCALARS if other else 1, np.int64)
-    L0 = np.zeros(L.size if other else 1, np.int64)
-    B0 = np.zeros(B.size if other else 1, np.int64)
-    R0 = np.zeros(2 * P0[rules.P_MONTHS], np.int64)
-    listed = np.zeros(room, np.int64)
-    due_day = np.zeros(room, np.int64)
-    due_order = np.zeros(room, np.int64)
-    none = np.zeros(past.shape[0], np.int8)
+    S, L, B, R, S0, L0, B0, R0, listed, due_day, due_order, template = work
+    template[rules.JOINED] = NO_DAY
+    whole = run_key(ints[I_SEED], ints[I_REPLICATION])
     made = 0
     wrong = 0
     for i in range(members):
@@ -437,15 +488,36 @@ def run(
         if born >= end:
             continue
         member = ints[I_FIRST] + i
-        h = member_key(ints[I_SEED], ints[I_REPLICATION], member)
+        h = member_key(whole, member)
         base = np.int64(pick(channel, i)) * months * tiers
         begin = max(start, born)
-        live(P, S, L, B, R, born, begin, past, past_at[i], past_at[i + 1], status)
+        if other and born < start:
+            live(
+                P0,
+                S0,
+                L0,
+                B0,
+                R0,
+                born,
+                begin,
+                past,
+                past_at[i],
+                past_at[i + 1],
+                status,
+            )
+        if born == template[rules.JOINED] and past_at[i] == past_at[i + 1]:
+            # as the last one who joined on that day and has no past
+            for at in range(rules.SCALARS):
+                S[at] = template[at]
+            for at in range(2 * P[rules.P_MONTHS]):
+                R[at] = 0
+        else:
+            live(P, S, L, B, R, born, begin, past, past_at[i], past_at[i + 1], status)
+            if past_at[i] == past_at[i + 1]:
+                for at in range(rules.SCALARS):
+                    template[at] = S[at]
         if other and born < start:
             # points as the old programme issued them, the tier as this one judges
-            live(
-                P0, S0, L0, B0, R0, born, begin, past, past_at[i], past_at[i + 1], none
-            )
             for at in range(S0[rules.LOTS] * rules.LOT):
                 L[at] = L0[at]
             for at in range(S0[rules.ORDERS] * rules.ORDER):
@@ -462,7 +534,7 @@ def run(
         else:
             acc[base + (S[rules.MONTH] - month0) * tiers, A_JOINED] += 1
         lam = np.float64(pick(rate, i)) if draws else 0.0
-        widest = 1.0 - exp(-lam * cap)
+        known, odds = -1.0, 1.0
         logs_in = np.float64(pick(login, i))
         login_chance = 1.0 - exp(-logs_in)
         at_tape, last_tape = tape_at[i], tape_at[i + 1]
@@ -514,8 +586,10 @@ def run(
                     m = multiple(P, S, numbers, season[day - start])
                     keep = True
                     if m < cap:
-                        p = 1.0 - exp(-lam * m)
-                        keep = chance(h, day, keyed.THIN) * widest < p
+                        if m != known:
+                            known = m
+                            odds = (1.0 - exp(-lam * m)) / (1.0 - exp(-lam * cap))
+                        keep = chance(h, day, keyed.THIN) < odds
                     if keep:
                         fen = amount_of(h, day, np.float64(pick(scale, i)), amounts)
                 if day == next_buy:
@@ -656,19 +730,13 @@ def run(
 
 
 @_compiled
-def replay(P, joined, past, past_at, day, ends, status):
+def replay(P, work, joined, past, past_at, day, ends, status):
     """Run members' recorded events up to a day; nothing is drawn.
 
     `ends` is written: each member's scalars as the day before `day` is closed.
     Returns the lots that do not add up.
     """
-    most = 0
-    for i in range(joined.size):
-        most = max(most, past_at[i + 1] - past_at[i])
-    S = np.zeros(rules.SCALARS, np.int64)
-    L = np.zeros((most + 2) * rules.LOT, np.int64)
-    B = np.zeros((most + 2) * rules.ORDER, np.int64)
-    R = np.zeros(2 * P[rules.P_MONTHS], np.int64)
+    S, L, B, R, _, _, _, _, _, _, _, _ = work
     wrong = 0
     for i in range(joined.size):
         born = np.int64(joined[i])
@@ -742,8 +810,9 @@ def posterior(
     """
     r, alpha, a, b = buying[0], buying[1], buying[2], buying[3]
     p, q, v = spending[0], spending[1], spending[2]
+    whole = run_key(seed, replication)
     for i in range(x.size):
-        h = member_key(seed, replication, first + i)
+        h = member_key(whole, first + i)
         k, seen = np.float64(x[i]), max(0.0, np.float64(t[i]))
         alive = 1.0
         if a > 0.0 and k > 0.0:

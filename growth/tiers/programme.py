@@ -660,7 +660,10 @@ def _points(check: _Checker, given: object) -> None:
 @cache
 def _shortest_life(months: int, rounding: int) -> int:
     """Return the fewest days from earning to the last day, over four years."""
-    return min(rules.last_day(day, months, rounding) - day for day in FOUR_YEARS)
+    return min(
+        rules.last_day(day, rules.month_of(day), months, rounding) - day
+        for day in FOUR_YEARS
+    )
 
 
 def _is_int(value: object) -> bool:

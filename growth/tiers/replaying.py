@@ -176,8 +176,10 @@ def replay_tape(
     joined[some] = rows[begins[:-1][some], 0]
     ends = np.zeros((size, rules.SCALARS), np.int64)
     status = np.zeros(len(rows), np.int8)
+    months = programme.qualify.window.months
+    work = kernels.workspace(months, months, kernels.room_of(begins, begins, 0))
     wrong = kernels.replay(
-        np.array(programme.compiled, dtype=np.int64), joined, rows, begins,
+        np.array(programme.compiled, dtype=np.int64), work, joined, rows, begins,
         (as_of - EPOCH).days + 1, ends, status,
     )  # fmt: skip
     assert not wrong, f"{wrong} members break an identity"

@@ -156,14 +156,23 @@ def add_months(day: int, months: int) -> int:
     return min(moved, month_end(target))
 
 
-def last_day(earned: int, months: int, rounding: int) -> int:
-    """Return the last day on which points earned on a day can be spent."""
+def last_day(earned: int, month: int, months: int, rounding: int) -> int:
+    """Return the last day on which points earned on a day of a month can be spent."""
     if not months:
         return FAR
-    end = add_months(earned, months)
     if not rounding:
-        return end
-    return month_end(month_of(end) // rounding * rounding + rounding - 1)
+        return add_months(earned, months)
+    end = month + months
+    if rounding > 1:
+        end = end // rounding * rounding + rounding - 1
+    return month_end(end)
+
+
+def slot_of(month: int, months: int) -> int:
+    """Return where a month stands in a ring of months, two numbers each."""
+    if months == 12:  # a division by a constant is none
+        return 2 * (month % 12)
+    return 2 * (month % months)
 
 
 # --- points
@@ -233,7 +242,7 @@ def add_lot(P: Programme, S: Ints, L: Ints, day: int, points: int, order: int) -
     nothing separates are one lot. Only lots that another programme issued can stand
     after a new one; they have no order, so none is lost when they move on.
     """
-    last = last_day(day, P[P_VALID], P[P_ROUND])
+    last = last_day(day, S[MONTH], P[P_VALID], P[P_ROUND])
     lot = S[LOTS]
     while lot > 0 and L[(lot - 1) * LOT + L_LAST] > last:
         lot -= 1
@@ -280,6 +289,8 @@ def settle(S: Ints, L: Ints) -> None:
 def find_waiting(S: Ints, L: Ints) -> None:
     """Set the marker of the pending lot that is released first."""
     S[WAITING] = -1
+    if not S[PENDING]:
+        return
     first = FAR
     for lot in range(S[HEAD], S[LOTS]):
         at = lot * LOT
@@ -356,7 +367,7 @@ def book(P: Programme, S: Ints, R: Ints, day: int, fen: int, acts: int) -> None:
         month = S[MONTH] if day >= S[WINDOW_START] else month_of(day)
         if month <= S[MONTH] - P[P_MONTHS]:
             return
-        at = 2 * (month % P[P_MONTHS])
+        at = slot_of(month, P[P_MONTHS])
         R[at] += fen
         R[at + 1] += acts
     elif kind != LIFETIME and day < S[WINDOW_START]:
@@ -384,9 +395,9 @@ def open_window(P: Programme, S: Ints, day: int) -> None:
     months, kind = P[P_MONTHS], P[P_KIND]
     month = month_of(day)
     S[MONTH] = month
-    S[MONTH_END] = month_end(month)
     S[PERIOD_END] = FAR
     S[WINDOW_START] = month_start(month)
+    S[MONTH_END] = S[WINDOW_START] + month_days(month) - 1
     if kind == CALENDAR:
         S[WINDOW_START] = month_start(month // months * months)
     elif kind == ANNIVERSARY:
@@ -465,7 +476,7 @@ def close(P: Programme, S: Ints, L: Ints, R: Ints, day: int) -> None:
     elif kind == CALENDAR:
         due = ends_month and following % months == 0
     else:
-        due = ends_month and following % P[P_REVIEW] == 0
+        due = ends_month and (P[P_REVIEW] == 1 or following % P[P_REVIEW] == 0)
     if due:
         tier_review(P, S)
     if due and (kind == ANNIVERSARY or kind == CALENDAR):  # noqa: PLR1714, SIM109
@@ -479,7 +490,7 @@ def close(P: Programme, S: Ints, L: Ints, R: Ints, day: int) -> None:
         S[MONTH] = following
         S[MONTH_END] += month_days(following)
         if kind == ROLLING:
-            at = 2 * (following % months)
+            at = slot_of(following, months)
             S[SPEND] -= R[at]
             S[INTERACTIONS] -= R[at + 1]
             R[at] = 0

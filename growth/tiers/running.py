@@ -204,8 +204,14 @@ def run_one(
 
     codes = population.channel
     channel = np.zeros(1, np.int16) if codes is None else codes[first:last]
+    days = how.end - how.start if drawn.draws else 0
+    work = kernels.workspace(
+        programme.qualify.window.months,
+        (opening or programme).qualify.window.months,
+        kernels.room_of(past_at, drawn.tape_at, days),
+    )
     _, wrong = kernels.run(
-        compiled, before, ints, numbers, drawn.rate, drawn.dropout, drawn.scale,
+        compiled, before, work, ints, numbers, drawn.rate, drawn.dropout, drawn.scale,
         each(habits.logins_per_day), each(habits.review_rate), each(habits.refund_rate),
         np.ascontiguousarray(population.joined[first:last]),
         np.ascontiguousarray(channel),

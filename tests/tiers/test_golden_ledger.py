@@ -75,7 +75,7 @@ def test_last_days_are_rounded_up():
     given, expected = golden.given("validity_last_day")
     rounds = {"none": 0, "month_end": 1, "quarter_end": 3, "year_end": 12}
     got = [
-        rules.last_day(day, months, rounds[how])
+        rules.last_day(day, rules.month_of(day), months, rounds[how])
         for day, months, how in zip(
             days(*given["earned"]), given["months"], given["round"], strict=True
         )

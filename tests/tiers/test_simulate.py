@@ -274,7 +274,8 @@ def chain(downgrade, years=8):
 
     ends = np.zeros((members, rules.SCALARS), np.int64)
     wrong = kernels.replay(
-        np.array(programme.compiled), np.full(members, first, np.int32), rows,
+        np.array(programme.compiled), kernels.workspace(12, 12, 2 * years),
+        np.full(members, first, np.int32), rows,
         np.arange(members + 1) * years, first + 365 * years - 100, ends,
         np.zeros(len(rows), np.int8),
     )  # fmt: skip
