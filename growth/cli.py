@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from growth import __version__
-from growth.errors import GrowthError, ParameterError, StoreError
+from growth.errors import GrowthError, ParameterError, StoreError, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from growth.labels import Lang
-    from growth.readout.batch import BatchProgress
+    from growth.readout.batch import Batch, BatchProgress
     from growth.readout.runner import Progress, RunOutcome
     from growth.result import Cell, Result
 
@@ -37,6 +37,10 @@ MOVED: Final = 9  # an estimate moved further than asked for
 INTERRUPTED: Final = 130
 PATIENCE: Final = 2.0  # seconds before work shows that it goes on
 BEAT: Final = 10.0  # seconds between lines where there is no terminal
+ORDER: Final = (  # of help: as somebody new would need them
+    "list", "describe", "run", "show", "run-all", "index", "diff", "gc",
+    "sample", "check", "schema", "readout", "lab", "layouts", "doctor", "completion",
+)  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -84,10 +88,14 @@ class Told(click.Command):
 
 
 class Group(click.Group):
-    """A group whose commands are `Told`."""
+    """A group whose commands are `Told`, in the order they are needed."""
 
     command_class = Told
     group_class = type
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Return the names of its commands for the help."""
+        return [name for name in ORDER if name in self.commands]
 
 
 def _tell(error: GrowthError, *, as_json: bool) -> None:
@@ -267,14 +275,26 @@ def _pairs(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="growth")
 def root() -> None:
-    """Growth experiments: data in, a readout one can trust out."""
+    """Growth experiments: data in, a readout one can trust out.
+
+    \b
+    To begin:
+      growth sample data/sample
+      growth readout list
+      growth readout run abtest_readout -p data=data/sample \\
+        -p experiment_id=home_layout -p as_of=2026-02-28
+      growth lab
+    """  # noqa: D301  (click's mark keeps the lines)
 
 
 @root.command()
 @as_json
 @click.pass_context
 def doctor(ctx: click.Context, *, as_json: bool) -> None:
-    """Tell what this machine has: versions, fonts, Chromium, Java, the key."""
+    """Tell what this machine has, and what each lack costs.
+
+    Versions, fonts, Chromium, Java and the key of pseudonyms.
+    """
     from growth.doctor import examine
 
     found = examine()
@@ -287,9 +307,10 @@ def doctor(ctx: click.Context, *, as_json: bool) -> None:
 @click.option("--no-browser", is_flag=True, help="Only start it; print its address.")
 @click.option("--port", type=int, help="Where it listens; else the next free one.")
 def lab(arguments: tuple[str, ...], *, no_browser: bool, port: int | None) -> None:
-    """Open JupyterLab on the notebooks, or on FOLDER; it asks no network for anything.
+    """Open JupyterLab on the notebooks, or on FOLDER.
 
-    Other options are JupyterLab's own: growth lab notebooks --ServerApp.token=...
+    It asks the network for nothing. Other options are JupyterLab's own: growth lab
+    notebooks --ServerApp.token=...
     """
     import os
 
@@ -305,7 +326,10 @@ def lab(arguments: tuple[str, ...], *, no_browser: bool, port: int | None) -> No
 @root.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print a script for SHELL; try: eval "$(growth completion bash)"."""
+    """Print a script that completes names in SHELL.
+
+    Try: eval "$(growth completion bash)"
+    """
     from click.shell_completion import get_completion_class
 
     found = get_completion_class(shell)
@@ -323,7 +347,10 @@ def completion(shell: str) -> None:
 def sample(
     out: str, *, users: int, days: int, seed: int, quiet: bool, as_json: bool
 ) -> None:
-    """Write a sample merchant, with known truth, to the folder OUT."""
+    """Write a sample merchant, with known truth, to OUT.
+
+    OUT is a folder, data/sample if omitted.
+    """
     from growth import synth
 
     with _busy(f"writing the sample to {out}", quiet=quiet):
@@ -347,7 +374,10 @@ def check(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Validate the tables at DATA: a folder, a file, a DuckDB file or a URL."""
+    """Validate the tables at DATA, and count what is wrong.
+
+    DATA is a folder, a file, a DuckDB file or a URL.
+    """
     from growth import dataset
 
     day = _day(as_of)
@@ -357,6 +387,53 @@ def check(
     for table, code, message in report.faults:
         click.echo(f"error[{code}] {table}: {message}", err=True)
     ctx.exit(USAGE if report.refused else 0)
+
+
+@root.group(cls=Group)
+def layouts() -> None:
+    """Keep what makes reading a long log fast."""
+
+
+@layouts.command()
+@click.argument("data")
+@click.option("--kind", "kinds", multiple=True, help="Bits for NAME=EVENT; repeat it.")
+@click.option("--tz", default="Asia/Shanghai", show_default=True, help="Zone of days.")
+@click.option("--log/--no-log", default=True, help="Keep a log sorted by user too.")
+@click.option("--memory-limit", help="Of the engine, such as 2GB.")
+@quiet
+@as_json
+def refresh(
+    data: str,
+    *,
+    kinds: tuple[str, ...],
+    tz: str,
+    log: bool,
+    memory_limit: str | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Build the layouts of the events at DATA.
+
+    DATA is the folder of events. Layouts that stand there are brought up to date: only
+    days of new or changed files are built anew. Retention and funnels use them, while
+    they agree with the log, for the same answers.
+    """
+    from growth.engine import layouts as kept
+
+    asked: dict[str, object] = {"active": ()}
+    for kind in kinds:
+        name, _, event = kind.partition("=")
+        asked[name] = {"col": "event", "eq": event or name}
+    with _busy(f"refreshing layouts of {data}", quiet=quiet):
+        done = kept.refresh(
+            data,
+            kinds=asked if kinds else None,
+            tz=tz,
+            log=log,
+            memory_limit=memory_limit,
+        )
+    facts = done._asdict()
+    click.echo(_dump(facts) if as_json else _grid([facts]))
 
 
 def _day(text: str | None) -> date | None:
@@ -373,7 +450,10 @@ def _day(text: str | None) -> date | None:
 
 @root.group(cls=Group)
 def readout() -> None:
-    """List, run and read readouts: notebooks that one can leave alone."""
+    """List, run and read readouts.
+
+    A readout is a notebook one can leave alone: one question, one subject, one day.
+    """
 
 
 @readout.command("list")
@@ -427,7 +507,10 @@ def describe(name: str, *, as_json: bool) -> None:
 def check_(
     ctx: click.Context, names: tuple[str, ...], *, fix: bool, as_json: bool
 ) -> None:
-    """Compare notebooks with their declaration: those of NAMES, else all."""
+    """Compare notebooks with their declarations.
+
+    Those of NAMES, else all.
+    """
     from growth.readout import catalog
 
     found: list[dict[str, str]] = []
@@ -494,7 +577,16 @@ def run(
     as_json: bool,
     **forms: bool,
 ) -> None:
-    """Run the readout NAME; print its folder on stdout, its answer on stderr."""
+    """Run the readout NAME, and print its folder.
+
+    The folder goes to stdout; progress, answer and the page's path to stderr. Exit 0
+    means that a whole, valid readout lies there. What was answered already is not
+    run again.
+
+    \b
+    growth readout run abtest_readout -p data=data/sample \\
+      -p experiment_id=home_layout -p as_of=2026-02-28
+    """  # noqa: D301  (click's mark keeps the lines)
     from growth.readout import hook, own, runner
 
     with hook.refusals(on_finish, name):
@@ -561,7 +653,19 @@ def run_all(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Run every readout that is due on a day; exit with what weighs most."""
+    """Run every readout that is due on a day.
+
+    What is due stands in a file, by default readouts.toml here. The exit code is the
+    weightiest that occurred; 0 means that every readout is there.
+
+    \b
+    [params]
+    data = "data/sample"
+    [[readout]]
+    name = "abtest_readout"
+    params = { experiment_id = "home_layout" }
+    every = "weekly"
+    """  # noqa: D301  (click's mark keeps the lines)
     from growth.readout import batch
 
     day = _day(as_of)
@@ -578,9 +682,27 @@ def run_all(
             on_finish=on_finish,
             progress=progress,
         )
-    if as_json or not quiet or found.exit_code:
-        _report(found, as_json=as_json)
+    if as_json:
+        _report(found, as_json=True)
+    elif not quiet or found.exit_code:
+        _summary(found)
     ctx.exit(found.exit_code)
+
+
+def _summary(found: Batch) -> None:
+    """Write a batch to stdout: a line a run, and why some have no answer."""
+    from growth.labels import label
+
+    click.echo(label(found.verdict))
+    rows = found.rows()
+    if rows:
+        click.echo(_grid([{k: row[k] for k in row if k != "reason"} for row in rows]))
+    for run in found.runs:
+        if run.exit_code:
+            name = f"{run.readout} {run.subject}".rstrip()
+            click.echo(f"{name}: {run.reason or run.status}")
+    for notice in found.notices:
+        click.echo(f"{notice.severity}: {notice.words()}")
 
 
 @contextmanager
@@ -593,8 +715,8 @@ def _counting(*, quiet: bool) -> Iterator[Callable[[BatchProgress], None] | None
     def told(now: BatchProgress) -> str:
         ended = now.ended
         assert ended is not None
-        head = f"{now.done}/{now.total} {ended.readout} {ended.subject}"
-        return f"{head}: {ended.status} {ended.seconds:.1f}s {ended.reason}".rstrip()
+        head = f"{now.done}/{now.total} {ended.readout} {ended.subject}".rstrip()
+        return f"{head}: {ended.status} {ended.seconds:.1f}s"
 
     if not sys.stderr.isatty():
 
@@ -629,7 +751,11 @@ def _counting(*, quiet: bool) -> Iterator[Callable[[BatchProgress], None] | None
 def show(
     place: str, subject: str | None, *, out: str | None, as_json: bool, **forms: bool
 ) -> None:
-    """Show a run: its folder or id as PLACE, or a readout's name and a SUBJECT."""
+    """Show what a run found.
+
+    PLACE is its folder or id (the end will do), or a readout's name: then SUBJECT
+    says whose newest good run.
+    """
     from growth.readout import extras, model
 
     wanted = _wanted(forms)
@@ -677,7 +803,10 @@ def diff(
     out: str | None,
     as_json: bool,
 ) -> None:
-    """Tell what moved from the run BEFORE to AFTER (folders or ids), and why."""
+    """Tell what moved between two runs, and why.
+
+    BEFORE and AFTER are folders or ids of runs (the end of an id will do).
+    """
     from growth.readout.diff import diff as compare
 
     first, second = (_run_folder(place, None, out) for place in (before, after))
@@ -701,7 +830,10 @@ def diff(
 def gc(
     *, keep: str, keep_last: int, dry_run: bool, out: str | None, as_json: bool
 ) -> None:
-    """Remove old runs, never the latest; file lost ones; end what they left."""
+    """Remove old runs, never the latest.
+
+    Runs whose runner was killed are filed as lost, and processes they left are ended.
+    """
     from growth.readout.sweep import gc as sweep
 
     _report(
@@ -713,7 +845,10 @@ def gc(
 @click.option("--lang", type=click.Choice(["en", "zh"]), help="The page's language.")
 @click.option("--out", help="Where runs are kept; else GROWTH_READOUTS, else readouts.")
 def index(*, lang: Lang | None, out: str | None) -> None:
-    """Write index.html and index.json of every run; print the page's path."""
+    """Write the history on one page, and print its path.
+
+    That is index.html, and index.json with every run.
+    """
     from growth.readout.history import index as write
 
     click.echo(_near(write(out, lang=lang)))
@@ -732,10 +867,14 @@ def _run_folder(place: str, subject: str | None, out: str | None) -> Path:
         found = Path(place) if Path(place).is_dir() else kept.find(place)
     if found is not None:
         return found
-    what = place if subject is None else f"{place} {subject}"
+    what, hint = place, ""
+    if subject is not None:
+        what = f"{place} {subject}"
+        there = {str(told["subject"]) for _, told in kept.runs(place)}
+        hint = suggest(subject, sorted(there))
     msg = f"{what} names no run in {_near(kept.root)}; it must be a run's folder or"
-    msg = f"{msg} id, or a readout and a subject; growth readout run makes one."
-    raise ParameterError(msg, code="unknown_run")
+    msg = f"{msg} id, or a readout and a subject; growth readout index lists them"
+    raise ParameterError(f"{msg}.{hint}", code="unknown_run")
 
 
 def _answer(outcome: RunOutcome) -> None:

@@ -4,14 +4,15 @@ import json
 import subprocess
 import sys
 import time
+from datetime import date
 
 import pytest
 
-from growth import cli, doctor
+from growth import cli, doctor, synth
 from growth.cli import main
 from growth.errors import DataError, StoreError
 from growth.labels import table
-from growth.readout import catalog, runner
+from growth.readout import catalog, runner, store
 
 
 def ended(status="succeeded", exit_code=0, path=None, reason=""):
@@ -248,7 +249,7 @@ def test_showing_what_is_not_there_says_what_would_be(words, tmp_path, capsys):
     assert main(["readout", "show", *words, "--out", str(tmp_path)]) == 2
     told = capsys.readouterr().err
     assert told.startswith("error[unknown_run]")
-    assert "growth readout run makes one" in told
+    assert "growth readout index lists them" in told
 
 
 def test_the_schema_is_json_schema(capsys):
@@ -403,3 +404,60 @@ def test_another_missing_module_is_not_hidden(monkeypatch):
     monkeypatch.setitem(sys.modules, "growth.errors", None)
     with pytest.raises(ModuleNotFoundError, match=r"growth\.errors"):
         __main__.main()
+
+
+def test_every_command_is_in_the_help_with_a_whole_sentence(capsys):
+    for words, group in (([], cli.root), (["readout"], cli.readout)):
+        assert set(group.commands) <= set(cli.ORDER)
+        assert main([*words, "--help"]) == 0
+        _, _, listed = capsys.readouterr().out.partition("Commands:\n")
+        shown = dict(line.split(None, 1) for line in listed.splitlines())
+        assert shown.keys() == group.commands.keys()
+        assert all(told.endswith(".") for told in shown.values())
+        assert not any("..." in told for told in shown.values())
+
+
+def test_layouts_are_built_then_found_up_to_date(tmp_path, capsys):
+    synth.sample(tmp_path / "shop", users=100)
+    events = str(tmp_path / "shop" / "events")
+    asked = ["layouts", "refresh", events, "--kind", "paid=pay_success", "--json", "-q"]
+    assert main(asked) == 0
+    built = json.loads(capsys.readouterr().out)
+    assert built["whole"]
+    assert built["days"] > 0
+    assert built["users"] == built["new_users"] > 0
+    assert main(asked) == 0
+    again = json.loads(capsys.readouterr().out)
+    assert again == built | {"days": 0, "new_users": 0, "whole": False}
+    assert main(["layouts", "refresh", str(tmp_path / "nowhere")]) == 2
+    assert "error[layout_source]" in capsys.readouterr().err
+
+
+def test_a_subject_that_is_misspelt_is_named_with_the_right_one(tmp_path, capsys):
+    kept = store.Store(tmp_path)
+    key = store.Key(
+        readout="abtest_readout", subject="home_layout", as_of=date(2026, 2, 28)
+    )
+    run_id = "20260228T000000Z-000001"
+    kept.open_staging(run_id, {})
+    told = {"readout": key.readout, "subject": key.subject, "status": "failed"}
+    kept.finish(key, run_id, told)
+    asked = ["readout", "show", "abtest_readout", "home_layot", "--out", str(tmp_path)]
+    assert main(asked) == 2
+    assert "Did you mean 'home_layout'?" in capsys.readouterr().err
+
+
+def test_a_batch_says_in_full_why_some_have_no_answer(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["readout", "run-all", "--as-of", "2026-02-28"]) == 2
+    said = capsys.readouterr().err
+    assert "readouts.toml is not there" in said
+    assert "Errno" not in said
+    config = '[[readout]]\nname = "abtest_readout"\nparams = { experiment = "x" }\n'
+    (tmp_path / "readouts.toml").write_text(config)
+    assert main(["readout", "run-all", "--as-of", "2026-02-28"]) == 2
+    said = capsys.readouterr()
+    assert said.err.startswith("1/1 abtest_readout: refused")
+    head, _, why = said.out.partition("abtest_readout: ")
+    assert "reason" not in head
+    assert "experiment_id is missing" in why

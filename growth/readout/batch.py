@@ -211,6 +211,10 @@ def read_config(path: str | os.PathLike[str]) -> tuple[Entry, ...]:
     file = Path(path)
     try:
         held = tomllib.loads(file.read_text("utf-8"))
+    except FileNotFoundError as error:
+        msg = f"{file} is not there; it must be a TOML file with [[readout]] tables;"
+        msg = f"{msg} name it, or write it (growth readout run-all --help shows one)."
+        raise ParameterError(msg, code="usage") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         msg = f"{file} cannot be read: {error}; it must be a TOML file with [[readout]]"
         raise ParameterError(f"{msg} tables; name or correct it.", code="usage") from (

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from functools import cache
 from html import escape
 from importlib.resources import files
@@ -17,13 +17,14 @@ from urllib.parse import quote
 
 from growth.charts.figures import NONE, written, written_interval
 from growth.labels import LANG, has, label, worded
+from growth.readout.blocks import tone_of
 from growth.readout.estimates import about, is_change
 from growth.readout.store import Store, root, to_json, write_file
 from growth.result import show
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from growth.labels import Lang
@@ -48,7 +49,8 @@ def index(
     out : path, optional
         Where runs are kept; else `GROWTH_READOUTS`, else ``readouts`` here.
     lang : {"en", "zh"}, optional
-        The page's language; the current one if omitted.
+        The page's language; if omitted, that of most subjects' newest pages, or the
+        current one where they are of two minds.
 
     Returns
     -------
@@ -56,11 +58,15 @@ def index(
         The page.
     """
     store = Store(root(out))
-    chosen: Lang = lang or LANG.get()
     subjects: dict[tuple[str, str], list[Json]] = defaultdict(list)
+    spoken: dict[tuple[str, str], Lang] = {}
     for folder, manifest in store.runs():
         run = _run(store, folder, manifest)
-        subjects[run["readout"], run["subject"]].append(run)
+        of = run["readout"], run["subject"]
+        subjects[of].append(run)
+        if manifest.get("lang") in {"en", "zh"}:
+            spoken[of] = manifest["lang"]
+    chosen = lang or _most(spoken.values())
     groups = [
         {"readout": readout, "subject": subject, "runs": _sorted(runs)}
         for (readout, subject), runs in sorted(subjects.items())
@@ -68,6 +74,12 @@ def index(
     write_file(store.root / DATA, to_json({"schema": 1, "subjects": groups}))
     write_file(store.root / PAGE, _page(groups, chosen))
     return store.root / PAGE
+
+
+def _most(spoken: Collection[Lang]) -> Lang:
+    ranked = Counter(spoken).most_common(2)
+    (first, often), (_, less) = [*ranked, (LANG.get(), 0), (LANG.get(), 0)][:2]
+    return first if often > less else LANG.get()
 
 
 def _run(store: Store, folder: Path, manifest: Mapping[str, Any]) -> Json:
@@ -135,9 +147,10 @@ def _row(group: Json, lang: Lang) -> str:
     subject = escape(group["subject"])
     if best and best["page"]:
         subject = f'<a href="{escape(_link(best["page"]))}">{subject}</a>'
-    decision = (
-        escape(worded(best["decision"], lang)) if best and best["decision"] else NONE
-    )
+    decision = NONE
+    if best and (verdict := best["decision"]):
+        words = escape(worded(verdict, lang))
+        decision = f'<span class="says {tone_of(verdict)}">{words}</span>'
     search = " ".join([group["readout"], name, group["subject"], last["status"]])
     status = escape(_status(last["status"], lang))
     cells = (
@@ -150,7 +163,10 @@ def _row(group: Json, lang: Lang) -> str:
     return (
         f'<tr data-state="{escape(last["status"])}" data-words="{escape(search)}">'
         f'<th scope="row">{escape(name)}</th><td>{subject}</td>'
-        + "".join(f"<td>{cell}</td>" for cell in cells)
+        + "".join(
+            f'<td class="none">{NONE}</td>' if cell == NONE else f"<td>{cell}</td>"
+            for cell in cells
+        )
         + "</tr>"
     )
 

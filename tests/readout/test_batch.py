@@ -247,4 +247,4 @@ def test_the_command_tells_each_run_and_exits_with_what_weighs_most(
     monkeypatch.undo()
     monkeypatch.chdir(place)
     assert cli.main(words) == 2
-    assert "readouts.toml cannot be read" in capsys.readouterr().err
+    assert "readouts.toml is not there" in capsys.readouterr().err

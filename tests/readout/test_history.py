@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from growth import cli
+from growth.labels import LANG
 from growth.readout import Store
 from growth.readout.history import index
 from growth.readout.store import Key, write_file
@@ -118,6 +119,31 @@ def test_both_languages_and_an_empty_history(store, capsys):
     assert "实验" in text
 
 
+def test_the_page_speaks_as_most_of_the_readouts_do(store):
+    for subject, lang in (("one", "zh"), ("two", "zh"), ("three", "en")):
+        keep(store, 1, subject=subject, lang=lang)
+    assert '<html lang="zh-CN">' in index(store.root).read_text("utf-8")
+    assert '<html lang="en">' in index(store.root, lang="en").read_text("utf-8")
+
+
+@pytest.mark.parametrize(("lang", "tag"), [("en", "en"), ("zh", "zh-CN")])
+def test_as_many_of_each_language_leave_it_to_the_caller(store, lang, tag):
+    for subject, spoken in (("one", "zh"), ("two", "en")):
+        keep(store, 1, subject=subject, lang=spoken)
+    token = LANG.set(lang)
+    try:
+        assert f'<html lang="{tag}">' in index(store.root).read_text("utf-8")
+    finally:
+        LANG.reset(token)
+
+
+def test_what_was_decided_has_its_colour_and_success_none(store):
+    keep(store, 1)
+    text = index(store.root, lang="en").read_text("utf-8")
+    assert '<span class="says ' in text
+    assert ".chip.succeeded,.chip.skipped{color:var(--soft)}" in text
+
+
 def test_a_run_of_an_older_version_still_has_its_line(store):
     path = keep(store, 1)
     file = path / "manifest.json"
@@ -153,4 +179,7 @@ def test_the_search_filters_rows_and_the_page_makes_no_request(store):
                 assert tab.locator("tbody tr:visible").count() == 1
                 tab.select_option("#state", "succeeded")
                 assert tab.locator("tbody tr:visible").count() == 0
+            tab.set_viewport_size({"width": 390, "height": 900})
+            wide = tab.locator(".scroll").evaluate("e => e.scrollWidth")
+            assert wide <= 390  # a phone shows each subject whole
         browser.close()
