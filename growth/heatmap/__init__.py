@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from growth.heatmap.areas import FIndex, Zone, Zones, f_index, zones_from_pairs
+    from growth.heatmap.comparing import compare
     from growth.heatmap.core import (
         ClusteredShare,
         CoreShare,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
         compare_from_counts,
         compare_from_pairs,
     )
+    from growth.heatmap.frustrating import frustration
     from growth.heatmap.geometry import Box, CoreArea, Rect, bins
     from growth.heatmap.grid import CellUsers, Grid, smooth
     from growth.heatmap.maps import ElementTaps, Heatmap
@@ -39,14 +41,7 @@ if TYPE_CHECKING:
     from growth.heatmap.ranking import ElementRank, Elements
     from growth.heatmap.reach import ScrollPage, ScrollReach, scroll_from_depths
     from growth.heatmap.recording import Payload, Rejected, read_payload
-    from growth.heatmap.reports import (
-        compare,
-        elements,
-        first_screen,
-        frustration,
-        scroll,
-        zones,
-    )
+    from growth.heatmap.reports import elements, first_screen, scroll, zones
     from growth.heatmap.signals import Frustration, Signal
     from growth.heatmap.tables import Scope, aggregate
 
@@ -99,6 +94,7 @@ __all__ = [
 
 _FILES = {
     "areas": ("FIndex", "Zone", "Zones", "f_index", "zones_from_pairs"),
+    "comparing": ("compare",),
     "core": (
         "ClusteredShare",
         "CoreShare",
@@ -113,6 +109,7 @@ _FILES = {
         "compare_from_counts",
         "compare_from_pairs",
     ),
+    "frustrating": ("frustration",),
     "geometry": ("Box", "CoreArea", "Rect", "bins"),
     "grid": ("CellUsers", "Grid", "smooth"),
     "maps": ("ElementTaps", "Heatmap"),
@@ -122,14 +119,7 @@ _FILES = {
     "recording": ("Payload", "Rejected", "read_payload"),
     "signals": ("Frustration", "Signal"),
     "tables": ("Scope", "aggregate"),
-    "reports": (
-        "compare",
-        "elements",
-        "first_screen",
-        "frustration",
-        "scroll",
-        "zones",
-    ),
+    "reports": ("elements", "first_screen", "scroll", "zones"),
 }
 _HOME = {name: file for file, names in _FILES.items() for name in names}
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["COUNTED", "LAYERS", "CellUsers", "Grid", "Layer", "smooth"]
 
 # every tap is counted as exactly one of these
-COUNTED: Final = (
+COUNTED: Final[tuple[str, ...]] = (
     "binned",
     "beyond",
     "off_page",
@@ -642,7 +642,7 @@ class CellUsers:
         each = np.bincount(self.user, self.taps) if len(self.user) else np.zeros(0)
         share = self.taps / each[self.user]
         flat = np.bincount(self.cell, share, minlength=height * self.cols)
-        return np.asarray(flat.reshape(height, self.cols))
+        return flat.reshape(height, self.cols).astype(np.float64)
 
     def _again(
         self, cell: NDArray[Any], user: NDArray[Any], taps: NDArray[Any], side: int

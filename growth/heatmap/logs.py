@@ -208,3 +208,18 @@ def median(values: NDArray[Any]) -> float | None:
     """Return the median of the finite values, None without any."""
     fine = values[np.isfinite(values)]
     return float(np.median(fine)) if len(fine) else None
+
+
+def page_of(rows: Rows, group: int) -> tuple[str, tuple[Any, ...]]:
+    """Return the page and the breakdown's values of a group."""
+    page, *values = rows.groups[group]
+    return rows.pages[page], tuple(values)
+
+
+def distinct_users(rows: Rows | None) -> dict[Any, int]:
+    """Count distinct users by page and breakdown."""
+    if rows is None:
+        return {}
+    group, _, _ = each_pair(rows.group, rows.user)
+    counts = np.bincount(group, minlength=len(rows.groups)).tolist()
+    return {page_of(rows, g): n for g, n in enumerate(counts) if n}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from growth.errors import DataError, ParameterError, suggest
+from growth.errors import DataError, ParameterError
 from growth.heatmap.areas import Zones, zones_from_pairs
 from growth.heatmap.core import (
     TARGET,
@@ -16,32 +16,24 @@ from growth.heatmap.core import (
     Folds,
     first_screen_from_counts,
 )
-from growth.heatmap.difference import ROUNDS, Comparison, compare_from_pairs
 from growth.heatmap.geometry import (
     CLASSES,
-    bins,
-    check_cell,
     check_device,
     core_area,
     hit,
 )
 from growth.heatmap.logs import (
-    ERROR,
-    FAILED,
-    HIDE,
-    SCROLL,
     SHOWN,
     TAP,
     VIEW,
     by_user,
     depths,
+    distinct_users,
     each_pair,
     in_core,
-    in_order,
     median,
-    next_within,
+    page_of,
     page_views,
-    quick_backs,
     screen_y,
     slices,
 )
@@ -54,16 +46,12 @@ from growth.heatmap.ranking import (
 )
 from growth.heatmap.reach import ScrollReach, scroll_from_depths
 from growth.heatmap.rows import Rows, device_codes
-from growth.heatmap.signals import Frustration, Signal, SignalName, rate_of
+from growth.heatmap.sums import ECHO_MS, POSITION
 from growth.heatmap.tables import (
-    ECHO_MS,
-    POSITION,
     Ask,
     Scope,
     aggregate,
-    arms_of,
     asked_pages,
-    cleaned,
     element_status,
     need,
     need_positions,
@@ -84,7 +72,7 @@ if TYPE_CHECKING:
     from growth.engine import TableLike
     from growth.heatmap.geometry import Box, CoreArea
 
-__all__ = ["compare", "elements", "first_screen", "frustration", "scroll", "zones"]
+__all__ = ["elements", "first_screen", "scroll", "zones"]
 
 # -- first screen --------------------------------------------------------------------
 
@@ -148,7 +136,7 @@ def first_screen(
         names += ["element_id", "client_y_px"]
     taps, counted = on_page(read_whole(source, ask, names), wanted, echo_ms)
     if not sum(counted.values()):
-        raise DataError(no_taps(ask), code="no_taps")
+        raise no_taps(ask)
     views = views_of(table, ask, wanted)
     ids = taps.texts.get("element_id", ())
     fixed = np.zeros(len(taps), bool)
@@ -161,17 +149,17 @@ def first_screen(
     notices = [Notice("target_is_a_guides", "info", (("target", target),))]
     if core is None:
         notices.append(Notice("core_area_default", "info"))
-    folds, viewers = _folds_of(views), _distinct(views)
+    folds, viewers = _folds_of(views), distinct_users(views)
     if not viewers:
         notices.append(Notice("no_page_views", "info"))
-        folds, viewers = _folds_of(taps), _distinct(taps)
+        folds, viewers = _folds_of(taps), distinct_users(taps)
     pages = []
     group, user, n = each_pair(taps.group, taps.user)
     tally = [each_pair(taps.group[m], taps.user[m]) for m in (above, inside)]
     key = group << 32 | user
     a, b = (_spread(key, part[0] << 32 | part[1], part[2]) for part in tally)
     for g, here in slices(group, len(taps.groups)):
-        name = _key(taps, g)
+        name = page_of(taps, g)
         pages.append(
             first_screen_from_counts(
                 b[here].tolist(),
@@ -199,11 +187,6 @@ def _spread(
     return found
 
 
-def _key(rows: Rows, group: int) -> tuple[str, tuple[Any, ...]]:
-    page, *values = rows.groups[group]
-    return rows.pages[page], tuple(values)
-
-
 def _folds_of(rows: Rows | None) -> dict[Any, Folds]:
     found: dict[Any, Folds] = {}
     if rows is None or not len(rows["win_h_px"]):
@@ -211,16 +194,8 @@ def _folds_of(rows: Rows | None) -> dict[Any, Folds]:
     fold = rows.rpx("win_h_px")
     order = np.argsort(rows.group, kind="stable")
     for g, here in slices(rows.group[order], len(rows.groups)):
-        found[_key(rows, g)] = Folds.of(fold[order[here]])
+        found[page_of(rows, g)] = Folds.of(fold[order[here]])
     return found
-
-
-def _distinct(rows: Rows | None) -> dict[Any, int]:
-    if rows is None:
-        return {}
-    group, _, _ = each_pair(rows.group, rows.user)
-    counts = np.bincount(group, minlength=len(rows.groups)).tolist()
-    return {_key(rows, g): n for g, n in enumerate(counts) if n}
 
 
 # -- scroll --------------------------------------------------------------------------
@@ -299,7 +274,7 @@ def scroll(
         of_page = mine & (group == g)
         lead = views.first[of_page]
         folds = Folds.of(fold[lead])
-        name, values = _key(log, g)
+        name, values = page_of(log, g)
         ends = tuple(folds.quantile(p) for p in (0.1, 0.5, 0.9))
         pages.append(
             scroll_from_depths(
@@ -375,7 +350,7 @@ def elements(
     log = log.take(asked_pages(log, ask))
     taps = log.take(log["kind"] == TAP)
     if not len(taps):
-        raise DataError(no_taps(ask), code="no_taps")
+        raise no_taps(ask)
     known = len(log["win_w_px"]) > 0
     if not len(taps["element_id"]):
         taps.columns["element_id"] = np.full(len(taps), -1, np.int32)
@@ -391,10 +366,10 @@ def elements(
     if boxes is not None:
         names_of = _boxed(taps, shown, boxes, names_of)
     sizes = _sizes(boxes)
-    viewers = _distinct(views)
+    viewers = distinct_users(views)
     if not viewers:
         notices.append(Notice("no_page_views", "info"))
-        viewers = _distinct(taps)
+        viewers = distinct_users(taps)
     if not len(shown):
         notices.append(Notice("no_impressions"))
     items = []
@@ -402,7 +377,7 @@ def elements(
         mine, seen = taps.take(taps.group == g), shown.take(shown.group == g)
         if not len(mine) and not len(seen):
             continue
-        key = _key(log, g)
+        key = page_of(log, g)
         items += _ranking(
             mine, seen, names_of, key[0], viewers.get(key, 0),
             sizes.get(key[0], sizes.get("", {})), alpha, seed,
@@ -524,433 +499,6 @@ def _ranking(
 
 def _pairs32(pairs: Any) -> Any:  # noqa: ANN401
     return pairs[0].astype(np.int32), pairs[1].astype(np.int32), pairs[2]
-
-
-# -- frustration ---------------------------------------------------------------------
-
-
-def frustration(
-    table: TableLike,
-    *,
-    taps: int = 3,
-    radius_rpx: int = 60,
-    gap_ms: int = 1_000,
-    wait_ms: int = 2_500,
-    back_ms: int = 5_000,
-    repeatable: Sequence[str] = (),
-    root_capture: bool = False,
-    failed: Any = None,  # noqa: ANN401  (the engine's filter grammar)
-    device_class: str = "phone",
-    echo_ms: int = ECHO_MS,
-    **scope: Unpack[Scope],
-) -> Frustration:
-    """Find rage taps, dead taps, taps into errors, and quick backs.
-
-    Parameters
-    ----------
-    table : ibis.Table, frame, Arrow data or path
-        Events, or taps alone (then only rage is looked for).
-    taps : int, default 3
-        Taps in a run of rage, 2 or more.
-    radius_rpx, gap_ms : int, default 60, 1,000
-        Each tap of a run is nearer than both to the one before.
-    wait_ms : int, default 2,500
-        How long an answer may take.
-    back_ms : int, default 5,000
-        How soon a return to the page before is a quick back.
-    repeatable : sequence of str
-        Elements made to be tapped again (steppers, "next"): left out of rage.
-    root_capture : bool, default False
-        Whether taps are recorded at the page's root. Handlers bound to elements
-        never see dead taps: without it there is no answer on them.
-    failed : filter, optional
-        Which ``api_call`` events failed, as data; only ``error`` events count if
-        omitted.
-    device_class : {"phone", "tablet", "wide"}, default "phone"
-        Devices that are read.
-    echo_ms : int, default 100
-        As in `aggregate`.
-    **scope
-        Pages, breakdowns, period, filter, arms, columns: `Scope`.
-
-    Returns
-    -------
-    Frustration
-        By element before any total. Dead taps are read from the log: an answer that
-        logs nothing is not seen.
-
-    Raises
-    ------
-    ColumnNotFoundError
-        If a column is missing.
-    ParameterError
-        If a rule is out of range (code ``bad_rule``), ``unknown_device``.
-    DataError
-        As in `aggregate`.
-    """
-    ask, wanted = Ask.of(scope), check_device(device_class)
-    rules = {"radius_rpx": radius_rpx, "gap_ms": gap_ms, "wait_ms": wait_ms}
-    for name, value, least in (
-        ("taps", taps, 2),
-        *((n, v, 1) for n, v in rules.items()),
-    ):
-        if value < least:
-            msg = f"{name} is {value}; it must be {least} or more; leave it out."
-            raise ParameterError(msg, code="bad_rule")
-    from growth import engine
-
-    source = engine.as_table(table)
-    names = [*POSITION, "win_h_px", "platform", "phase", "event_id", "element_id"]
-    if "event" in source.columns:
-        kinds = None if root_capture else ("tap", "page_view", "app_hide", "error")
-        need_positions(source)
-        log = read_log(source, ask, kinds, names, "frustration", failed=failed)
-    else:
-        source = taps_of(source, ask)
-        need_positions(source)
-        log = read_whole(source, ask, names)
-        log.columns["kind"] = np.full(len(log), TAP, np.int8)
-    here = asked_pages(log, ask)
-    all_taps = log.take((log["kind"] == TAP) & here)
-    if not len(all_taps):
-        raise DataError(no_taps(ask), code="no_taps")
-    status, _, order, excluded = cleaned(all_taps, wanted, echo_ms)
-    echoes = int(((status == 3) | (status == 4)).sum())
-    good = all_taps.take(order[(status == 0)[order] & ~excluded[order]])
-    every_view = log.take(log["kind"] == VIEW)
-    if len(every_view["win_w_px"]):
-        every_view = every_view.take(device_codes(every_view) == CLASSES.index(wanted))
-    asked = asked_pages(every_view, ask)
-    views = every_view.take(asked)
-    tally = _Tally(ask, log, good, views)
-    tally.rage(good, repeatable, taps, radius_rpx, gap_ms)
-    notices, censored = [], None
-    rest = log.take(in_order(log))
-    if root_capture:
-        censored = tally.dead(good, rest, wait_ms)
-        notices.append(Notice("dead_is_a_log_proxy", "info"))
-    else:
-        notices.append(Notice("dead_needs_root_capture", "info"))
-    tally.errors(good, rest, wait_ms)
-    tally.backs(every_view, asked, back_ms)
-    if not len(views):
-        notices.append(Notice("no_page_views", "info"))
-    return Frustration(
-        signals=tuple(tally.signals),
-        taps=taps,
-        radius_rpx=radius_rpx,
-        gap_ms=gap_ms,
-        wait_ms=wait_ms,
-        censored=censored,
-        echoes=echoes,
-        notices=tuple(notices),
-    )
-
-
-class _Tally:
-    """Signals by page and element."""
-
-    def __init__(self, ask: Ask, log: Rows, taps: Rows, views: Rows) -> None:
-        self.ask, self.log = ask, log
-        self.views = np.bincount(views.group, minlength=len(log.groups))
-        viewers = _distinct(views) or _distinct(taps)
-        self.viewers = viewers
-        self.signals: list[Signal] = []
-        self.ids = log.texts.get("element_id", ())
-
-    def rage(
-        self, taps: Rows, repeatable: Sequence[str], least: int, radius: int, gap: int
-    ) -> None:
-        """Find runs of taps near each other."""
-        from growth.heatmap import kernels
-
-        if repeatable and len(taps["element_id"]):
-            named = np.array([name in repeatable for name in self.ids] + [False])
-            taps = taps.take(~named[taps["element_id"]])
-        part = taps.user.astype(np.int64) * len(self.log.pages) + taps.page
-        run = kernels.runs(
-            part, taps.ts, taps["x_px"], taps["y_px"], taps["win_w_px"],
-            gap * 1000, radius,
-        )  # fmt: skip
-        size = np.bincount(run) if len(run) else np.zeros(0, np.int64)
-        first = np.flatnonzero(np.r_[True, run[1:] != run[:-1]][: len(run)])
-        angry = size >= least
-        self._add("rage", taps, first[angry], size[angry])
-
-    def dead(self, taps: Rows, rest: Rows, wait_ms: int) -> int:
-        """Find taps that nothing follows; return those too near the app's leaving."""
-        kind = rest["kind"]
-        answers = rest.take((kind != TAP) & (kind != SCROLL))
-        at = next_within(taps.user, taps.ts, answers.user, answers.ts, wait_ms * 1000)
-        any_later = next_within(taps.user, taps.ts, answers.user, answers.ts, 2**62)
-        hidden = np.zeros(len(taps), bool)
-        hidden[at >= 0] = answers["kind"][at[at >= 0]] == HIDE
-        censored = hidden | (any_later < 0)
-        lost = np.flatnonzero((at < 0) & ~censored)
-        self._add("dead", taps, lost, np.ones(len(lost), np.int64))
-        return int(censored.sum())
-
-    def errors(self, taps: Rows, rest: Rows, wait_ms: int) -> None:
-        """Find taps that an error follows."""
-        wrong = rest.take((rest["kind"] == ERROR) | (rest["kind"] == FAILED))
-        at = next_within(taps.user, taps.ts, wrong.user, wrong.ts, wait_ms * 1000)
-        found = np.flatnonzero(at >= 0)
-        self._add("error", taps, found, np.ones(len(found), np.int64))
-
-    def backs(self, views: Rows, asked: NDArray[np.bool_], back_ms: int) -> None:
-        """Find returns to the page before; `views` are those of every page."""
-        left = quick_backs(views, back_ms * 1000)
-        left = left[asked[left]]
-        self._add("quick_back", views, left, np.zeros(len(left), np.int64), parts=False)
-
-    def _add(
-        self,
-        signal: SignalName,
-        rows: Rows,
-        at: NDArray[np.int64],
-        sizes: NDArray[np.int64],
-        *,
-        parts: bool = True,
-    ) -> None:
-        """Add what happened at some rows, by element and in total."""
-        known = len(rows["element_id"]) > 0 and parts
-        x = rows.rpx("x_px") if len(rows["x_px"]) else None
-        y = rows.rpx("y_px") if len(rows["y_px"]) else None
-        for g in range(len(self.log.groups)):
-            here = rows.group[at] == g
-            if _key(self.log, g) not in self.viewers and not here.any():
-                continue
-            some: list[tuple[str | None, bool, NDArray[np.bool_]]] = []
-            if known:
-                codes = rows["element_id"][at[here]]
-                for code in np.unique(codes).tolist():
-                    name = self.ids[code] if code >= 0 else None
-                    mine = here & (rows["element_id"][at] == code)
-                    some.append((name, False, mine))
-                some.sort(key=lambda item: -int(item[2].sum()))
-            some.append((None, True, here))
-            for name, total, mine in some:
-                mid: tuple[float | None, float | None] = (None, None)
-                if x is not None and y is not None and parts:
-                    mid = (median(x[at[mine]]), median(y[at[mine]]))
-                self._one(
-                    signal, g, name, rows.user[at[mine]], sizes[mine], mid, total=total
-                )
-
-    def _one(
-        self,
-        signal: SignalName,
-        g: int,
-        name: str | None,
-        user: NDArray[np.int32],
-        sizes: NDArray[np.int64],
-        mid: tuple[float | None, float | None],
-        *,
-        total: bool,
-    ) -> None:
-        key = _key(self.log, g)
-        views = int(self.views[g])
-        people = len(np.unique(user))
-        viewers = max(self.viewers.get(key, 0), people)
-        rate, ends = rate_of(people, viewers)
-        low, high = ends or (None, None)
-        self.signals.append(
-            Signal(
-                page=key[0],
-                signal=signal,
-                element_id=name,
-                total=total,
-                events=len(user),
-                taps=int(sizes.sum()),
-                users=people,
-                views=views,
-                viewers=viewers,
-                per_1000_views=1000 * len(user) / views if views else None,
-                user_rate=rate,
-                ci_low=low,
-                ci_high=high,
-                x_rpx=mid[0],
-                y_rpx=mid[1],
-                by=tuple(zip(self.ask.columns, key[1], strict=True)),
-            )
-        )
-
-
-# -- two arms ------------------------------------------------------------------------
-
-
-def compare(
-    table: TableLike,
-    *,
-    arms: tuple[str, str] | None = None,
-    planned: Mapping[str, float] | None = None,
-    kind: str = "elements",
-    cell_rpx: int = 50,
-    strata: Sequence[str] = ("platform",),
-    randomised: bool = True,
-    rounds: int = ROUNDS,
-    seed: int = 0,
-    alpha: float = 0.05,
-    device_class: str = "phone",
-    echo_ms: int = ECHO_MS,
-    **scope: Unpack[Scope],
-) -> Comparison:
-    """Compare where users of two arms tap on one page.
-
-    Parameters
-    ----------
-    table : ibis.Table, frame, Arrow data or path
-        Events: taps and page views.
-    arms : tuple of (str, str), optional
-        The two arms, control first; may be left out where there are two.
-    planned : mapping of str to float, optional
-        Weight of each arm; equal if omitted.
-    kind : {"elements", "cells"}, default "elements"
-        What is compared. Where the variant moved elements, cells only say
-        "position": elements lead.
-    cell_rpx : int, default 50
-        Side of the cells.
-    strata : sequence of str, default ("platform",)
-        Columns within whose values arms are permuted; those missing are passed
-        over.
-    randomised : bool, default True
-        Whether chance made the arms; else there is a difference, never an effect.
-    rounds : int, default 1,999
-        Permutations.
-    seed : int, default 0
-        Of them.
-    alpha : float, default 0.05
-        Level of the overall test, and of false discoveries among items.
-    device_class : {"phone", "tablet", "wide"}, default "phone"
-        Devices that are read.
-    echo_ms : int, default 100
-        As in `aggregate`.
-    **scope
-        `assignments` (needed) and `exp_id`; page, period, filter, columns: `Scope`.
-
-    Returns
-    -------
-    Comparison
-        The unit is the user; each arm's users are those assigned who viewed the
-        page. Users in two arms are in neither, and counted.
-
-    Raises
-    ------
-    ColumnNotFoundError
-        If a column is missing.
-    ParameterError
-        If arms, page or kind are not named or unknown (``unknown_arm``,
-        ``unknown_page``, ``unknown_kind``), or no arms are given
-        (``assignments_needed``).
-    DataError
-        If an arm has nobody on the page (code ``no_units``), or as in `aggregate`.
-    """
-    cols, wanted = check_cell(cell_rpx), check_device(device_class)
-    if kind not in ("elements", "cells"):
-        msg = f"kind is {kind!r}; it must be 'elements' or 'cells'; name one."
-        raise ParameterError(msg, code="unknown_kind")
-    ask = Ask.of(scope)._replace(by=())
-    if ask.assignments is None:
-        msg = "assignments is missing; it must say each user's arm; pass"
-        msg = f"{msg} assignments=data.assignments."
-        raise ParameterError(msg, code="assignments_needed")
-    from growth import engine
-
-    names = [*POSITION, "win_h_px", "page_h_px", "platform", "phase", "event_id"]
-    needed = ("element_id",) if kind == "elements" else POSITION
-    source = engine.as_table(table)
-    layers = ask._replace(by=tuple(n for n in strata if n in source.columns))
-    log = read_log(source, layers, ("tap", "page_view"), [*names, "element_id"],
-               "the comparison", needed)  # fmt: skip
-    log = log.take(asked_pages(log, ask))
-    page = _only_page(log)
-    if len(log["win_w_px"]):
-        log = log.take(
-            (device_codes(log) == CLASSES.index(wanted)) | ~(log["win_w_px"] > 0)
-        )
-    arm, known, crossed = arms_of(log.users, ask)
-    pair = _two_arms(known, arms)
-    code = np.full(len(log.users), -1, np.int8)
-    for i, name in enumerate(pair):
-        code[arm == known.index(name)] = i
-    views = log.take(log["kind"] == VIEW)
-    taps = log.take(log["kind"] == TAP)
-    seen = np.zeros(len(log.users), bool)
-    seen[views.user if len(views) else taps.user] = True
-    keep = seen & (code >= 0)
-    # a user's stratum is the smallest of those seen
-    layer = np.full(len(log.users), np.iinfo(np.int32).max, np.int32)
-    values = [g[1:] for g in log.groups]
-    ranks = {v: i for i, v in enumerate(sorted(set(values), key=str))}
-    number = np.array([ranks[v] for v in values], np.int32)
-    np.minimum.at(layer, log.user, number[log.group])
-    dense = np.cumsum(keep) - 1
-    item, user, labels = _items(taps, log, kind, cols, cell_rpx, wanted, echo_ms)
-    mine = keep[user]
-    found, people, _ = each_pair(item[mine], dense[user[mine]])
-    weights = planned or dict.fromkeys(pair, 1.0)
-    notices = [] if len(views) else [Notice("no_page_views", "info")]
-    result = compare_from_pairs(
-        found.astype(np.int32),
-        people.astype(np.int32),
-        code[keep],
-        names=labels,
-        arms=pair,
-        strata=layer[keep],
-        rounds=rounds,
-        seed=seed,
-        planned=tuple(weights.get(name, 0.0) for name in pair),
-        alpha=alpha,
-        page=page,
-        kind=kind,
-        cell_rpx=cell_rpx if kind == "cells" else 0,
-        randomised=randomised,
-        crossovers=crossed,
-    )
-    return replace(result, notices=(*result.notices, *notices))
-
-
-def _only_page(log: Rows) -> str:
-    pages = [str(log.pages[i]) for i in np.unique(log.page).tolist()]
-    if len(pages) != 1:
-        msg = f"{len(pages)} pages are read ({pages[:6]}); a comparison must be of one;"
-        raise ParameterError(f"{msg} name it with page=.", code="unknown_page")
-    return pages[0]
-
-
-def _two_arms(known: tuple[str, ...], arms: tuple[str, str] | None) -> tuple[str, str]:
-    asked = arms or known
-    strange = [name for name in asked if name not in known]
-    if len(asked) != 2 or strange or asked[0] == asked[1]:
-        hint = suggest(strange[0], known) if strange else ""
-        msg = f"arms is {list(asked)}; it must name two of {list(known)}, control"
-        msg = f"{msg} first; pass arms=({known[0]!r}, ...).{hint}"
-        raise ParameterError(msg, code="unknown_arm")
-    return asked[0], asked[1]
-
-
-def _items(
-    taps: Rows,
-    log: Rows,
-    kind: str,
-    cols: int,
-    cell_rpx: int,
-    wanted: str,
-    echo_ms: int,
-) -> tuple[NDArray[np.int64], NDArray[np.int32], list[str]]:
-    """Return item and user of each tap, and the items' names."""
-    if kind == "elements":
-        status = element_status(taps, wanted, echo_ms)
-        kept = taps.take((status == 0) & (taps["element_id"] >= 0))
-        return (
-            kept["element_id"].astype(np.int64),
-            kept.user,
-            list(log.texts["element_id"]),
-        )
-    kept, _ = on_page(taps, wanted, echo_ms)
-    col, row = bins(kept["x_px"], kept["y_px"], kept["win_w_px"], cell_rpx=cell_rpx)
-    found, item = np.unique(row * cols + col, return_inverse=True)
-    return item, kept.user, [f"{c % cols},{c // cols}" for c in found.tolist()]
 
 
 # -- zones ---------------------------------------------------------------------------

@@ -16,13 +16,15 @@ from growth.heatmap.geometry import (
     check_cell,
     check_device,
 )
-from growth.heatmap.grid import COUNTED, CellUsers, Grid
+from growth.heatmap.grid import COUNTED, CellUsers
 from growth.heatmap.logs import (
     KINDS,
     OTHER,
 )
-from growth.heatmap.maps import MUCH_OFF_PAGE, ElementTaps, Heatmap
+from growth.heatmap.maps import ElementTaps, Heatmap
 from growth.heatmap.rows import Rows, device_codes, grouped
+from growth.heatmap.store import SHARDS, Store
+from growth.heatmap.sums import ECHO_MS, POSITION, Sums, cleaned
 from growth.result import Notice
 
 if TYPE_CHECKING:
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     import ibis.expr.types as ir
-    import pyarrow as pa
     from numpy.typing import NDArray
 
     from growth.engine import TableLike
@@ -39,16 +40,9 @@ __all__ = ["PageKey", "Scope", "aggregate"]
 
 PageKey: TypeAlias = "Mapping[str, str] | Callable[[str], str]"
 
-ECHO_MS: Final = 100
 EARLIEST_US: Final = 694_224_000_000_000  # 1992: before that, a time is no epoch
 MUCH_WIDER: Final = 1.5  # x over width at p99: device pixels, not logical ones
-MOST_CELLS: Final = 150_000_000
-IN_MEMORY: Final = 3_000_000  # taps; beyond, they are put down by user first
-SHARDS: Final = 64
-LARGE: Final = 2**31  # ids of users from here on are not kept as their numbers
-SIDE_NAMES: Final = ("left", "right", "above", "below")
 PHASES: Final = {"capture": 1, "bubble": 2}
-POSITION: Final = ("x_px", "y_px", "win_w_px")
 UNLOCKS: Final = "maps with positions; count elements with mode='elements'"
 
 
@@ -222,236 +216,14 @@ def aggregate(
         need(source, ("element_id", "client_y_px"), "the fixed layer")
         extra += ["element_id", "client_y_px"]
     need_positions(source)
-    sums = _Sums(ask, wanted, cell_rpx, cols, tuple(fixed_elements), echo_ms, most_rpx)
+    sums = Sums(ask, wanted, cell_rpx, cols, tuple(fixed_elements), echo_ms, most_rpx)
     sums.users, sums.pairs = users or pairs, pairs
     for rows in _read(source, ask, (*POSITION, *extra), shard=True):
         sums.add(rows)
+    if not sums.taps_in:
+        raise no_taps(ask)
     viewers = _viewers(table, ask, wanted) if sums.users else {}
     return sums.result(viewers)
-
-
-class _Sums:
-    """Counts per cell of every group, over parts of the users."""
-
-    def __init__(
-        self,
-        ask: Ask,
-        wanted: str,
-        cell_rpx: int,
-        cols: int,
-        fixed: tuple[str, ...],
-        echo_ms: int,
-        most_rpx: int,
-    ) -> None:
-        self.ask, self.wanted, self.cell_rpx, self.cols = ask, wanted, cell_rpx, cols
-        self.fixed, self.echo_ms, self.most_rpx = fixed, echo_ms, most_rpx
-        self.users = self.pairs = False
-        self.taps_in = 0
-        self.taps: dict[Any, NDArray[np.int64]] = {}
-        self.people: dict[Any, NDArray[np.int64]] = {}
-        self.kept: dict[Any, list[Any]] = {}
-        self.counted: dict[Any, NDArray[np.int64]] = {}
-        self.excluded = np.zeros(len(CLASSES) + 1, np.int64)
-        self.side = np.zeros(4, np.int64)
-
-    def add(self, rows: Rows) -> None:
-        """Count one part of the users."""
-        from growth.heatmap import kernels
-
-        if not len(rows):
-            return
-        self.taps_in += len(rows)
-        status, starts, order, excluded = cleaned(rows, self.wanted, self.echo_ms)
-        group, keys, x, y, below = self._layers(rows)
-        side = np.zeros(4, np.int64)
-        cell = kernels.place(
-            x, y, rows["win_w_px"], below, excluded, self.cell_rpx, self.most_rpx,
-            status, side,
-        )  # fmt: skip
-        self.side += side
-        gone = status == kernels.EXCLUDED
-        if gone.any():
-            codes = device_codes(rows)[gone]
-            self.excluded += np.bincount(codes + 1, minlength=len(CLASSES) + 1)
-        n = len(keys)
-        tally = np.bincount(
-            group.astype(np.int64) * len(COUNTED) + status, minlength=n * len(COUNTED)
-        ).reshape(n, len(COUNTED))
-        deepest = np.full(n, -1, np.int64)
-        _maximum(deepest, group, cell)
-        height = deepest // self.cols + 1
-        base = np.zeros(n + 1, np.int64)
-        np.cumsum(height * self.cols, out=base[1:])
-        if base[-1] > MOST_CELLS:
-            msg = f"the map would have {base[-1]:,} cells in {n:,} grids; it must have"
-            msg = (
-                f"{msg} at most {MOST_CELLS:,}; take larger cells or fewer breakdowns."
-            )
-            raise ParameterError(msg, code="too_many_cells")
-        flat = np.zeros(base[-1], np.int64)
-        kernels.count_cells(cell, group, base, flat)
-        people, found = np.zeros(0, np.int64), np.zeros((0, 3), np.int64)
-        if self.users:
-            people = np.zeros(base[-1], np.int64)
-            size = int((cell >= 0).sum()) if self.pairs else 0
-            found = np.empty((size, 3), np.int64)
-            filled = kernels.count_users(
-                starts, order, cell, group, base, people, found
-            )
-            found = found[np.argsort(found[:filled, 0], kind="stable")]
-        for g, key in enumerate(keys):
-            if not tally[g].any():
-                continue
-            here = slice(int(base[g]), int(base[g + 1]))
-            shape = (int(height[g]), self.cols)
-            _grow(self.counted, key, tally[g])
-            _grow(self.taps, key, flat[here].reshape(shape))
-            if self.users:
-                _grow(self.people, key, people[here].reshape(shape))
-            if self.pairs:
-                low, high = np.searchsorted(found[:, 0], (here.start, here.stop))
-                mine = found[low:high] - (here.start, 0, 0)
-                if isinstance(rows.users, np.ndarray):
-                    mine[:, 1] = rows.users[mine[:, 1]]  # ids hold for every part
-                self.kept.setdefault(key, []).append(mine)
-
-    def _layers(self, rows: Rows) -> Any:  # noqa: ANN401
-        """Return the group of each tap, the groups' keys, and where it fell."""
-        names = [(rows.pages[g[0]], g[1:]) for g in rows.groups]
-        x, y, below = rows["x_px"], rows["y_px"], rows["page_h_px"]
-        if not self.fixed:
-            return rows.group, [("taps", *name) for name in names], x, y, below
-        known = rows.texts["element_id"]
-        ids = np.array([e in self.fixed for e in known] + [False])
-        fixed = ids[rows["element_id"]]  # -1, no element, takes the last
-        client = np.where(np.isfinite(rows["client_y_px"]), rows["client_y_px"], y)
-        y = np.where(fixed, client, y)
-        if len(below):
-            floor = rows["win_h_px"] if len(rows["win_h_px"]) else np.nan
-            below = np.where(fixed, floor, below)
-        group, codes = grouped([rows.group, fixed.astype(np.int8)], [len(names), 2])
-        keys = [("fixed" if code[1] else "taps", *names[code[0]]) for code in codes]
-        return group, keys, x, y, below
-
-    def result(self, viewers: Mapping[Any, int]) -> Heatmap:
-        """Return the map."""
-        ask = self.ask
-        if not self.taps_in:
-            raise DataError(no_taps(ask), code="no_taps")
-        shard = ask.user_shard and (ask.user_shard[1], (ask.user_shard[0],))
-        grids, cells = [], []
-        kept = _numbered({key: np.concatenate(p) for key, p in self.kept.items()})
-        for key in sorted(self.counted, key=str):
-            layer, page, values = key
-            by = tuple(zip(ask.columns, values, strict=True))
-            counts = self.counted[key].tolist()
-            about: dict[str, Any] = {
-                "page": page, "layer": layer, "device_class": self.wanted, "by": by,
-            }  # fmt: skip
-            grids.append(
-                Grid.of(
-                    self.taps[key],
-                    cell_rpx=self.cell_rpx,
-                    users=self.people.get(key),
-                    counted=dict(zip(COUNTED, counts, strict=True)),
-                    viewers=viewers.get((page, values)),
-                    user_shard=shard,
-                    **about,
-                )
-            )
-            if self.pairs:
-                some = kept[key].T
-                cells.append(CellUsers.of(*some, cell_rpx=self.cell_rpx, **about))
-        total = np.sum(list(self.counted.values()), axis=0).tolist()
-        counted = dict(zip(COUNTED, total, strict=True))
-        excluded = zip(["unknown", *CLASSES], self.excluded.tolist(), strict=True)
-        return Heatmap(
-            mode="coordinates",
-            device_class=self.wanted,
-            cell_rpx=self.cell_rpx,
-            taps_in=self.taps_in,
-            counted=counted,
-            excluded_by={name: n for name, n in excluded if n},
-            off_side=dict(zip(SIDE_NAMES, self.side.tolist(), strict=True)),
-            grids=tuple(grids),
-            cells=tuple(cells),
-            notices=_remarks(counted),
-        )
-
-
-def _numbered(kept: dict[Any, NDArray[np.int64]]) -> dict[Any, NDArray[np.int64]]:
-    """Give users numbers where their ids are too large for it, in order of ids."""
-    ends = [(int(p[:, 1].min()), int(p[:, 1].max())) for p in kept.values() if len(p)]
-    if not ends or (min(ends)[0] >= 0 and max(high for _, high in ends) < LARGE):
-        return kept
-    ids = np.unique(np.concatenate([pairs[:, 1] for pairs in kept.values()]))
-    for pairs in kept.values():
-        pairs[:, 1] = np.searchsorted(ids, pairs[:, 1])
-    return kept
-
-
-def _grow(sums: dict[Any, Any], key: Any, part: NDArray[np.int64]) -> None:  # noqa: ANN401
-    """Add a grid to the sum so far, whichever has more rows."""
-    mine = sums.get(key)
-    if mine is None:
-        sums[key] = part.copy()
-    elif len(mine) >= len(part):
-        mine[: len(part)] += part
-    else:
-        more = part.copy()
-        more[: len(mine)] += mine
-        sums[key] = more
-
-
-def _maximum(
-    deepest: NDArray[np.int64], group: NDArray[Any], cell: NDArray[Any]
-) -> None:
-    if len(deepest) == 1:
-        deepest[0] = cell.max() if len(cell) else -1
-    else:
-        np.maximum.at(deepest, group, cell)
-
-
-def _remarks(counted: Mapping[str, int]) -> tuple[Notice, ...]:
-    found = []
-    on = counted["binned"] + counted["beyond"]
-    off = counted["off_page"]
-    if off > MUCH_OFF_PAGE * (on + off):
-        share = ("share", off / (on + off))
-        found.append(Notice("taps_off_page", args=(("taps", off), share)))
-    if n := counted["beyond"]:
-        found.append(Notice("taps_beyond", "info", args=(("taps", n),)))
-    if n := counted["excluded"]:
-        found.append(Notice("taps_excluded", "info", args=(("taps", n),)))
-    if n := counted["no_position"]:
-        found.append(Notice("taps_no_position", args=(("taps", n),)))
-    if not on:
-        found.append(Notice("no_taps_on_map"))
-    return tuple(found)
-
-
-def cleaned(rows: Rows, wanted: str, echo_ms: int = ECHO_MS) -> Any:  # noqa: ANN401
-    """Return status, users' starts, order and exclusion of taps; twins, echoes marked.
-
-    Rows without a position get 0, 0 as theirs, in place.
-    """
-    from growth.heatmap import kernels
-
-    x, y, w = (rows[name] for name in POSITION)
-    status = np.zeros(len(rows), np.int8)
-    missing = ~(np.isfinite(x) & np.isfinite(y) & (w > 0) & np.isfinite(w))
-    if missing.any():
-        status[missing] = kernels.NO_POSITION
-        for name in ("x_px", "y_px"):
-            rows.columns[name] = np.where(missing, 0, rows[name]).astype(x.dtype)
-        rows.columns["win_w_px"] = np.where(missing, 1, w).astype(w.dtype)
-    starts, order = kernels.users_first(rows.user, len(rows.users))
-    kernels.sift(
-        starts, order, rows.page, rows.ts, rows["event_id"], rows["x_px"],
-        rows["y_px"], rows["phase"], echo_ms * 1000, status,
-    )  # fmt: skip
-    codes = device_codes(rows)
-    return status, starts, order, codes != CLASSES.index(wanted)
 
 
 # -- by element ----------------------------------------------------------------------
@@ -488,7 +260,7 @@ def _by_element(source: ir.Table, ask: Ask, wanted: str) -> Heatmap:
             )  # fmt: skip
             sums[key] = [n, m]
     if not taps_in:
-        raise DataError(no_taps(ask), code="no_taps")
+        raise no_taps(ask)
     found = [
         ElementTaps(page, name, place, n, m, tuple(zip(ask.columns, v, strict=True)))
         for (page, v, name, place), (n, m) in sums.items()
@@ -555,10 +327,11 @@ def need_positions(table: ir.Table) -> None:
     raise ColumnNotFoundError(missing[0], table.columns, unlocks=UNLOCKS)
 
 
-def no_taps(ask: Ask) -> str:
+def no_taps(ask: Ask) -> DataError:
     msg = f"no tap on pages {list(ask.pages) if ask.pages else 'of any name'} from"
     msg = f"{msg} {ask.start or 'the first'} until {ask.end or 'the last'} day; there"
-    return f"{msg} must be one to map; check page, dates and filter."
+    msg = f"{msg} must be one to map; check page, dates and filter."
+    return DataError(msg, code="no_taps")
 
 
 def _instant(value: date | datetime, tz: str) -> datetime:
@@ -639,7 +412,7 @@ def _read(
     columns, words = _selection(source, ask, names, text)
     columns |= codes or {}
     batches = engine.stream_batches(source.select(**columns), batch_rows=1 << 20)
-    store = _Store(list(columns), {"user", "page", *words}, shard=shard)
+    store = Store(list(columns), {"user", "page", *words}, shard=shard)
     for batch in batches:
         store.add(batch)
     for part in store.parts():
@@ -703,150 +476,6 @@ def _number(name: str, column: Any) -> Any:  # noqa: ANN401
         raise DataError(msg, code="column_type")
     # as canonical tables store it, so that a frame gives the map its dataset gives
     return column if kind == "float32" else column.cast("float32")
-
-
-class _Codes:
-    """Texts as numbers, batch by batch."""
-
-    def __init__(self) -> None:
-        self.parts: list[tuple[NDArray[np.int32], int]] = []
-        self.words: list[Any] = []
-        self.size = 0
-
-    def add(self, column: pa.Array) -> NDArray[np.int32]:
-        """Return codes of one batch, numbered after those of earlier ones."""
-        coded = column.dictionary_encode() if not _is_coded(column) else column
-        words = coded.dictionary
-        codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-        codes = np.array(codes, dtype=np.int32)
-        codes[codes >= 0] += self.size
-        self.words.append(words)
-        self.size += len(words)
-        return codes
-
-    def finish(self) -> tuple[Any, NDArray[np.int32]]:
-        """Return the texts in order, and the number of each code given out."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        whole = pa.chunked_array(self.words, pa.string()).combine_chunks()
-        coded = whole.dictionary_encode()
-        order = pc.sort_indices(coded.dictionary)
-        rank = np.empty(len(order) + 1, np.int32)
-        rank[np.asarray(order)] = np.arange(len(order), dtype=np.int32)
-        rank[-1] = -1
-        numbers = np.append(rank[np.asarray(coded.indices)], -1).astype(np.int32)
-        return coded.dictionary.take(order), numbers
-
-
-def _is_coded(column: Any) -> bool:  # noqa: ANN401
-    return hasattr(column, "indices")
-
-
-class _Store:
-    """Columns as they come in; beyond a size, put down on disk by user."""
-
-    def __init__(self, names: list[str], words: set[str], *, shard: bool) -> None:
-        self.names, self.shard = names, shard
-        self.codes = {name: _Codes() for name in words}
-        self.batches: list[dict[str, Any]] = []
-        self.n = 0
-        self.files: list[Any] = []
-        self.sizes: list[list[int]] = []
-        self.types: dict[str, Any] = {}
-        self.folder: Any = None
-        self.whole_users = False  # users come as whole numbers
-
-    def add(self, batch: pa.RecordBatch) -> None:
-        """Take one batch."""
-        import pyarrow as pa
-
-        found: dict[str, Any] = {}
-        for name in self.names:
-            column = batch.column(name)
-            integers = pa.types.is_integer(column.type)
-            if name == "user" and integers:
-                self.whole_users = True
-                if column.null_count:
-                    raise _null_user(column.null_count)
-                found[name] = column.to_numpy(zero_copy_only=False)
-            elif name in self.codes:
-                text = column
-                if not _is_coded(text) and text.type != pa.string():
-                    text = text.cast(pa.string())
-                found[name] = self.codes[name].add(text)
-                if name == "user" and column.null_count:
-                    raise _null_user(column.null_count)
-            elif column.null_count and (integers or pa.types.is_boolean(column.type)):
-                found[name] = column.fill_null(-1).to_numpy(zero_copy_only=False)
-            else:
-                found[name] = column.to_numpy(zero_copy_only=False)
-        self.batches.append(found)
-        self.n += batch.num_rows
-        # text users get their number at the end: they stay in memory
-        if self.shard and self.whole_users and self.n > IN_MEMORY:
-            self._put_down()
-
-    def _put_down(self) -> None:
-        from tempfile import TemporaryDirectory, TemporaryFile
-
-        from growth.heatmap import kernels
-
-        if not self.files:
-            self.folder = TemporaryDirectory(prefix="growth-taps-")
-            self.files = [
-                TemporaryFile(dir=self.folder.name)  # noqa: SIM115  (closed when read)
-                for _ in range(SHARDS)
-            ]
-            self.sizes = [[] for _ in range(SHARDS)]
-        for batch in self.batches:
-            part = (batch["user"] % SHARDS).astype(np.int32)
-            starts, order = kernels.users_first(part, SHARDS)
-            ends = starts[1:]
-            self.types = {name: column.dtype for name, column in batch.items()}
-            sorted_ = [batch[name][order] for name in self.names]
-            for k, (low, high) in enumerate(zip((0, *ends[:-1]), ends, strict=True)):
-                self.sizes[k].append(int(high - low))
-                for column in sorted_:
-                    self.files[k].write(column[low:high].tobytes())
-        self.batches = []
-
-    def parts(self) -> Iterator[dict[str, Any]]:
-        """Return the columns, all rows of a user in one part."""
-        known = {name: codes.finish() for name, codes in self.codes.items()
-                 if codes.words}  # fmt: skip
-        words = {name: found[0] for name, found in known.items()}
-        if not self.files:
-            whole = {
-                name: np.concatenate([b[name] for b in self.batches])
-                for name in self.names if self.batches
-            }  # fmt: skip
-            self.batches = []
-            for name in known:
-                whole[name] = known[name][1][whole[name]]
-            yield {"columns": whole, "words": words}
-            return
-        for k, file in enumerate(self.files):
-            file.seek(0)
-            whole = {
-                name: np.empty(sum(self.sizes[k]), self.types[name])
-                for name in self.names
-            }
-            low = 0
-            for size in self.sizes[k]:
-                for name in self.names:
-                    file.readinto(whole[name][low : low + size].view(np.uint8))
-                low += size
-            file.close()
-            for name in known:
-                whole[name] = known[name][1][whole[name]]
-            yield {"columns": whole, "words": words, "shard": k}
-        self.folder.cleanup()
-
-
-def _null_user(n: int) -> DataError:
-    msg = f"{n} rows have no user; every row must have one; leave them out with where="
-    return DataError(f"{msg} or give them a user.", code="null_key")
 
 
 def _rows(part: Mapping[str, Any], ask: Ask, words: Sequence[str]) -> Rows:
@@ -914,7 +543,8 @@ def _pages(
         named = [key.get(name, name) for name in names]
     else:
         named = [str(key(name)) for name in names]
-    pages = sorted({*named, *([""] if (codes < 0).any() else [])})
+    nowhere = {""} if (codes < 0).any() else set()
+    pages: list[str] = sorted({*named, *nowhere})
     place = {name: i for i, name in enumerate(pages)}
     number = np.array([place[n] for n in named] + [place.get("", -1)], np.int32)
     return number[codes], tuple(pages)

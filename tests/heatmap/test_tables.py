@@ -8,8 +8,7 @@ import pytest
 
 from growth import engine
 from growth.errors import ColumnNotFoundError, DataError, ParameterError
-from growth.heatmap import aggregate, bins
-from growth.heatmap import tables as module
+from growth.heatmap import aggregate, bins, store
 from tests.heatmap.made import NOON_MS, codes, log, many, tap
 
 FIXTURES = Path(__file__).resolve().parent.parent / "golden" / "fixtures"
@@ -196,7 +195,7 @@ def test_parts_on_disk_give_the_same_map(monkeypatch, first, step, kind):
     asked = {"users": True, "pairs": True, "by": ["day", "variant"]}
     asked["assignments"] = arms
     whole = aggregate(table, **asked)
-    monkeypatch.setattr(module, "IN_MEMORY", 100)
+    monkeypatch.setattr(store, "IN_MEMORY", 100)
     parts = aggregate(table, **asked)
     assert parts.to_dict() == whole.to_dict()
     assert {dict(g.by)["variant"] for g in whole.grids} == {"A", "B"}
