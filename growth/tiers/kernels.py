@@ -32,10 +32,8 @@ __all__ = [
     "key_of",
     "posterior",
     "replay",
-    "room_of",
     "run",
     "uniform_of",
-    "workspace",
 ]
 
 for _rule in list(vars(rules).values()):
@@ -50,48 +48,8 @@ def _compiled(function: Callable[..., Any]) -> Any:  # noqa: ANN401
     function.__qualname__ = f"{function.__name__}_{RULES_HASH}"
     # arrays are only lent to these functions, which make none: without counting who
     # holds them (an atomic step a call) they run half as long again
-    return njit(cache=True, nogil=True, error_model="numpy", _nrt=False)(function)
-
-
-def workspace(months, months0, room):
-    """Return the arrays a run or replay works in.
-
-    Parameters
-    ----------
-    months, months0 : int
-        Months of the window of the programme, and of the one before it.
-    room : int
-        The most lots, and orders, that a member can come to.
-
-    Returns
-    -------
-    tuple of ndarray of int64
-        Scalars, lots, orders, months; the same under the programme before; list
-        prices; days and orders of refunds to come; scalars of who has no past.
-    """
-    sizes = (rules.SCALARS, room * rules.LOT, room * rules.ORDER, 2 * months,
-             rules.SCALARS, room * rules.LOT, room * rules.ORDER, 2 * months0,
-             room, room, room, rules.SCALARS)  # fmt: skip
-    return tuple(np.zeros(size, np.int64) for size in sizes)
-
-
-def room_of(past_at, tape_at, days):
-    """Return the most lots, and orders, that a member can come to.
-
-    Parameters
-    ----------
-    past_at, tape_at : array of int64
-        Where each member's events begin.
-    days : int
-        Days on which orders are drawn; 0: only those on the tapes.
-
-    Returns
-    -------
-    int
-        Three lots a day and an event, at most.
-    """
-    events = np.diff(past_at) + np.diff(tape_at)
-    return int(events.max(initial=0)) * 3 + 3 * days + 8
+    how: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
+    return njit(cache=True, **how)(function)
 
 
 # --- what is added up, by month, tier (and channel)

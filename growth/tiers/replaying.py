@@ -12,6 +12,7 @@ from growth.errors import DataError, ParameterError
 from growth.result import Cell, Notice, Result
 from growth.tiers import rules
 from growth.tiers.programme import Programme  # noqa: TC001  (a result's types can be read)
+from growth.tiers.running import room_of, workspace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -177,7 +178,7 @@ def replay_tape(
     ends = np.zeros((size, rules.SCALARS), np.int64)
     status = np.zeros(len(rows), np.int8)
     months = programme.qualify.window.months
-    work = kernels.workspace(months, months, kernels.room_of(begins, begins, 0))
+    work = workspace(months, months, room_of(begins, begins, 0))
     wrong = kernels.replay(
         np.array(programme.compiled, dtype=np.int64), work, joined, rows, begins,
         (as_of - EPOCH).days + 1, ends, status,

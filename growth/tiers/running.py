@@ -20,7 +20,16 @@ if TYPE_CHECKING:
     from growth.tiers.programme import Programme
     from growth.tiers.response import Response
 
-__all__ = ["FIELDS", "Run", "Totals", "broken", "run_one", "run_totals"]
+__all__ = [
+    "FIELDS",
+    "Run",
+    "Totals",
+    "broken",
+    "room_of",
+    "run_one",
+    "run_totals",
+    "workspace",
+]
 
 CHUNK: Final = 1 << 15
 #: What is added up by channel, month and tier; the kernels' columns, in order.
@@ -205,10 +214,10 @@ def run_one(
     codes = population.channel
     channel = np.zeros(1, np.int16) if codes is None else codes[first:last]
     days = how.end - how.start if drawn.draws else 0
-    work = kernels.workspace(
+    work = workspace(
         programme.qualify.window.months,
         (opening or programme).qualify.window.months,
-        kernels.room_of(past_at, drawn.tape_at, days),
+        room_of(past_at, drawn.tape_at, days),
     )
     _, wrong = kernels.run(
         compiled, before, work, ints, numbers, drawn.rate, drawn.dropout, drawn.scale,
@@ -224,6 +233,46 @@ def run_one(
     )  # fmt: skip
     assert not wrong, f"{wrong} lots are not the sum of their uses"
     return sums.reshape(channels, months, tiers, len(FIELDS)), at_start
+
+
+def workspace(months: int, months0: int, room: int) -> tuple[NDArray[np.int64], ...]:
+    """Return the arrays a run or replay works in.
+
+    Parameters
+    ----------
+    months, months0 : int
+        Months of the window of the programme, and of the one before it.
+    room : int
+        The most lots, and orders, that a member can come to.
+
+    Returns
+    -------
+    tuple of ndarray
+        Scalars, lots, orders, months; the same under the programme before; list
+        prices; days and orders of refunds to come; scalars of who has no past.
+    """
+    state = (rules.SCALARS, room * rules.LOT, room * rules.ORDER)
+    sizes = (*state, 2 * months, *state, 2 * months0, room, room, room, rules.SCALARS)
+    return tuple(np.zeros(size, np.int64) for size in sizes)
+
+
+def room_of(at: NDArray[np.int64], tape_at: NDArray[np.int64], days: int) -> int:
+    """Return the most lots, and orders, that a member can come to.
+
+    Parameters
+    ----------
+    at, tape_at : ndarray of int
+        Where each member's events begin.
+    days : int
+        Days on which orders are drawn; 0: only those on the tapes.
+
+    Returns
+    -------
+    int
+        Three a day and an event, at most.
+    """
+    events = np.diff(at) + np.diff(tape_at)
+    return int(events.max(initial=0)) * 3 + 3 * days + 8
 
 
 def broken(totals: Totals) -> list[str]:

@@ -21,7 +21,14 @@ from growth.tiers import (
 )
 from growth.tiers.generators import NOTHING, Drawn
 from growth.tiers.population import Past
-from growth.tiers.running import FIELDS, Run, broken, run_one, run_totals
+from growth.tiers.running import (
+    FIELDS,
+    Run,
+    broken,
+    run_one,
+    run_totals,
+    workspace,
+)
 from tests.tiers import golden, made
 
 AS_OF = date(2025, 12, 31)
@@ -274,7 +281,7 @@ def chain(downgrade, years=8):
 
     ends = np.zeros((members, rules.SCALARS), np.int64)
     wrong = kernels.replay(
-        np.array(programme.compiled), kernels.workspace(12, 12, 2 * years),
+        np.array(programme.compiled), workspace(12, 12, 2 * years),
         np.full(members, first, np.int32), rows,
         np.arange(members + 1) * years, first + 365 * years - 100, ends,
         np.zeros(len(rows), np.int8),
