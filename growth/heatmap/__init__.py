@@ -41,7 +41,13 @@ if TYPE_CHECKING:
     from growth.heatmap.ranking import ElementRank, Elements
     from growth.heatmap.reach import ScrollPage, ScrollReach, scroll_from_depths
     from growth.heatmap.recording import Payload, Rejected, read_payload
-    from growth.heatmap.reports import elements, first_screen, scroll, zones
+    from growth.heatmap.reports import (
+        elements,
+        first_screen,
+        scroll,
+        suggest_fixed,
+        zones,
+    )
     from growth.heatmap.signals import Frustration, Signal
     from growth.heatmap.tables import Scope, aggregate
 
@@ -88,6 +94,7 @@ __all__ = [
     "scroll_from_depths",
     "shared_cells",
     "smooth",
+    "suggest_fixed",
     "zones",
     "zones_from_pairs",
 ]
@@ -119,7 +126,7 @@ _FILES = {
     "recording": ("Payload", "Rejected", "read_payload"),
     "signals": ("Frustration", "Signal"),
     "tables": ("Scope", "aggregate"),
-    "reports": ("elements", "first_screen", "scroll", "zones"),
+    "reports": ("elements", "first_screen", "scroll", "suggest_fixed", "zones"),
 }
 _HOME = {name: file for file, names in _FILES.items() for name in names}
 

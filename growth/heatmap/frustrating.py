@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from growth.errors import ParameterError
-from growth.heatmap.geometry import CLASSES, check_device
+from growth.heatmap.geometry import (
+    CLASSES,
+    MOST_RPX,
+    PAGE_RPX,
+    bins,
+    check_device,
+)
+from growth.heatmap.grid import CellUsers, Grid
 from growth.heatmap.logs import (
     ERROR,
     FAILED,
@@ -119,7 +126,15 @@ def frustration(
     from growth import engine
 
     source = engine.as_table(table)
-    names = [*POSITION, "win_h_px", "platform", "phase", "event_id", "element_id"]
+    names = [
+        *POSITION,
+        "win_h_px",
+        "page_h_px",
+        "platform",
+        "phase",
+        "event_id",
+        "element_id",
+    ]
     if "event" in source.columns:
         kinds = None if root_capture else ("tap", "page_view", "app_hide", "error")
         need_positions(source)
@@ -141,7 +156,7 @@ def frustration(
         every_view = every_view.take(device_codes(every_view) == CLASSES.index(wanted))
     asked = asked_pages(every_view, ask)
     views = every_view.take(asked)
-    tally = _Tally(ask, log, good, views)
+    tally = _Tally(ask, wanted, log, good, views)
     tally.rage(good, repeatable, taps, radius_rpx, gap_ms)
     notices, censored = [], None
     rest = log.take(in_order(log))
@@ -156,6 +171,7 @@ def frustration(
         notices.append(Notice("no_page_views", "info"))
     return Frustration(
         signals=tuple(tally.signals),
+        grids=tuple(tally.grids),
         taps=taps,
         radius_rpx=radius_rpx,
         gap_ms=gap_ms,
@@ -169,8 +185,11 @@ def frustration(
 class _Tally:
     """Signals by page and element."""
 
-    def __init__(self, ask: Ask, log: Rows, taps: Rows, views: Rows) -> None:
-        self.ask, self.log = ask, log
+    def __init__(
+        self, ask: Ask, wanted: str, log: Rows, taps: Rows, views: Rows
+    ) -> None:
+        self.ask, self.wanted, self.log = ask, wanted, log
+        self.grids: list[Grid] = []
         self.views = np.bincount(views.group, minlength=len(log.groups))
         viewers = distinct_users(views) or distinct_users(taps)
         self.viewers = viewers
@@ -195,6 +214,7 @@ class _Tally:
         first = np.flatnonzero(np.r_[True, run[1:] != run[:-1]][: len(run)])
         angry = size >= least
         self._add("rage", taps, first[angry], size[angry])
+        self._map("rage", taps.take(angry[run]))
 
     def dead(self, taps: Rows, rest: Rows, wait_ms: int) -> int:
         """Find taps that nothing follows; return those too near the app's leaving."""
@@ -207,6 +227,7 @@ class _Tally:
         censored = hidden | (any_later < 0)
         lost = np.flatnonzero((at < 0) & ~censored)
         self._add("dead", taps, lost, np.ones(len(lost), np.int64))
+        self._map("dead", taps.take(lost))
         return int(censored.sum())
 
     def errors(self, taps: Rows, rest: Rows, wait_ms: int) -> None:
@@ -221,6 +242,27 @@ class _Tally:
         left = quick_backs(views, back_ms * 1000)
         left = left[asked[left]]
         self._add("quick_back", views, left, np.zeros(len(left), np.int64), parts=False)
+
+    def _map(self, layer: SignalName, taps: Rows) -> None:
+        """Add where on the pages it happened: a layer of its own."""
+        x, y, w = (taps[name] for name in POSITION)
+        here = (x >= 0) & (x <= w) & (y >= 0) & (y * PAGE_RPX < w * MOST_RPX)
+        if len(taps["page_h_px"]):
+            here &= ~(y > taps["page_h_px"] + 1)
+        taps = taps.take(here)
+        col, row = bins(*(taps[name] for name in POSITION))
+        for g in np.unique(taps.group).tolist():
+            mine = taps.group == g
+            page, values = page_of(self.log, g)
+            pairs = CellUsers.of(
+                row[mine] * (PAGE_RPX // 10) + col[mine],
+                taps.user[mine],
+                page=page,
+                layer=layer,
+                device_class=self.wanted,
+                by=tuple(zip(self.ask.columns, values, strict=True)),
+            )
+            self.grids.append(pairs.grid())
 
     def _add(
         self,

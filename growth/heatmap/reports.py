@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -72,7 +72,10 @@ if TYPE_CHECKING:
     from growth.engine import TableLike
     from growth.heatmap.geometry import Box, CoreArea
 
-__all__ = ["elements", "first_screen", "scroll", "zones"]
+__all__ = ["elements", "first_screen", "scroll", "suggest_fixed", "zones"]
+
+FIXED_USERS: Final = 30
+STILL: Final = 0.1  # spread on the screen over that on the page
 
 # -- first screen --------------------------------------------------------------------
 
@@ -196,6 +199,65 @@ def _folds_of(rows: Rows | None) -> dict[Any, Folds]:
     for g, here in slices(rows.group[order], len(rows.groups)):
         found[page_of(rows, g)] = Folds.of(fold[order[here]])
     return found
+
+
+def suggest_fixed(
+    table: TableLike,
+    *,
+    device_class: str = "phone",
+    least_users: int = FIXED_USERS,
+    **scope: Unpack[Scope],
+) -> tuple[str, ...]:
+    """Name elements that seem to keep their place on the screen as the page scrolls.
+
+    Parameters
+    ----------
+    table : ibis.Table, frame, Arrow data or path
+        Events with `element_id`, `client_y_px`, `scroll_y_px` and positions.
+    device_class : {"phone", "tablet", "wide"}, default "phone"
+        Devices that are read.
+    least_users : int, default 30
+        Users who tapped the element on a scrolled page, at least.
+    **scope
+        Pages, period, filter, columns: `Scope`.
+
+    Returns
+    -------
+    tuple of str
+        In order of their names: what to look at, then to pass as `fixed_elements`.
+
+    Raises
+    ------
+    ColumnNotFoundError, ParameterError, DataError
+        As in `aggregate`.
+
+    Notes
+    -----
+    Of taps on a scrolled page: the standard deviation of the distance from the
+    window's top, or from its bottom, is under a tenth of that of `y`; all in rpx.
+    """
+    ask, wanted = Ask.of(scope), check_device(device_class)
+    source = taps_of(table, ask)
+    need_positions(source)
+    need(source, ("element_id", "client_y_px", "scroll_y_px"), "the fixed layer")
+    names = [*POSITION, "win_h_px", "page_h_px", "platform", "phase", "event_id"]
+    names += ["element_id", "client_y_px", "scroll_y_px"]
+    taps, counted = on_page(read_whole(source, ask, names), wanted, ECHO_MS)
+    if not sum(counted.values()):
+        raise no_taps(ask)
+    taps = taps.take((taps["scroll_y_px"] > 0) & (taps["element_id"] >= 0))
+    y, top = taps.rpx("y_px"), taps.rpx("client_y_px")
+    ends = [top]
+    if len(taps["win_h_px"]):
+        ends.append(taps.rpx("win_h_px") - top)
+    found = []
+    for code in np.unique(taps["element_id"]).tolist():
+        mine = (taps["element_id"] == code) & np.isfinite(top)
+        if len(np.unique(taps.user[mine])) >= least_users:
+            still = min(float(np.nanstd(end[mine])) for end in ends)
+            if still < STILL * float(np.std(y[mine])):
+                found.append(taps.texts["element_id"][code])
+    return tuple(sorted(found))
 
 
 # -- scroll --------------------------------------------------------------------------

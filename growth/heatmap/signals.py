@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
+from growth.heatmap.grid import Grid  # noqa: TC001
 from growth.result import Cell, Estimate, Result
 from growth.stats.contrast import Interval  # noqa: TC001  (a result's types are read)
 from growth.stats.proportions import Share, wilson
@@ -88,6 +89,9 @@ class Frustration(Result):
         are not looked for.
     echoes : int
         Label echoes and twins, which are no taps.
+    grids : tuple of Grid
+        Where taps of rage and dead taps fell, in cells of 10 rpx: layers ``rage`` and
+        ``dead``.
     """
 
     signals: tuple[Signal, ...]
@@ -97,6 +101,7 @@ class Frustration(Result):
     wait_ms: int
     censored: int | None
     echoes: int
+    grids: tuple[Grid, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -108,6 +113,11 @@ class Frustration(Result):
     def of(self, signal: SignalName, *, total: bool = False) -> tuple[Signal, ...]:
         """Return one kind of signal: by element, or the totals of pages."""
         return tuple(s for s in self.signals if s.signal == signal and s.total == total)
+
+    def to_dict(self) -> dict[str, object]:
+        """Return plain values; grids as sparse cells."""
+        bare = Result.to_dict(replace(self, grids=()))
+        return {**bare, "grids": [grid.to_dict() for grid in self.grids]}
 
     def rows(self) -> list[dict[str, Cell]]:
         """Return one row a signal and element, and one a total."""

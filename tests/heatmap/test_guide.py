@@ -130,6 +130,15 @@ def test_the_planted_difference_is_flagged_and_the_sound_a_a_is_not(shop, kind):
     assert sound.found == ()
 
 
+def test_what_stays_put_while_the_page_scrolls_is_named(shop):
+    data, truth = shop
+    for page in (HOME, ITEM):
+        planted = truth["pages"][page]["elements"]
+        fixed = {name for name, e in planted.items() if e["fixed"]}
+        assert set(heatmap.suggest_fixed(data.events, page=page)) == fixed
+    assert heatmap.suggest_fixed(data.events, page=ITEM, least_users=9_999) == ()
+
+
 def test_exports_and_pictures_of_the_example_are_whole(names):
     text = charts.heatmap.cells_csv(names["taps"].grid())
     assert text.startswith("col,row,x0_rpx")

@@ -35,6 +35,22 @@ def test_rage_is_taps_near_in_place_and_time():
     assert json.dumps(found.to_dict(), allow_nan=False)
 
 
+def test_rage_and_dead_taps_are_layers_of_their_own():
+    rows = [{"event": "page_view", "ts": -9}]
+    rows += [tap(100, 100 + i, 300 * i) for i in range(3)]
+    rows += [tap(-4, 5, 6000 + 300 * i) for i in range(3)]  # off the page
+    rows.append({"event": "impression", "ts": 20_000})
+    found = frustration(log(*rows), root_capture=True)
+    assert [g.layer for g in found.grids] == ["rage", "dead"]
+    for grid in found.grids:
+        row, col = np.nonzero(grid.taps)
+        assert (row.tolist(), col.tolist()) == ([20], [20])
+        assert grid.taps.sum() == 3
+        assert grid.users.sum() == 1
+        assert grid.page == "p"
+    assert json.loads(json.dumps(found.to_dict()))["grids"][0]["layer"] == "rage"
+
+
 def test_echoes_are_no_rage():
     rows = [tap(50, 50, t) for t in (0, 60, 400, 460)]
     found = frustration(log(*rows))
