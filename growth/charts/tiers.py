@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         Candidate,
         Comparison,
         Found,
+        Population,
         RollForward,
         Simulation,
         Span,
@@ -41,6 +42,7 @@ __all__ = [
     "deferral_chart",
     "difference_chart",
     "flow_chart",
+    "forecast_chart",
     "liability_chart",
     "search_chart",
     "tier_chart",
@@ -358,6 +360,98 @@ def difference_chart(
         baseline=_scenario(comparison.baseline, lang),
     )
     return finish(chart, name="differences", title=title, description=told or title)
+
+
+def forecast_chart(people: Population, *, lang: Lang | None = None) -> alt.LayerChart:
+    """Draw what the chosen generator forecast from earlier days, and what came.
+
+    Parameters
+    ----------
+    people : Population
+        What `tiers.fit` found, with back-tests.
+    lang : {"en", "zh"}, optional
+        The language; the current one if omitted.
+
+    Returns
+    -------
+    altair.LayerChart
+        Revenue of the days after each origin: forecast with its calibrated interval,
+        wide, and that of the model alone, narrow and said to be too narrow; what came
+        is a ring.
+
+    Raises
+    ------
+    ParameterError
+        If the generator was never tested (code ``no_back_tests``).
+    """
+    import altair as alt
+
+    tests = [one for one in people.back_tests if one.generator == people.generator]
+    if not tests:
+        msg = f"generator {people.generator!r} has no back-tests; a forecast must have"
+        msg = f"{msg} been made to be drawn; fit a longer past."
+        raise ParameterError(msg, code="no_back_tests")
+    (test,) = tests
+    marks = ("calibrated", "mc", "forecast", "actual")
+    kinds = [label(f"chart.tiers.forecast.{name}", lang) for name in marks]
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in marks}
+    for one in test.origins:
+        at = {"as_of": one.as_of.isoformat()}
+        for name, span in (("calibrated", one.calibrated), ("mc", one.mc)):
+            if span is not None:
+                ends = {"lo": span.lo / 100, "hi": span.hi / 100}
+                kind = {"kind": kinds[marks.index(name)], "told": _levels(span, lang)}
+                rows[name].append(at | kind | ends)
+        for name, fen in (("forecast", one.forecast), ("actual", one.actual)):
+            kind = {"kind": kinds[marks.index(name)], "told": amount(fen, "fen")}
+            rows[name].append(at | kind | {"value": fen / 100})
+    colours = (COLOURS["band"], COLOURS["bad"], COLOURS["accent"], COLOURS["ink"])
+
+    def base(name: str) -> alt.Chart:
+        colour = _colours("kind", kinds, colours)
+        tips: list[Any] = ["as_of:N", "kind:N", alt.Tooltip("told:N", title=" ")]
+        return alt.Chart(alt.InlineData(values=rows[name])).encode(
+            x=alt.X(
+                "as_of:O",
+                title=label("chart.tiers.forecast.x", lang),
+                axis=alt.Axis(
+                    labelAngle=0,
+                    labelExpr="slice(datum.label, 0, 7)",
+                    labelOverlap=True,
+                    ticks=False,
+                    domain=False,
+                ),
+            ),
+            color=colour,
+            tooltip=tips,
+        )
+
+    y = alt.Y(
+        "value:Q",
+        title=label("chart.tiers.forecast.y", lang, days=str(test.window_days)),
+        scale=alt.Scale(domainMin=0),
+        axis=alt.Axis(
+            labelExpr=YUAN.format(plus="''"),
+            tickCount=5,
+            domain=False,
+            ticks=False,
+            **ABOVE,
+        ),
+    )
+    span_of: dict[str, Any] = {"y": alt.Y("lo:Q"), "y2": alt.Y2("hi:Q")}
+    layers: list[Any] = [
+        base("calibrated").mark_rule(strokeWidth=9).encode(**span_of),
+        base("mc").mark_rule(strokeWidth=2).encode(**span_of),
+        base("forecast").mark_point(filled=True, size=46, opacity=1).encode(y=y),
+        base("actual")
+        .mark_point(filled=False, size=60, strokeWidth=2, opacity=1)
+        .encode(y=y),
+    ]
+    chart = alt.layer(*layers).properties(width=WIDTH, height=HEIGHT)
+    title = label("chart.tiers.forecast", lang, error=percent(test.mape))
+    last = test.origins[-1]
+    told = f"{last.as_of}: {amount(last.forecast, 'fen')}, {amount(last.actual, 'fen')}"
+    return finish(chart, name="forecasts", title=title, description=f"{title}. {told}")
 
 
 def liability_chart(
@@ -723,6 +817,10 @@ def _scenario(name: str, lang: Lang | None) -> str:
 def _money(span: Span | None, lang: Lang | None) -> str:
     lo, hi = span or (None, None)
     return difference_interval(lo, hi, "fen", lang=lang)
+
+
+def _levels(span: Span, lang: Lang | None) -> str:
+    return written_interval(span.lo, span.hi, "fen", lang=lang)
 
 
 def _counted(lo: float | None, hi: float | None, lang: Lang | None) -> str:

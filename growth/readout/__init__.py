@@ -24,6 +24,7 @@ from growth.readout.catalog import (
     DatasetParams,
     HeatmapParams,
     RetentionParams,
+    TiersParams,
 )
 from growth.readout.model import Readout, load
 from growth.readout.params import (
@@ -57,6 +58,7 @@ __all__ = [
     "RunOutcome",
     "Sample",
     "Store",
+    "TiersParams",
     "load",
     "publish",
     "readout",

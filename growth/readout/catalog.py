@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
 from pathlib import Path as FilePath
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from growth.errors import Fault, ParameterError, suggest
 from growth.readout.params import (
@@ -23,16 +23,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from growth.dataset import Dataset
+    from growth.tiers import Programme, Response
 
 __all__ = [
     "AbtestParams",
     "DatasetParams",
     "HeatmapParams",
     "RetentionParams",
+    "TiersParams",
     "get",
     "names",
     "notebook",
 ]
+
+
+# of a member programme: decimal text, never a number
+DECIMALS: Final = ("earn_multiplier", "discount_rate", "per_yuan")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -280,12 +286,174 @@ class RetentionParams(DatasetParams):
         return [name.strip() for name in self.steps.split(",") if name.strip()]
 
 
+@readout("tiers_readout", subject="name", deadline="20m")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TiersParams(DatasetParams):
+    """The tiers readout: what another member programme would do.
+
+    First what the present one makes of the actual orders, then both over the same
+    simulated future. Margin and redemption are assumptions and have no default;
+    members do not answer to tiers unless an uplift is stated.
+    """
+
+    name: Annotated[str, Id(), Sample("next"), Help("what this readout is called")]
+    programme: Annotated[
+        str | None, Path(), Help("programme in force; empty: the dataset's own")
+    ] = None
+    new_programme: Annotated[
+        str | None, Path(), Help("changed programme; empty: see `changes`")
+    ] = None
+    changes: Annotated[
+        str | None,
+        Help("key paths and values, with commas; empty: the dataset's next programme"),
+    ] = None
+    margin_rate: Annotated[
+        float, Between(0, 1), Sample(0.3), Help("margin before benefits, of list price")
+    ]
+    redemption: Annotated[
+        float,
+        Between(0, 1),
+        Sample(0.1),
+        Help("chance that who orders redeems all whole blocks"),
+    ]
+    months: Annotated[int, Between(1, 36), Help("months simulated")] = 12
+    replications: Annotated[
+        int, Between(2, 500), Help("times everything is drawn anew")
+    ] = 20
+    tests: Annotated[
+        int, Between(2, 500), Help("draws of each past forecast that is tested")
+    ] = 20
+    uplift: Annotated[
+        str | None,
+        Help("log change of orders a tier, mean:sd, with commas; empty: none"),
+    ] = None
+    seed: Annotated[int, Between(0, 2**53 - 1), Help("what all is drawn from")] = 1
+
+    def programmes(self) -> "dict[str, Programme]":
+        """Return the present programme, ``now``, and the changed one, ``new``.
+
+        Raises
+        ------
+        ParameterError
+            If a file is missing (code ``programme_needed``) or wrong, or nothing is
+            changed (``no_change``).
+        """
+        from growth.tiers import load_programme
+
+        now = load_programme(self.programme_path())
+        path = self.new_path()
+        if path is None and not self.changes:
+            hint = "Write tiers.1.min_spend_fen=40000, or name a file."
+            want = "a change, as new_programme is empty too"
+            fault = Fault("no_change", "changes", repr(self.changes), want, hint)
+            raise ParameterError.of("tiers_readout", [fault])
+        new = now if path is None else load_programme(path)
+        return {"now": now, "new": new.change(self._changed())}
+
+    def programme_path(self) -> FilePath:
+        """Return the present programme's file; by default the one beside the data.
+
+        Raises
+        ------
+        ParameterError
+            If none is given and none is there (code ``programme_needed``).
+        """
+        path = self._beside(self.programme, "programme.toml")
+        if path is None:
+            hint = "Write the programme as TOML and name the file."
+            want = f"a file, as there is no programme.toml in {self.data_path()}"
+            seen = repr(self.programme)
+            fault = Fault("programme_needed", "programme", seen, want, hint)
+            raise ParameterError.of("tiers_readout", [fault])
+        return path
+
+    def new_path(self) -> "FilePath | None":
+        """Return the changed programme's file, if it is one and not `changes` alone."""
+        if self.changes and not self.new_programme:
+            return None
+        return self._beside(self.new_programme, "programme_next.toml")
+
+    def response(self) -> "Response":
+        """Return how members are assumed to answer to tiers.
+
+        Raises
+        ------
+        ParameterError
+            If `uplift` is no list of means and deviations (code ``bad_uplift``).
+        """
+        from growth.tiers import Response
+
+        pairs = [text.split(":") for text in _listed(self.uplift)]
+        try:
+            beta = tuple((float(mean), float(sd)) for mean, sd in pairs)
+        except ValueError:
+            hint = "Write 0:0,0.05:0.02, the lowest tier first."
+            want = "a mean and a deviation a tier"
+            fault = Fault("bad_uplift", "uplift", repr(self.uplift), want, hint)
+            raise ParameterError.of("tiers_readout", [fault]) from None
+        return Response(beta=beta)
+
+    def assumptions(self) -> "dict[str, Any]":
+        """Return what `tiers.compare` is told."""
+        return {
+            "months": self.months,
+            "replications": self.replications,
+            "seed": self.seed,
+            "margin_rate": self.margin_rate,
+            "redemption": self.redemption,
+            "response": self.response(),
+        }
+
+    def inputs(self) -> "Iterator[tuple[str, str]]":
+        """Yield what a run reads, by name: its fingerprint is taken of these."""
+        # not super(): a slotted dataclass is another class than the one written here
+        yield from DatasetParams.inputs(self)
+        yield "programme", str(self.programme_path())
+        if path := self.new_path():
+            yield "new_programme", str(path)
+
+    def check(self) -> None:
+        """Refuse programmes and an uplift that are wrong, before a kernel is started.
+
+        Raises
+        ------
+        ParameterError
+            As `programmes` and `response`.
+        """
+        self.programmes()
+        self.response()
+
+    def _beside(self, given: str | None, name: str) -> FilePath | None:
+        if given:
+            return FilePath(located(given))
+        path = FilePath(self.data_path()) / name
+        return path if path.is_file() else None
+
+    def _changed(self) -> "dict[str, object]":
+        """Return `changes` by key path, each value as TOML would read it."""
+        found: dict[str, object] = {}
+        for text in _listed(self.changes):
+            path, sign, value = (part.strip() for part in text.partition("="))
+            if not sign or not path or not value:
+                hint = "Write tiers.1.min_spend_fen=40000."
+                fault = Fault("bad_change", "changes", repr(text), "path=value", hint)
+                raise ParameterError.of("tiers_readout", [fault])
+            whole = value.isdigit() and not path.endswith(DECIMALS)
+            found[path] = int(value) if whole else value.strip("\"'")
+        return found
+
+
+def _listed(text: str | None) -> list[str]:
+    return [part.strip() for part in (text or "").split(",") if part.strip()]
+
+
 @cache
 def _catalog() -> dict[str, Declaration]:
     declared = (
         declaration_of(AbtestParams),
         declaration_of(HeatmapParams),
         declaration_of(RetentionParams),
+        declaration_of(TiersParams),
     )
     return {item.name: item for item in declared}
 

@@ -30,14 +30,15 @@ def declarations(users: int, end: date) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        ``experiments/<id>.toml`` and ``programme.toml``.
+        ``experiments/<id>.toml``, ``programme.toml``, and a change to it that is
+        proposed, ``programme_next.toml``.
     """
     folder = files("growth.synth").joinpath("declarations")
 
     def text(name: str) -> str:
         return folder.joinpath(f"{name}.toml").read_text("utf-8")
 
-    written = {"programme.toml": text("programme")}
+    written = {f"{name}.toml": text(name) for name in ("programme", "programme_next")}
     for trial in TRIALS:
         last = end - timedelta(days=trial.ends_before)
         written[f"experiments/{trial.name}.toml"] = Template(

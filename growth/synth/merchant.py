@@ -153,7 +153,7 @@ def sample(
     -------
     SampleReport
         One row a table. Values are in ``truth.json``, declarations in
-        ``experiments/`` and ``programme.toml``.
+        ``experiments/``, ``programme.toml``, ``programme_next.toml``.
 
     Raises
     ------

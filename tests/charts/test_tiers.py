@@ -157,7 +157,7 @@ def test_candidates_stand_by_distance_and_say_what_they_change(searched):
         (row["value"] for row in rows), reverse=True
     )
     names = " | ".join(row["name"] for row in rows)
-    assert "银卡 from ¥600, multiplier 1" in names
+    assert "银卡 spend from ¥600, multiplier 1" in names
     assert "present programme" in names
     for row, one in zip(rows, searched.candidates, strict=True):
         assert (row["hi"] < 0) is one.separable

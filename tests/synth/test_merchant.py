@@ -39,6 +39,7 @@ def test_same_seed_gives_the_same_bytes_and_another_seed_others(small, tmp_path)
         "campaigns.parquet",
         "prizes.parquet",
         "programme.toml",
+        "programme_next.toml",
         "experiments/aa_check.toml",
         "experiments/broken_split.toml",
         "experiments/home_layout.toml",
