@@ -31,6 +31,7 @@ REDEMPTION, REFUND_RATE = 0.1, 0.05
 BETA = (0.0, 0.05, 0.1)
 CUTS, MULTIPLES, DISCOUNTS = (0, 50_000, 200_000), ("1", "1.2", "1.5"), (0, 0, 200)
 BLOCK, CAP, PENDING = 100, 500, 7
+STEPS = {"cdnow": (2000, 7500, 20_000), "uci": (20_000, 100_000, 500_000)}
 FACTS = {
     "cdnow": ("BG/NBD 13.7 % 9/9 x1.40", "bootstrap 16.9 % 7/7 x1.46",
               "repeat 48.9 % 9/9 x3.51"),
@@ -336,7 +337,8 @@ def pairs(scale, repeat):  # noqa: ARG001
 def backtests(scale, repeat):  # noqa: ARG001
     folder = Path(os.environ.get("GROWTH_REAL_DATA") or ROOT.parent / "shared" / "data")
     for name, read, last, step in (
-        ("cdnow", _cdnow, date(1998, 6, 30), 28), ("uci", _uci, date(2011, 12, 9), 21)
+        ("cdnow", _cdnow, date(1998, 6, 30), 28),
+        ("uci", _uci, date(2011, 12, 9), 21),
     ):  # fmt: skip
         path = folder / {"cdnow": "cdnow_master.txt",
                          "uci": "uci_online_retail_invoices.parquet"}[name]  # fmt: skip
@@ -376,7 +378,7 @@ def _backtest(name, orders, last, step, replications, scale):
     spent, _, found = cpu(
         lambda: fit_days(
             days, Past(days.at, days.day, days.fen), as_of=last, seed=1,
-            step_days=step, replications=replications,
+            step_days=step, replications=replications, thresholds_fen=STEPS[name],
         )
     )  # fmt: skip
     print(f"\nback-tests of {name}: {len(ids):,} members, 84 days ahead, step {step}")

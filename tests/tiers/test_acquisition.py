@@ -1,0 +1,73 @@
+import math
+
+import numpy as np
+import pytest
+
+from growth.errors import ParameterError
+from growth.tiers import fill_probability, grow, invitation_tree, waves_total
+from tests.tiers import golden
+
+
+@golden.starting("branching_total_")
+def test_an_invitation_trees_size_is_borels(case):
+    tree, expected = invitation_tree(case["input"]["K"]), case["expected"]
+    assert tree.total == pytest.approx(expected["mean"], rel=1e-7)
+    assert tree.variance == pytest.approx(expected["variance"], rel=1e-7)
+    assert tree.pmf == pytest.approx(expected["pmf_1_to_5"], abs=1e-8)
+    assert tree.extinction == 1
+
+
+@golden.starting("branching_extinction_")
+def test_a_tree_that_may_live_dies_with_this_chance(case):
+    given = case["input"]
+    tree = invitation_tree(given["K"], dispersion=given.get("k"))
+    assert tree.extinction == pytest.approx(case["expected"]["value"], abs=1e-7)
+    assert (tree.total, tree.variance) == (None, None)
+
+
+def test_waves_add_up():
+    given, expected = golden.given("branching_waves")
+    total = waves_total(given["seeds"], given["K"], given["waves"])
+    assert total == pytest.approx(expected["value"], abs=1e-9)
+
+
+@golden.starting("group_of_three_fill_")
+def test_a_group_fills_with_this_chance(case):
+    given = case["input"]
+    filled = fill_probability(given["group"], given["mean_joiners"])
+    assert filled == pytest.approx(case["expected"]["probability"], abs=1e-8)
+
+
+@pytest.mark.parametrize("dispersion", [None, 0.5])
+def test_drawn_trees_are_as_large_as_expected(dispersion):
+    seeds, k = 20_000, 0.6
+    days = grow(seeds, k, seed=1, dispersion=dispersion, cycle_days=2, days=200)
+    tree = invitation_tree(k, dispersion=dispersion)
+    room = 4 * math.sqrt(seeds * tree.variance)
+    assert abs(days.sum() + seeds - seeds * tree.total) < room
+    again = grow(seeds, k, seed=1, dispersion=dispersion, cycle_days=2, days=200)
+    assert (days == again).all()
+
+
+def test_people_there_are_not_cannot_be_invited():
+    days = grow(10, 3.0, seed=2, saturation=500, cycle_days=1, days=300)
+    assert 400 < days.sum() <= 490
+    assert days.dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: invitation_tree(-1), "k is -1; it must be 0 or more"),
+        (lambda: invitation_tree(1, dispersion=0), "dispersion is 0"),
+        (lambda: fill_probability(1, 2), "group is 1; it must be 2 or more"),
+        (lambda: fill_probability(3, -1), "mean_joiners is -1"),
+        (lambda: waves_total(1, 1, -1), "waves is -1"),
+        (lambda: grow(0, 1, seed=1), "seeds is 0; it must be 1 or more"),
+        (lambda: grow(1, 1, seed=1, cycle_days=0), "cycle_days is 0"),
+    ],
+)
+def test_unusable_numbers_are_refused(call, message):
+    with pytest.raises(ParameterError, match=message) as info:
+        call()
+    assert info.value.code == "bad_acquisition"
