@@ -107,10 +107,12 @@ def missing(named: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     Yields
     ------
     tuple of (str, str)
-        In the order given.
+        In the order given; what would lie in a folder that is missing is not told too.
     """
-    for name, location in named:
-        if "://" not in location and not _here(location):
+    gone = [(n, where) for n, where in named if "://" not in where and not _here(where)]
+    for name, location in gone:
+        above = Path(location).parents
+        if not any(Path(other) in above for _, other in gone):
             yield name, location
 
 

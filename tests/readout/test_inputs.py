@@ -80,8 +80,10 @@ def test_what_is_missing_is_named(tmp_path):
         ("url", "postgres://host/db"),
         ("gone", str(tmp_path / "b.csv")),
         ("none", str(tmp_path / "*.parquet")),
+        ("folder", str(tmp_path / "shop")),
+        ("in it", str(tmp_path / "shop" / "experiments" / "a.toml")),
     ]
-    assert [name for name, _ in missing(named)] == ["gone", "none"]
+    assert [name for name, _ in missing(named)] == ["gone", "none", "folder"]
 
 
 def test_the_codes_digest_counts_the_notebook_in(tmp_path):
