@@ -201,6 +201,8 @@ def replay_tape(
     for name, count in counts["reported"]:
         found.append(Notice("bad_event", severity="warning",
                             args=(("code", name), ("rows", count))))  # fmt: skip
+    if (late := _log_begins(programme, day, as_of)) is not None:
+        found.append(Notice("log_shorter_than_window", args=(("start", late),)))
     states = ends[:, rules.TIER : rules.CASH + 1]
     users = tuple(str(name) for name in counts["ids"])
     return Replayed(
@@ -211,6 +213,18 @@ def replay_tape(
         disagreements=_disagreements(users, states, balances),
         compared=balances is not None, notices=tuple(found),
     )  # fmt: skip
+
+
+def _log_begins(
+    programme: Programme, day: NDArray[np.int64], as_of: date
+) -> str | None:
+    """Return the log's first day, if the tier window reaches back before it."""
+    if not day.size:
+        return None
+    window, last = programme.qualify.window, (as_of - EPOCH).days
+    since = rules.month_start(rules.month_of(last) - window.months + 1)
+    whole = int(day.min()) <= since and window.kind != "lifetime"
+    return None if whole else _day(int(day.min()))
 
 
 def _day(number: int) -> str:
@@ -227,14 +241,16 @@ def _disagreements(
     """Return members whose balance is another: id, the ledger's, the programme's."""
     if balances is None:
         return ()
-    place = {name: i for i, name in enumerate(users)}
-    held = np.zeros(len(users), np.int64)
+    held: dict[str, int] = dict.fromkeys(users, 0)
     for user, points in zip(*balances, strict=True):
-        held[place[str(user)]] += points
+        held[str(user)] = held.get(str(user), 0) + int(points)
     ours = states[:, COUNTERS.index("active")] + states[:, COUNTERS.index("pending")]
     ours = ours - states[:, COUNTERS.index("debt")]
+    known = dict(zip(users, ours.tolist(), strict=True))
     return tuple(
-        (users[i], int(held[i]), int(ours[i])) for i in np.flatnonzero(held != ours)
+        (user, points, known.get(user, 0))
+        for user, points in held.items()
+        if points != known.get(user, 0)
     )
 
 

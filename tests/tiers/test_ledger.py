@@ -311,3 +311,33 @@ def test_civil_days_agree_with_the_calendar():
         assert rules.month_start(month) == (seen.replace(day=1) - epoch).days
         following = (seen.replace(day=28) + timedelta(days=4)).replace(day=1)
         assert rules.month_end(month) == (following - epoch).days - 1
+
+
+def test_a_member_older_than_the_log_is_judged_by_the_window_that_holds_the_event():
+    programme = load_programme(
+        {
+            "tiers": made.TIERS,
+            "qualify": {"window": {"kind": "anniversary", "months": 12}},
+        }
+    )
+    ledger = Ledger(programme, joined="2016-02-29")
+    ledger.append(ORDER | {"ts": "2024-02-28", "paid_fen": 40_000})
+    ledger.append(ORDER | {"ts": "2024-02-29", "order_id": "B", "paid_fen": 40_000})
+    # the eighth year ended on the 28th: 40 000 twice is not 80 000
+    assert ledger.state.tier == 0
+    assert standing(ledger.state, programme).window_spend_fen == 40_000
+    ledger.append(ORDER | {"ts": "2025-02-27", "order_id": "C", "paid_fen": 10_000})
+    assert ledger.state.tier == 1
+    assert ledger.audit()
+
+
+def test_a_fifth_tier_and_falling_thresholds_are_refused():
+    steps = [{"min_spend_fen": fen} for fen in (0, 10, 20, 30, 40)]
+    with pytest.raises(ParameterError, match="allow_more_than_four_tiers") as info:
+        load_programme({"tiers": steps})
+    assert info.value.code == "too_many_tiers"
+    allowed = load_programme({"tiers": steps, "allow_more_than_four_tiers": True})
+    assert len(allowed.tiers) == 5
+    with pytest.raises(ParameterError, match="it must be") as info:
+        load_programme({"tiers": [steps[0], steps[2], steps[1]]})
+    assert info.value.code == "thresholds_not_increasing"

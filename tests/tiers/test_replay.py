@@ -237,3 +237,24 @@ def test_a_year_of_orders_is_read_in_no_time():
     total = found.rows()
     held = sum(r["active"] + r["pending"] - r["debt"] for r in total)
     assert sum(r["issued"] - r["expired"] for r in total) == held
+
+
+def test_members_of_the_ledger_in_use_who_never_ordered_are_compared_too():
+    used = pd.DataFrame(
+        {
+            "user_id": ["ghost", "a", "b"],
+            "ts": pd.Timestamp("2024-03-21", tz="Asia/Shanghai"),
+            "kind": "earn",
+            "points": [7, 123, 2325],
+        }
+    )
+    found = replay(orders(TWO), PLAIN, as_of=AS_OF, ledger=used)
+    assert found.disagreements == (("ghost", 7, 0),)
+
+
+def test_a_member_older_than_the_log_may_stand_higher_and_this_is_said():
+    codes = {n.code for n in replay(orders(TWO), PLAIN, as_of=AS_OF).notices}
+    assert "log_shorter_than_window" in codes
+    rows = [("a", "2023-12-31 10:00", 100), *TWO]
+    codes = {n.code for n in replay(orders(rows), PLAIN, as_of=AS_OF).notices}
+    assert "log_shorter_than_window" not in codes
