@@ -142,6 +142,7 @@ def map_png(
     scale: Scale = "sqrt",
     top: float | None = None,
     folds: Folds | None = None,
+    values: NDArray[np.float64] | None = None,
     lang: Lang | None = None,
 ) -> Picture:
     """Draw a grid as a small picture: a pixel a cell, cividis from dark to light.
@@ -161,6 +162,9 @@ def map_png(
         if omitted.
     folds : Folds, optional
         Where screens end: p10 and p90 as dotted lines, the median as a line.
+    values : ndarray of float, shape (rows, cols), optional
+        What is drawn instead of counts: `CellUsers.weighted`, or `Grid.rate` (with
+        ``sigma_rpx=0``: rates are not smoothed). NaN is nothing.
     lang : {"en", "zh"}, optional
         Language of the words.
 
@@ -177,7 +181,7 @@ def map_png(
     """
     return panels_png(
         [grid], layer=layer, sigma_rpx=sigma_rpx, scale=scale, top=top, folds=folds,
-        lang=lang,
+        values=None if values is None else [values], lang=lang,
     )  # fmt: skip
 
 
@@ -191,6 +195,7 @@ def panels_png(
     top: float | None = None,
     folds: Folds | None = None,
     room: int = 1,
+    values: Sequence[NDArray[np.float64]] | None = None,
     lang: Lang | None = None,
 ) -> Picture:
     """Draw grids side by side on one scale, and where two of them differ.
@@ -205,6 +210,8 @@ def panels_png(
         As in `map_png`.
     room : int, default 1
         Panels the picture is as wide as, at least.
+    values : sequence of ndarray, optional
+        What is drawn instead, one for each grid: as in `map_png`.
 
     Returns
     -------
@@ -216,13 +223,18 @@ def panels_png(
     ParameterError
         As `map_png`; if the grids' cells differ (``grid_mismatch``).
     """
+    from growth.heatmap import smooth
+
     _check_scale(scale)
     sides = {grid.cell_rpx for grid in grids}
     if len(sides) != 1:
         msg = f"the grids have cells of {sorted(sides)} rpx; they must have one size;"
         raise ParameterError(f"{msg} coarsen the finer.", code="grid_mismatch")
     (side,) = sides
-    soft = [grid.smoothed(sigma_rpx, layer=layer) for grid in grids]
+    if values is None:
+        soft = [grid.smoothed(sigma_rpx, layer=layer) for grid in grids]
+    else:
+        soft = [smooth(np.nan_to_num(v), sigma_rpx / side) for v in values]
     highest = max((float(s.max()) for s in soft if s.size), default=0.0)
     limit = highest if top is None else top
     panes = [_levels(s, limit, scale, STEPS) for s in soft]

@@ -303,7 +303,7 @@ class Grid:
         msg = f"{msg} the grid is made; aggregate(..., users=True) counts users."
         raise ParameterError(msg, code="layer_absent")
 
-    def rate(self, seen: Sequence[int]) -> NDArray[np.float64]:
+    def rate(self, seen: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float64]:
         """Return taps per 1,000 views that saw the row.
 
         Parameters

@@ -54,7 +54,7 @@ class Reader(Panel):
         self,
         controls: Mapping[str, Any],
         measure: Callable[[dict[str, Any]], Result],
-        draw: Callable[[Any], Sequence[alt.LayerChart]],
+        draw: Callable[[Any], Sequence[alt.LayerChart | str]],
         params: Callable[[dict[str, Any]], object],
         lang: Lang | None,
     ) -> None:
@@ -63,7 +63,7 @@ class Reader(Panel):
         self._lang: Lang | None = lang
         self._found: dict[tuple[Any, ...], Result] = {}
         self.result: Any = None
-        self.charts: tuple[alt.LayerChart, ...] = ()
+        self.charts: tuple[alt.LayerChart | str, ...] = ()
         self.status = Status(lang)
         self.picture, self.card, self.hand = (widgets.HTML() for _ in range(3))
         row = widgets.HBox([*self.controls.values()])
@@ -96,9 +96,10 @@ class Reader(Panel):
         return result, tuple(self._draw(result)), self._params(values)
 
 
-def drawn(chart: alt.LayerChart) -> str:
-    """Return a chart as a light card of safe SVG."""
-    return f'<div style="{_CARD}">{charts.to_svg(chart)}</div>'
+def drawn(chart: alt.LayerChart | str) -> str:
+    """Return a chart, or what is HTML already, as a light card of safe SVG."""
+    body = chart if isinstance(chart, str) else charts.to_svg(chart)
+    return f'<div style="{_CARD}">{body}</div>'
 
 
 def choice(key: str, options: Sequence[tuple[str, Any]], lang: Lang | None) -> Any:  # noqa: ANN401

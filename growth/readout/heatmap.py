@@ -66,6 +66,7 @@ __all__ = [
     "results_of",
     "rows_read",
     "summary",
+    "top_cells",
     "zones_table",
 ]
 
@@ -367,7 +368,7 @@ def map_block(
         f'<figure class="raster"><img alt="{_escaped(picture.alt)}"'
         f' src="{picture.url}"></figure>'
     )
-    return head + Block(f"<div>{key}</div>") + image + _top_cells(grid, lang)
+    return head + Block(f"<div>{key}</div>") + image + top_cells(grid, lang)
 
 
 def _cells(arms: Heatmap | None) -> tuple[CellUsers, ...]:
@@ -380,8 +381,21 @@ def _escaped(text: str) -> str:
     return escape(text)
 
 
-def _top_cells(grid: Grid, lang: Lang | None) -> Block:
-    """List the fullest cells, for who cannot see the picture."""
+def top_cells(grid: Grid, lang: Lang | None) -> Block:
+    """List the fullest cells, for who cannot see the picture.
+
+    Parameters
+    ----------
+    grid : Grid
+        With distinct users.
+    lang : {"en", "zh"}, optional
+        The language; the current one if omitted.
+
+    Returns
+    -------
+    Block
+        A folded table; cells of fewer than 5 users are not in it.
+    """
     names = ("x0_rpx", "x1_rpx", "y0_rpx", "y1_rpx", "taps", "users")
     columns = {name: label(f"column.{name}", lang) for name in names}
     rows = [
