@@ -19,9 +19,10 @@ import numpy as np
 from _common import arguments, machine, peak_mib, peers, run_case, table
 from _events import PAGES, events
 
-PEERS = ["boost-histogram", "fast-histogram", "numpy", "duckdb"]
+PEERS = ["boost-histogram", "fast-histogram", "datashader", "numpy", "duckdb"]
 TAPS = 12_500_000
 PAIRS = 5_000_000
+SEEDS = 200
 ROUNDS = 20  # of 1,999: the ratio to one bincount each is the same
 THREADS = 2
 
@@ -209,6 +210,42 @@ def fast(scale):
     return lambda: histogram2d(y, x, [200 * PAGES, 75], ends)
 
 
+def one_page(scale):
+    """Return x, y, width of a fiftieth of the taps: those of one page."""
+    page, x, y, w = arrays(scale)
+    here = page == 0
+    return x[here], y[here], w[here]
+
+
+def our_page(scale):
+    """Bin arrays of one page."""
+    from growth.heatmap import kernels
+
+    x, y, w = one_page(scale)
+    none, side = np.empty(0, np.float32), np.zeros(4, np.int64)
+    group, base = np.zeros(len(x), np.int32), np.zeros(1, np.int64)
+
+    def work():
+        status = np.zeros(len(x), np.int8)
+        cell = kernels.place(x, y, w, none, none, 10, 2000, status, side)
+        taps = np.zeros(75 * 200, np.int64)
+        kernels.count_cells(cell, group, base, taps)
+        return taps
+
+    return work
+
+
+def datashader_page(scale):
+    """Bin ready rpx of one page by datashader."""
+    import datashader
+    import pandas as pd
+
+    x, y, w = one_page(scale)
+    frame = pd.DataFrame({"x": x * 750 / w, "y": y * 750 / w})
+    canvas = datashader.Canvas(75, 200, x_range=(0, 750), y_range=(0, 2000))
+    return lambda: canvas.points(frame, "x", "y", datashader.count())
+
+
 def pairs(scale):
     """Return cell, user, arm of pairs sorted by cell."""
     n = max(2000, round(PAIRS * scale))
@@ -254,6 +291,8 @@ CASES = {
     "bincount, floats": bincount,
     "boost-histogram": boost,
     "fast-histogram": fast,
+    "kernel, one page": our_page,
+    "datashader, one page": datashader_page,
     "permutation": permutation,
     "bincount of pairs": one_bincount,
     "smoothing 50 grids": smoothing,
@@ -263,12 +302,15 @@ GOALS = {
     "growth, users": "<= 2.5 x floor, 1.2 x SQL's",
     "growth, 8 x taps": "<= 8 x 1.15 x growth, 1 GiB",
     "kernel": "<= boost-, fast-histogram",
+    "kernel, one page": "<= 1.3 x datashader",
     "permutation": "<= 4 x bincount",
 }
 AGAINST = {
     "x floor": lambda case: {
         "growth, users": "floor: SQL",
         "permutation": "bincount of pairs",
+        "kernel, one page": "datashader, one page",
+        "datashader, one page": "kernel, one page",
         "boost-histogram": "kernel",
         "fast-histogram": "kernel",
         "bincount, floats": "kernel",
@@ -300,6 +342,29 @@ def same_counts(scale):
     )
 
 
+def flagged(scale):
+    """Print how often arms that differ in nothing are said to differ."""
+    import pyarrow as pa
+
+    from growth import heatmap, synth
+
+    seeds = max(20, round(SEEDS * min(1, 10 * scale)))
+    moved = false = 0
+    for seed in range(seeds):
+        events = synth.taps(seed=seed, users=300).data
+        ids = sorted(set(events["user_id"].to_pylist()))
+        arms = np.random.default_rng(seed).permutation(len(ids)) % 2
+        table_ = pa.table({"unit_id": ids, "variant": np.array(["A", "B"])[arms]})
+        found = heatmap.compare(events, assignments=table_, rounds=199, seed=seed)
+        moved += found.verdict.endswith("moved")
+        false += bool(found.found)
+    bound = 0.05 + 2 * (0.05 * 0.95 / seeds) ** 0.5
+    print(
+        f"  sound A/A, {seeds} seeds of 300 users: overall test flags"
+        f" {moved / seeds:.1%}, an element {false / seeds:.1%} (at most {bound:.1%})"
+    )
+
+
 def time_cpu(make, scale, repeat):
     """Print the CPU seconds of `repeat` calls, the peak before and after, as JSON."""
     os.environ.setdefault("NUMBA_NUM_THREADS", "1")
@@ -323,10 +388,11 @@ def main():
     events(min(options.scale, 0.001))
     if not options.only:
         same_counts(min(options.scale, 0.02))
+        flagged(options.scale)
     measures = {}
     for case in options.only or CASES:
         python, why = sys.executable, ""
-        if case in ("boost-histogram", "fast-histogram"):
+        if case.startswith(("boost-", "fast-", "datashader")):
             python, why = peers("heatmap", PEERS)
         measures[case] = (
             run_case(__file__, case, options, python=python)
