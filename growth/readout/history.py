@@ -151,6 +151,9 @@ def _row(group: Json, lang: Lang) -> str:
     if best and (verdict := best["decision"]):
         words = escape(worded(verdict, lang))
         decision = f'<span class="says {tone_of(verdict)}">{words}</span>'
+        if best is not last:  # what stands is older than what was tried
+            day = escape(label("readout.as_of", lang, day=best["as_of"]))
+            decision += f"<br><small>{day}</small>"
     search = " ".join([group["readout"], name, group["subject"], last["status"]])
     status = escape(_status(last["status"], lang))
     cells = (

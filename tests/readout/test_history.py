@@ -82,6 +82,7 @@ def test_each_subject_has_its_latest_answer_and_its_history(store):
     assert "gmv.lift · B" in text
     assert len([1 for tag, _ in tags if tag == "svg"]) == 1
     assert "2026-01-01 to 2026-01-03, 3 days" in text
+    assert "<small>Data to 2026-01-03</small>" in text  # the fourth day failed
     links = [held["href"] for tag, held in tags if tag == "a"]
     assert all((store.root / re.sub("%25", "%", link)).is_file() for link in links)
     assert len(links) == 2 + 5
