@@ -28,6 +28,7 @@ from growth.engine.sharded import (
     key_shifts,
     map_by_user,
 )
+from growth.engine.spreading import spread
 from growth.engine.tables import TableLike, as_table, need_columns, read_files
 from growth.engine.users import user_index
 from growth.engine.where import Where, parse_where
@@ -69,6 +70,7 @@ __all__ = [
     "scan",
     "shard_by_user",
     "shift",
+    "spread",
     "stable_bucket",
     "stable_bucket_of",
     "stable_label",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import sqrt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from growth.errors import ParameterError
 from growth.result import Cell, Estimate, Notice, Result
@@ -163,6 +163,7 @@ def compare(  # noqa: PLR0913
     engine: str = "event",
     threads: int | None = None,
     chunk: int | None = None,
+    connection: Any = None,  # noqa: ANN401
 ) -> Comparison:
     """Say what changes if the programme changes.
 
@@ -175,7 +176,7 @@ def compare(  # noqa: PLR0913
         points that members hold at the start. Each judges the whole past.
     start, months, replications, seed, response, margin_rate, redemption
         As in `simulate`.
-    generator, engine, threads, chunk
+    generator, engine, threads, chunk, connection
         As in `simulate`.
 
     Returns
@@ -203,6 +204,7 @@ def compare(  # noqa: PLR0913
         population, programmes, start=start, months=months, replications=replications,
         seed=seed, response=response, margin_rate=margin_rate, redemption=redemption,
         generator=generator, engine=engine, threads=threads, chunk=chunk,
+        connection=connection,
     )  # fmt: skip
     return differences_of(simulation, record_of(population, simulation.generator))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["Days", "bootstrap", "donors_of", "history_of", "purchase_days"]
+
+FEWEST_KNOWN: Final = 0.4  # of today's members, as donors
 
 
 class Days(NamedTuple):
@@ -185,11 +187,11 @@ def bootstrap(days: Days, as_of: int, window: int) -> CellBootstrap | None:
     Returns
     -------
     CellBootstrap or None
-        None where the past holds fewer than half as many members: its windows would
-        be those of newcomers.
+        None where the past holds fewer than two members for five of today's: its
+        windows would be those of newcomers.
     """
     donors, count = donors_of(days, as_of, window)
-    if count * 2 < days.members:
+    if count < FEWEST_KNOWN * days.members:
         return None
     known = history_of(days, as_of)
     return CellBootstrap(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from growth.engine.spreading import spread
 from growth.tiers import rules
 
 if TYPE_CHECKING:
@@ -55,6 +54,7 @@ class Run(NamedTuple):
     check_lots: bool = False
     chunk: int = CHUNK
     threads: int | None = None
+    connection: Any = None  # Spark's, to run in its tasks
 
 
 class Totals(NamedTuple):
@@ -117,26 +117,27 @@ def run_totals(
         for name, one in programmes.items()
     }  # fmt: skip
 
+    here = how._replace(connection=None)  # work may travel; a connection cannot
+
     def work(task: tuple[int, int, int]) -> list[tuple[Any, Any]]:
         replication, first, last = task
         drawn = chosen.draw(
-            first, last, start=how.start, end=how.end, seed=how.seed,
-            replication=replication, fixed=how.fixed,
+            first, last, start=here.start, end=here.end, seed=here.seed,
+            replication=replication, fixed=here.fixed,
         )  # fmt: skip
         return [
-            run_one(population, one, how, replication, (first, last), drawn, opening)
+            run_one(population, one, here, replication, (first, last), drawn, opening)
             for one in programmes.values()
         ]
 
     tasks = [(r, a, b) for r in replications for a, b in spans]
-    threads = how.threads or min(len(tasks), os.cpu_count() or 1)
-    with ThreadPoolExecutor(threads) as pool:
-        for task, parts in zip(tasks, pool.map(work, tasks), strict=True):
-            for name, (sums, at_start) in zip(programmes, parts, strict=True):
-                total = found[name]
-                total.sums[task[0] - replications.start] += sums
-                if task[0] == replications.start:
-                    total.opening[...] += at_start
+    answers = spread(work, tasks, connection=how.connection, threads=how.threads)
+    for task, parts in zip(tasks, answers, strict=True):
+        for name, (sums, at_start) in zip(programmes, parts, strict=True):
+            total = found[name]
+            total.sums[task[0] - replications.start] += sums
+            if task[0] == replications.start:
+                total.opening[...] += at_start
     return found
 
 

@@ -111,6 +111,7 @@ def search(  # noqa: PLR0913
     constraint: Callable[[Mapping[str, float]], bool] | None = None,
     generator: str = "auto",
     threads: int | None = None,
+    connection: Any = None,  # noqa: ANN401
 ) -> Found:
     """Find the programmes of a grid that bring most margin, net of what points owe.
 
@@ -125,7 +126,9 @@ def search(  # noqa: PLR0913
         60_000]}``. Combinations that are no programme are left out, counted.
     response : Response
         The uplift prior, from an experiment; `NO_RESPONSE` on purpose.
-    margin_rate, redemption, seed, start, months, replications, generator, threads
+    margin_rate, redemption, seed, start, months, replications
+        As in `simulate`.
+    generator, threads, connection
         As in `simulate`.
     constraint : callable, optional
         Of a candidate's mean metrics (by the names of `METRICS`, and
@@ -178,7 +181,7 @@ def search(  # noqa: PLR0913
     simulation = simulate_scenarios(
         population, scenarios, start=start, months=months, replications=replications,
         seed=seed, response=response, margin_rate=margin_rate, redemption=redemption,
-        generator=generator, threads=threads, split=False,
+        generator=generator, threads=threads, connection=connection, split=False,
     )  # fmt: skip
     values_of: dict[str, Any] = {}
     allowed: dict[str, bool] = {}

@@ -253,6 +253,7 @@ def simulate(  # noqa: PLR0913
     by_channel: bool = False,
     threads: int | None = None,
     chunk: int | None = None,
+    connection: Any = None,  # noqa: ANN401
 ) -> Simulation:
     """Run a programme over a population, month by month.
 
@@ -287,6 +288,9 @@ def simulate(  # noqa: PLR0913
         One row a channel in the long table.
     threads, chunk : int, optional
         Threads, and members a part; neither changes a bit of the result.
+    connection : ibis.BaseBackend, optional
+        A Spark connection (`engine.connect`): parts run in its tasks, with the same
+        result; each worker is sent the whole population once.
 
     Returns
     -------
@@ -309,6 +313,7 @@ def simulate(  # noqa: PLR0913
         replications=replications, seed=seed, response=response,
         margin_rate=margin_rate, redemption=redemption, generator=generator,
         engine=engine, by_channel=by_channel, threads=threads, chunk=chunk,
+        connection=connection,
     )  # fmt: skip
 
 
@@ -328,6 +333,7 @@ def simulate_scenarios(  # noqa: PLR0913
     by_channel: bool = False,
     threads: int | None = None,
     chunk: int | None = None,
+    connection: Any = None,  # noqa: ANN401
     split: bool = True,
 ) -> Simulation:
     """Run several programmes over the same chances; see `simulate` and `compare`.
@@ -338,7 +344,7 @@ def simulate_scenarios(  # noqa: PLR0913
         As in `simulate`.
     programmes : mapping of str to Programme
         The first issued the points held at the start.
-    generator, engine, by_channel, threads, chunk
+    generator, engine, by_channel, threads, chunk, connection
         As in `simulate`.
     split : bool
         Whether to run once more at fixed parameters where they are uncertain.
@@ -358,7 +364,7 @@ def simulate_scenarios(  # noqa: PLR0913
     uncertain = chosen.uncertain or not response.certain
     how = Run(
         begin, end, seed, response, redemption, engine=engine, fixed=not uncertain,
-        threads=threads,
+        threads=threads, connection=connection,
     )  # fmt: skip
     how = how if chunk is None else how._replace(chunk=chunk)
     opening = next(iter(programmes.values()))
