@@ -212,6 +212,11 @@ class Key:
     as_of: date
 
     @property
+    def about(self) -> tuple[str, str]:
+        """Which readout, about what."""
+        return (self.readout, self.subject)
+
+    @property
     def parts(self) -> tuple[str, str, str]:
         """Its three folders below the root."""
         return (self.readout, encode(self.subject), self.as_of.isoformat())
@@ -416,9 +421,13 @@ class Store:
         known = held["run_id"] if held["as_of"] == day else ""
         # ids begin with the second of the start; within one second any order will do
         for folder in sorted(self.root.joinpath(*key.parts).glob("*"), reverse=True):
-            if folder.name <= known or not _RUN_ID.fullmatch(folder.name):
+            if not _RUN_ID.fullmatch(folder.name):
+                continue
+            if folder.name <= known:
                 break
-            if (_read(folder / MANIFEST) or {}).get("status") == "succeeded":
+            told = _read(folder / MANIFEST) or {}
+            ours = (told.get("readout"), told.get("subject")) == key.about
+            if ours and told.get("status") == "succeeded":
                 return self.point(key, folder.name)
         return False
 

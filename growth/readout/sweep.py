@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from growth.errors import ParameterError
 from growth.readout import catalog
 from growth.readout.filing import bury
+from growth.readout.model import FILE
 from growth.readout.params import seconds
 from growth.readout.store import Busy, Key, Store, root
 from growth.readout.supervise import end_run, run_processes
@@ -26,7 +27,7 @@ __all__ = ["Sweep", "Swept", "gc"]
 
 TRASH: Final = ".trash"  # renamed there first, so that a run goes whole
 
-Action = Literal["removed", "filed", "ended"]
+Action = Literal["removed", "filed", "ended", "pointed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,9 +36,10 @@ class Swept:
 
     Parameters
     ----------
-    action : {"removed", "filed", "ended"}
+    action : {"removed", "filed", "ended", "pointed"}
         A kept run removed; one that a killed runner left filed; processes of a run
-        that is over ended.
+        that is over ended; `latest.json` moved to a run whose runner was killed just
+        before it could.
     run_id : str
         Which run.
     readout, subject, as_of : str
@@ -137,7 +139,11 @@ def gc(
         if not dry_run:
             shutil.rmtree(store.root / TRASH, ignore_errors=True)
     kept = 0
-    for run, folder in _old(store, before, keep_last):
+    old = list(
+        _old(store, before, keep_last)
+    )  # so that what was latest stays once more
+    swept += _point(store, dry_run=dry_run)
+    for run, folder in old:
         if folder is not None and (dry_run or _remove(store, run, folder)):
             swept.append(run)
         else:
@@ -146,7 +152,6 @@ def gc(
 
 
 def _file_lost(store: Store, *, dry_run: bool) -> Iterator[Swept]:
-
     waiting: dict[Key, list[str]] = defaultdict(list)
     for run_id, held in store.staged():
         if key := _key(held.get("manifest", {})):
@@ -165,6 +170,31 @@ def _file_lost(store: Store, *, dry_run: bool) -> Iterator[Swept]:
             yield _swept("filed", run_id, key)
     if not dry_run:
         store.sweep_staging()
+
+
+def _point(store: Store, *, dry_run: bool) -> Iterator[Swept]:
+    """Let `latest.json` name each subject's newest good run, if it does not yet."""
+    newest: dict[tuple[str, str], tuple[Key, str]] = {}
+    for folder, manifest in store.runs():
+        key = _key(manifest)
+        if key is None or folder != store.folder(key, str(manifest.get("run_id"))):
+            continue
+        if manifest.get("status") == "succeeded" and (folder / FILE).is_file():
+            of = key.readout, key.subject
+            held = newest.get(of)
+            if held is None or (held[0].as_of, held[1]) < (key.as_of, folder.name):
+                newest[of] = key, folder.name
+    for (readout, subject), (key, run_id) in newest.items():
+        latest = store.latest(readout, subject) or {"as_of": "", "run_id": ""}
+        if (latest["as_of"], latest["run_id"]) >= (key.as_of.isoformat(), run_id):
+            continue
+        try:
+            with store.lock(key):
+                if not dry_run:
+                    store.heal(key)
+        except Busy:  # it will be pointed at when that run is over
+            continue
+        yield _swept("pointed", run_id, key)
 
 
 def _end_orphans(store: Store, *, dry_run: bool) -> Iterator[Swept]:

@@ -29,6 +29,10 @@ def keep(store, run_id, *, subject="s", as_of=DAY, status="succeeded", **more):
     return store.finish(key, run_id, told | {"as_of": as_of.isoformat()} | more)
 
 
+def removed(sweep):
+    return [item for item in sweep.swept if item.action == "removed"]
+
+
 def ids(store):
     return [path.name[-6:] for path, _ in store.runs()]
 
@@ -51,14 +55,37 @@ def test_old_runs_go_but_the_latest_and_the_last_good_one_stay(store):
     assert done.kept == 3
     assert not (store.root / "tiny" / "s" / "2026-01-02").exists()
     assert not (store.root / ".trash").exists()
+    # 4 is pointed at by now, so that 1 is a run like others
+    assert store.latest("tiny", "s")["run_id"].endswith("000004")
+    assert len(gc(store.root, keep_last=1, now=NOW).swept) == 1
     assert gc(store.root, keep_last=1, now=NOW).verdict == "readout.gc.nothing"
+
+
+def test_a_run_that_could_not_be_pointed_at_any_more_is(store):
+    first, second = "20260228T000000Z-000001", "20260228T000001Z-000002"
+    keep(store, first)
+    keep(store, second, subject="t", as_of=date(2026, 1, 30))
+    key = Key(readout="tiny", subject="t", as_of=DAY)
+    with store.lock(key):  # it runs, and will do that itself
+        keep(store, "20260228T000002Z-000003", subject="t")
+        (would,) = gc(store.root, dry_run=True, now=NOW).swept
+    assert (would.action, would.run_id) == ("pointed", first)
+    assert store.latest("tiny", "s") is None
+    done = gc(store.root, now=NOW).swept
+    assert [(item.action, item.subject) for item in done] == [
+        ("pointed", "s"),
+        ("pointed", "t"),
+    ]
+    assert store.latest("tiny", "s")["run_id"] == first
+    assert store.latest("tiny", "t")["as_of"] == DAY.isoformat()
+    assert gc(store.root, now=NOW).swept == ()
 
 
 def test_young_runs_and_enough_of_each_subject_stay(store):
     for number in range(4):
         keep(store, f"20260101T00000{number}Z-00000{number}")
         keep(store, f"20260228T00000{number}Z-00001{number}", subject="t")
-    assert len(gc(store.root, keep="30d", keep_last=3, now=NOW).swept) == 1
+    assert len(removed(gc(store.root, keep="30d", keep_last=3, now=NOW))) == 1
     assert len(ids(store)) == 7
 
 
@@ -71,7 +98,8 @@ def test_what_is_running_or_is_not_ours_stays(store):
     foreign.mkdir()
     with store.lock(Key(readout="tiny", subject="s", as_of=DAY)):
         assert gc(store.root, keep="1d", keep_last=0, now=NOW).swept == ()
-    assert len(gc(store.root, keep="1d", keep_last=0, now=NOW).swept) == 2
+    assert len(removed(gc(store.root, keep="1d", keep_last=0, now=NOW))) == 2
+    assert store.latest("tiny", "s")["run_id"].endswith("000002")
     assert foreign.exists()
     assert ids(store) == ["000002", "000009"]
 
