@@ -270,6 +270,7 @@ def services(scale, repeat):
         event = {"ts": AS_OF - timedelta(days=300 - 9 * n), "kind": "purchase",
                  "order_id": str(n), "paid_fen": 12_345}  # fmt: skip
         state = apply(state, event, rules).state
+    state = apply(state, {"ts": AS_OF, "kind": "login"}, rules).state  # months closed
     event = {"ts": AS_OF, "kind": "purchase", "order_id": "x", "paid_fen": 6789}
     tries = max(50, int(5000 * scale))
     spent, _, _ = cpu(

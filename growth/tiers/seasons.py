@@ -73,10 +73,8 @@ class Calendar:
             One a day.
         """
         days = np.arange(start, end)
-        months = days.astype("datetime64[D]").astype("datetime64[M]").astype(int) % 12
-        found = (
-            np.asarray(self.weekday)[(days + 3) % 7] * np.asarray(self.month)[months]
-        )
+        weekday, month = _places(days)
+        found = np.asarray(self.weekday)[weekday] * np.asarray(self.month)[month]
         for text, value in self.days.items():
             at = (date.fromisoformat(text) - EPOCH).days - start
             if 0 <= at < len(found):
@@ -85,6 +83,12 @@ class Calendar:
 
 
 FLAT: Final = Calendar()
+
+
+def _places(days: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return each day's weekday, Monday 0, and month, January 0."""
+    months = days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
+    return (days + 3) % 7, months % 12
 
 
 def estimate_calendar(days: ArrayLike, counts: ArrayLike) -> Calendar:
@@ -114,11 +118,11 @@ def estimate_calendar(days: ArrayLike, counts: ArrayLike) -> Calendar:
         msg = f"the days span {span:.2f} years; a season must be seen in {CYCLES} full"
         msg = f"{msg} ones; supply a Calendar, or leave it flat."
         raise DataError(msg, code="too_few_cycles")
-    weekday = np.array([n[(at + 3) % 7 == k].mean() for k in range(7)])
+    of_week, of_year = _places(at)
+    weekday = np.array([n[of_week == k].mean() for k in range(7)])
     weekday /= weekday.mean()
-    level = n / weekday[(at + 3) % 7]
-    months = at.astype("datetime64[D]").astype("datetime64[M]").astype(int) % 12
-    month = np.array([level[months == k].mean() for k in range(12)])
+    level = n / weekday[of_week]
+    month = np.array([level[of_year == k].mean() for k in range(12)])
     month /= month.mean()
     least = 1e-6  # a closed month is rare, not impossible
     return Calendar(
