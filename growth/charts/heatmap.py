@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
-from growth.charts.figures import count, percent
+from growth.charts.figures import count, percent, written
 from growth.charts.png import read_png, rgb_png
 from growth.charts.raster import as_url, palette_png
 from growth.charts.theme import COLOURS, FONT, HEIGHT, WIDTH, finish
@@ -456,8 +456,10 @@ def _blend(
         second = columns[np.clip(above + 1, 0, len(share) - 1)]
         second = np.where((above + 1 < len(share))[:, None], second, 0)
         value = np.where(inside[:, None], first * (1 - down) + second * down, 0)
-        alpha = (ALPHA * np.clip(value, 0, 1))[:, :, None]
-        colour = ramp[(np.clip(value, 0, 1) * 255).astype(int)]
+        value = np.clip(value, 0, 1)
+        # rises fast, or what is tapped a little would be fog
+        alpha = (ALPHA * np.sqrt(value))[:, :, None]
+        colour = ramp[(value * 255).astype(int)]
         mixed = pixels[low : low + 256] * (1 - alpha) + colour * alpha
         pixels[low : low + 256] = mixed.round().astype(np.uint8)
 
@@ -495,9 +497,12 @@ def legend_svg(
     ends.append((200, 28, "end", f"{top:.3g}"))
     if difference is not None:
         parts.append(_bar(DIVERGING, 40))
-        most = percent(difference)
-        ends += [(0, 68, "start", f"−{most}"), (100, 68, "middle", "0")]
-        ends.append((200, 68, "end", f"+{most}"))
+        less, more = (
+            written(v, "share", change=True, lang=lang)
+            for v in (-difference, difference)
+        )
+        ends += [(0, 68, "start", less), (100, 68, "middle", "0")]
+        ends.append((200, 68, "end", more))
     for x, y, anchor, text in ends:
         parts.append(
             f'<text x="{x}" y="{y}" text-anchor="{anchor}" font-size="12"'
