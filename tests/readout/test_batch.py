@@ -187,7 +187,8 @@ def test_one_bad_entry_stops_no_other(place):
 
 
 STOPPED = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background ignores it
 from datetime import date
 from growth.readout.batch import run_all
 sys.exit(run_all("readouts.toml", date(2026, 1, 31)).exit_code)

@@ -183,9 +183,11 @@ def test_a_run_past_its_deadline_keeps_what_it_said_and_leaves_no_process(place)
 
 
 CANCELLED = """
-import sys
+import signal, sys
 from pathlib import Path
 from tests.readout.running import tiny_run
+for name in (signal.SIGINT, signal.SIGHUP):  # a shell's background ignores them
+    signal.signal(name, signal.SIG_DFL)
 sys.exit(tiny_run(Path.cwd(), "hang").exit_code)
 """
 
