@@ -7,6 +7,7 @@ without a traceback; a traceback means a defect of ours, and exit code 1.
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import threading
 from contextlib import contextmanager
@@ -479,12 +480,14 @@ def describe(name: str, *, as_json: bool) -> None:
     """Tell the parameters of the readout NAME."""
     from growth.readout import catalog
 
-    told: dict[str, Any] = catalog.get(name).describe()
+    declared = catalog.get(name)
+    told: dict[str, Any] = declared.describe()
     if as_json:
         click.echo(_dump(told))
         return
     click.echo(f"{told['name']}: {told['help']}")
-    click.echo(f"about one {told['subject']}; at most {told['deadline_s']:.0f} s\n")
+    limit = told["deadline_s"] / 60
+    click.echo(f"about one {told['subject']}; at most {limit:g} minutes\n")
     rows = [
         {
             "parameter": item["name"],
@@ -497,6 +500,11 @@ def describe(name: str, *, as_json: bool) -> None:
         for item in told["parameters"]
     ]
     click.echo(_grid(rows))
+    needed = [item for item in declared.fields if item.required]
+    if all(item.sample is not None for item in needed):
+        click.echo("\non the sample merchant (growth sample):")
+        pairs = [shlex.quote(f"{item.name}={item.sample}") for item in needed]
+        click.echo(f"  growth readout run {name} -p {' -p '.join(pairs)}")
 
 
 @readout.command("check")

@@ -76,6 +76,9 @@ def test_readouts_are_listed_and_described(capsys):
     told = capsys.readouterr().out
     assert all(name in told for name in catalog.get("abtest_readout").names)
     assert "(required)" in told
+    assert "at most 10 minutes" in told
+    command = "growth readout run abtest_readout -p data=data/sample"
+    assert f"{command} -p experiment_id=home_layout -p as_of=2026-02-28" in told
     assert "en|zh" in told
 
 
