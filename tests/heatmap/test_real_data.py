@@ -109,3 +109,30 @@ def rage(table, echo_ms):
 def test_echoes_make_rage_and_are_left_out_of_it(table):
     assert rage(table, 0) == (1_778, 11_547)
     assert rage(table, 100) == (1_574, 10_669)
+
+
+@pytest.mark.parametrize("task", ["choose-date-nodelay", "email-inbox", "social-media"])
+def test_taps_by_element_are_a_brute_force_count_of_our_boxes(clicks, table, task):
+    mine = [c for c in clicks if c["task"] == task]
+    scale = 750 / 160  # 4.6875: exact in binary
+    places = sorted({tuple(box(c)) for c in mine if c["target_id"]})[:60]
+    assert len(places) > 3
+    boxes = [
+        Box(f"e{i}", *(v * scale for v in place)) for i, place in enumerate(places)
+    ]
+    taps = table.append_column("event", pa.array(["tap"] * len(table)))
+    found = heatmap.elements(taps, page=task, boxes=boxes, echo_ms=0)
+    brute = {}
+    for c in mine:
+        x = float(np.float32(float(c["x"]))) * scale
+        y = float(np.float32(float(c["y"]))) * scale
+        around = [
+            (b.width * b.height, i)
+            for i, b in enumerate(boxes)
+            if b.left <= x <= b.left + b.width and b.top <= y <= b.top + b.height
+        ]
+        name = f"e{min(around)[1]}" if around else "blank"
+        brute[name] = brute.get(name, 0) + 1
+    counted = {i.element_id: i.taps for i in found.items if i.taps}
+    assert counted == brute
+    assert sum(counted.values()) == len(mine)

@@ -448,6 +448,31 @@ def test_a_page_never_seen_is_named():
     assert info.value.code == "unknown_page"
 
 
+def test_one_user_and_taps_all_off_the_page_are_told():
+    one = aggregate(log(tap(9, 9), tap(70, 9, 500)), users=True)
+    assert one.grid().users.sum() == 2  # two cells, one user
+    assert one.grid().users.max() == 1
+    gone = aggregate(log(tap(-5, 9), tap(9, -700, 500)))
+    assert gone.counted["off_page"] == 2
+    assert gone.off_side == {"left": 1, "right": 0, "above": 1, "below": 0}
+    assert gone.verdict == "heatmap.map.empty"
+    assert codes(gone) == ["taps_off_page", "no_taps_on_map"]
+
+
+def test_cells_off_their_edges_are_those_of_a_plain_histogram():
+    rng = np.random.default_rng(2)
+    n, width = 3_000, 375.0
+    # the middles of sixteenths of a pixel: never on an edge
+    x, y = (rng.integers(0, top * 16, n) / 16 + 1 / 32 for top in (int(width), 2_000))
+    table = log(
+        *[tap(a, b, 9_000 * i) for i, (a, b) in enumerate(zip(x, y, strict=True))]
+    )
+    grid = aggregate(table).grid()
+    edges = [np.arange(0, 10 * (k + 1), 10) for k in (grid.rows, 75)]
+    plain, _, _ = np.histogram2d(y * 2, x * 2, bins=edges)
+    assert grid.taps.tolist() == plain.tolist()
+
+
 def test_a_map_only_of_landscape_is_empty_and_says_so():
     found = aggregate(log(tap(5, 5, win_w_px=800.0)))
     assert found.verdict == "heatmap.map.empty"
