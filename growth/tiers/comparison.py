@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import sqrt
 from typing import TYPE_CHECKING, Any
 
 from growth.errors import ParameterError
-from growth.result import Cell, Estimate, Notice, Result
+from growth.labels import worded
+from growth.result import Cell, Estimate, Notice, Result, table_html
 from growth.tiers.intervals import (
     FEWEST,
     Factor,
@@ -20,9 +22,9 @@ from growth.tiers.response import NO_RESPONSE, Response
 from growth.tiers.simulation import METRICS, Simulation, read_metric, simulate_scenarios
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import date
 
+    from growth.labels import Lang
     from growth.tiers.population import Population
     from growth.tiers.programme import Programme
 
@@ -99,6 +101,13 @@ class Comparison(Result):
                 row[f"{name}_hi"] = span.hi if span else None
             found.append(row)
         return found
+
+    def _table(self, lang: Lang | None) -> str:
+        rows = [
+            row | {"metric": worded(f"tiers.metric.{row['metric']}", lang)}
+            for row in self.rows()
+        ]
+        return table_html(rows, worded("tiers.comparison", lang), lang)
 
     def estimates(self) -> tuple[Estimate, ...]:
         """Return each difference with its headline interval."""
@@ -195,8 +204,9 @@ def compare(  # noqa: PLR0913
     Pairs share every draw, so equal programmes differ by exactly 0 and chance common
     to both drops out.
     """
-    if len(programmes) < 2:
-        msg = f"programmes is {list(programmes)}; there must be two or more; name the"
+    if not isinstance(programmes, Mapping) or len(programmes) < 2:
+        seen = list(programmes) if isinstance(programmes, Mapping) else programmes
+        msg = f"programmes is {seen!r}; it must map two names or more; name the"
         raise ParameterError(
             f"{msg} present one and a change.", code="too_few_programmes"
         )

@@ -15,7 +15,7 @@ from growth.result import Cell, Notice, Result
 from growth.tiers.comparison import record_of
 from growth.tiers.intervals import FEWEST
 from growth.tiers.programme import Programme  # noqa: TC001  (a result's types can be read)
-from growth.tiers.simulation import read_metric, simulate_scenarios
+from growth.tiers.simulation import need_programme, read_metric, simulate_scenarios
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -160,6 +160,7 @@ def search(  # noqa: PLR0913
         )
         msg = f"{msg} or NO_RESPONSE on purpose."
         raise ParameterError(msg, code="response_prior_required")
+    need_programme(programme)
     combinations = list(product(*grid.values())) if grid else []
     if not combinations or len(combinations) > MOST:
         msg = f"grid has {len(combinations)} combinations; it must have 1 to {MOST};"

@@ -11,8 +11,9 @@ import numpy as np
 from growth.errors import Fault, ParameterError, suggest
 from growth.result import Cell, Estimate, Notice, Result
 from growth.tiers import rules
+from growth.tiers.checks import count_faults, seed_fault, share_fault
 from growth.tiers.liability import breakage_rate, fair_liability
-from growth.tiers.programme import Programme  # noqa: TC001  (a result's types can be read)
+from growth.tiers.programme import Programme
 from growth.tiers.response import NO_RESPONSE, Response
 from growth.tiers.running import Run, Totals, broken, run_totals
 from growth.tiers.seasons import months_of_year
@@ -354,9 +355,11 @@ def simulate_scenarios(  # noqa: PLR0913
     Simulation
         One scenario a programme.
     """
+    for one in programmes.values():
+        need_programme(one)
     begin = population.start if start is None else (start - EPOCH).days
     _check(
-        population, begin, months, replications, margin_rate, redemption, engine,
+        population, begin, months, replications, seed, margin_rate, redemption, engine,
         threads, chunk,
     )  # fmt: skip
     chosen = population.pick(generator)
@@ -397,6 +400,24 @@ def simulate_scenarios(  # noqa: PLR0913
     )  # fmt: skip
 
 
+def need_programme(one: object) -> None:
+    """Refuse what is no programme.
+
+    Parameters
+    ----------
+    one : object
+        What was passed as one.
+
+    Raises
+    ------
+    ParameterError
+        If it is none (``bad_programme``).
+    """
+    if not isinstance(one, Programme):
+        msg = f"programme is {one!r}; it must be a Programme; read it with"
+        raise ParameterError(f"{msg} load_programme.", code="bad_programme")
+
+
 def _notices(
     population: Population, start: int, end: int, response: Response
 ) -> list[Notice]:
@@ -416,7 +437,7 @@ def _notices(
 
 
 def _check(
-    population: Population, begin: int, months: int, replications: int,
+    population: Population, begin: int, months: int, replications: int, seed: int,
     margin_rate: float, redemption: float, engine: str, threads: int | None,
     chunk: int | None,
 ) -> None:  # fmt: skip
@@ -426,20 +447,15 @@ def _check(
         if not good:
             faults.append(Fault(f"bad_{name}", name, repr(seen), expected, hint))
 
-    need("months", months, good=isinstance(months, int) and 1 <= months <= 60,
-         expected="a whole number, 1 to 60", hint="")  # fmt: skip
-    need("replications", replications,
-         good=isinstance(replications, int) and replications >= 1,
-         expected="a whole number, 1 or more", hint="")  # fmt: skip
-    need("margin_rate", margin_rate, good=0 <= margin_rate <= 1,
-         expected="a share, 0 to 1", hint="Write 30 % as 0.3.")  # fmt: skip
-    need("redemption", redemption, good=0 <= redemption <= 1,
-         expected="a share, 0 to 1", hint="Write 10 % as 0.1.")  # fmt: skip
+    faults += count_faults(60, months=months)
+    faults += count_faults(replications=replications)
+    faults += seed_fault(seed)
+    faults += share_fault("margin_rate", margin_rate, "Write 30 % as 0.3.")
+    faults += share_fault("redemption", redemption, "Write 10 % as 0.1.")
     need("engine", engine, good=engine in ENGINES, expected=f"one of {ENGINES}",
          hint=suggest(str(engine), ENGINES).strip())  # fmt: skip
-    for name, value in (("threads", threads), ("chunk", chunk)):
-        need(name, value, good=value is None or value >= 1,
-             expected="a whole number, 1 or more", hint="")  # fmt: skip
+    given = {"threads": threads, "chunk": chunk}
+    faults += count_faults(**{k: v for k, v in given.items() if v is not None})
     past = len(population.past.day) > 0
     good = begin == population.start if past else begin >= int(population.joined.min())
     need("start", (EPOCH + timedelta(days=begin)).isoformat(), good=good,

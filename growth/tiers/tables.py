@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
 from growth import engine
-from growth.errors import DataError
+from growth.errors import DataError, ParameterError
 from growth.result import Notice
+from growth.tiers.checks import count_faults, day_of, seed_fault, widest_fault
 from growth.tiers.fitting import GENERATORS, fit_days
 from growth.tiers.histories import purchase_days
 from growth.tiers.population import Habits, Past, Population
@@ -108,6 +109,14 @@ def fit(  # noqa: PLR0913
     The calibrated interval is learned from origins whose window had closed by the
     forecast's day; with fewer than three there is none (``not_calibrated``).
     """
+    day_of(as_of)
+    faults = [*seed_fault(seed), *widest_fault(cap)]
+    faults += count_faults(
+        window_days=window_days, step_days=step_days, train_days=train_days,
+        replications=replications,
+    )  # fmt: skip
+    if faults:
+        raise ParameterError.of("the fit", faults)
     read = _read(orders, user_col, ts_col, paid_col, None, None, as_of, tz)
     paid = read.fen > 0
     found = list(read.notices)
@@ -174,6 +183,7 @@ def replay(
         ``conflicting_refund``, ``amount_negative``, ``amount_not_integer``,
         ``redeem_not_in_blocks``, ``insufficient_points``.
     """
+    day_of(as_of)
     tz = programme.timezone
     has_sum = refunds is None
     read = _read(orders, user_col, ts_col, paid_col, order_col,
@@ -302,19 +312,3 @@ def _read(
         _text(rows, order) if order else None,
         tuple(notices),
     )  # fmt: skip
-
-
-def day_of(number: int) -> date:
-    """Return a day since 1970-01-01 as a date.
-
-    Parameters
-    ----------
-    number : int
-        The day.
-
-    Returns
-    -------
-    date
-        The same.
-    """
-    return EPOCH + timedelta(days=number)

@@ -247,6 +247,10 @@ def test_free_orders_are_left_out_and_counted():
         ({"paid_fen": [0, 0, 0]}, {}, "no_orders", "a fit needs some"),
         ({}, {"as_of": date(2020, 1, 1)}, "no_orders", "check as_of"),
         ({}, {"generators": ["bgnbd", "prophet"]}, "unknown_generator", "prophet"),
+        ({}, {"as_of": "2026-02-28"}, "bad_as_of", "it must be a date"),
+        ({}, {"step_days": 0}, "bad_step_days", "step_days is 0"),
+        ({}, {"cap": 0.5}, "bad_cap", "1 or more"),
+        ({}, {"seed": None}, "bad_seed", "seed is None"),
     ],
 )
 def test_what_cannot_be_fitted_is_refused(over, given, code, message):

@@ -207,6 +207,9 @@ def test_impossible_orders_and_redemptions_raise():
         with pytest.raises(DataError, match=message) as info:
             replay(orders(TWO), PLAIN, as_of=AS_OF, ledger=used)
         assert info.value.code == code
+    with pytest.raises(ParameterError, match="as_of is '2024'") as info:
+        replay(orders(TWO), PLAIN, as_of="2024")
+    assert info.value.code == "bad_as_of"
     with pytest.raises(ParameterError, match="'raise' or 'report'") as info:
         replay(orders(TWO), PLAIN, as_of=AS_OF, on_bad="ignore")
     assert info.value.code == "bad_on_bad"

@@ -377,6 +377,10 @@ def test_newcomers_join_on_their_day_and_order():
         ({"replications": 0}, "bad_replications", "1 or more"),
         ({"chunk": 0}, "bad_chunk", "1 or more"),
         ({"start": date(2020, 1, 1)}, "bad_start", "2020-01-01"),
+        ({"seed": -1}, "bad_seed", "seed is -1"),
+        ({"seed": "x"}, "bad_seed", "0 or more"),
+        ({"margin_rate": None}, "bad_margin_rate", "margin_rate is None"),
+        ({"threads": 0}, "bad_threads", "1 or more"),
     ],
 )
 def test_arguments_are_checked(change, code, message):
@@ -386,7 +390,7 @@ def test_arguments_are_checked(change, code, message):
 
 
 def test_other_errors_say_what_was_seen():
-    with pytest.raises(ParameterError, match="two or more") as info:
+    with pytest.raises(ParameterError, match="two names or more") as info:
         compare(people(5), {"a": PROGRAMME}, **ASSUMED)
     assert info.value.code == "too_few_programmes"
     for bad in ({"gamma": (0.1, -1)}, {"delta": 0}):
@@ -401,3 +405,27 @@ def test_other_errors_say_what_was_seen():
 
 def test_a_member_takes_few_bytes():
     assert people(1000, habits=Habits()).nbytes / 1000 <= 32
+
+
+def test_several_faults_come_at_once_and_a_dict_is_no_programme():
+    with pytest.raises(ParameterError, match=r"3 fault\(s\)"):
+        simulate(people(5), PROGRAMME, **ASSUMED | {"seed": -1, "months": 61,
+                                                    "redemption": 2})  # fmt: skip
+    for call in (
+        lambda: simulate(people(5), {"tiers": []}, **ASSUMED),
+        lambda: compare(people(5), {"a": PROGRAMME, "b": None}, **ASSUMED),
+    ):
+        with pytest.raises(ParameterError, match="read it with load_prog") as info:
+            call()
+        assert info.value.code == "bad_programme"
+    with pytest.raises(ParameterError, match="it must map two names") as info:
+        compare(people(5), PROGRAMME, **ASSUMED)
+    assert info.value.code == "too_few_programmes"
+
+
+def test_a_comparison_is_read_in_chinese():
+    found = compare(people(50), {"a": PROGRAMME, "b": PROGRAMME}, replications=2,
+                    months=1, **ASSUMED)  # fmt: skip
+    page = found.to_html("zh")
+    assert "净收入" in page
+    assert "net_fen" not in page
