@@ -1,0 +1,165 @@
+"""The programme designer: move a threshold or a multiplier, see what it changes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import ipywidgets as widgets
+
+from growth import charts, tiers
+from growth.labels import label
+from growth.panels.reader import Reader
+from growth.readout.catalog import TiersParams
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from growth.labels import Lang
+    from growth.tiers import Comparison, Population, Programme, Response
+
+__all__ = ["designer"]
+
+DRAWS: Final = 4  # enough to see, quick enough to move
+STEPS: Final = 20  # of a threshold's slider, from nothing to what it is now
+WIDEST: Final = 3  # times a threshold's present value
+MOST: Final = 5.0  # a multiplier
+_STYLE: Final = {"description_width": "170px"}
+_WIDE: Final = {"width": "420px"}
+
+
+def designer(
+    people: Population,
+    programme: Programme | Path | str,
+    *,
+    margin_rate: float,
+    redemption: float,
+    months: int = 12,
+    replications: int = DRAWS,
+    seed: int = 1,
+    response: Response = tiers.NO_RESPONSE,
+    data: str = "data/sample",
+    lang: Lang | None = None,
+) -> Reader:
+    """Design a programme against the present one, on the same members and chances.
+
+    Parameters
+    ----------
+    people : Population
+        From `tiers.fit`: the members that every change is tried on. About 100,000
+        answer in the time of a second or two; fit a part of more.
+    programme : Programme, path or str
+        The present one, or its file.
+    margin_rate, redemption, months, seed, response
+        As in `tiers.compare`.
+    replications : int, default 4
+        Few, to be quick; the readout draws more.
+    data : str
+        Where the members' orders are: what the readout that asks the same reads.
+    lang : {"en", "zh"}, optional
+        The language; the current one if omitted.
+
+    Returns
+    -------
+    Reader
+        `controls` (``spend_1``, ``multiplier_1``, ... by the tier's place),
+        `result` (as `tiers.compare`), `charts` (differences and tiers); below, the
+        readout that asks the same.
+
+    Raises
+    ------
+    ParameterError
+        As `tiers.load_programme` and `tiers.compare`.
+
+    Notes
+    -----
+    Draws are keyed by member and day, so a moved slider changes what it changes and
+    nothing else: the paired difference has its interval after a few draws. It is the
+    answer of these members; interrupting the kernel leaves what was shown.
+    """
+    file = None if isinstance(programme, tiers.Programme) else str(programme)
+    present = tiers.load_programme(programme) if file else programme
+    assert isinstance(present, tiers.Programme)
+    controls = _controls(present, lang)
+    assumed: dict[str, Any] = {
+        "margin_rate": margin_rate,
+        "redemption": redemption,
+        "months": months,
+    }
+
+    def measure(asked: dict[str, Any]) -> Comparison:
+        changed = present.change(_changes(present, asked))
+        return tiers.compare(
+            people,
+            {"now": present, "new": changed},
+            replications=replications,
+            seed=seed,
+            response=response,
+            **assumed,
+        )
+
+    def draw(result: Comparison) -> list[Any]:
+        return [
+            charts.tiers.difference_chart(result, lang=lang),
+            charts.tiers.tier_chart(result, lang=lang),
+        ]
+
+    def params(asked: dict[str, Any]) -> TiersParams:
+        # equal programmes are a change too: else another file would be taken
+        moved = _changes(present, asked) or {"tiers.0.min_spend_fen": 0}
+        return TiersParams(
+            data=data,
+            name="designed",
+            as_of=people.as_of,
+            lang=lang or "en",
+            programme=file,
+            changes=",".join(f"{path}={value}" for path, value in moved.items()),
+            uplift=",".join(f"{mean}:{sd}" for mean, sd in response.beta) or None,
+            seed=seed,
+            **assumed,
+        )
+
+    return Reader(controls, measure, draw, params, lang)
+
+
+def _controls(present: Programme, lang: Lang | None) -> dict[str, Any]:
+    """Return a threshold's and a multiplier's slider for each tier above the first."""
+    found: dict[str, Any] = {}
+    for i, (tier, name) in enumerate(zip(present.tiers, present.names, strict=True)):
+        if i and tier.min_spend_fen is not None:
+            yuan = round(tier.min_spend_fen / 100)
+            step = max(1, round(yuan / STEPS))
+            found[f"spend_{i}"] = widgets.IntSlider(
+                value=yuan,
+                min=yuan % step or step,  # so that the present value is a step
+                max=max(yuan * WIDEST, step),
+                step=step,
+                continuous_update=False,
+                description=label("panel.tiers.spend", lang, tier=name),
+                style=_STYLE,
+                layout=_WIDE,
+            )
+        found[f"multiplier_{i}"] = widgets.FloatSlider(
+            value=float(tier.earn_multiplier),
+            min=0.0,
+            max=max(MOST, float(tier.earn_multiplier)),
+            step=0.1,
+            readout_format=".1f",
+            continuous_update=False,
+            description=label("panel.tiers.multiplier", lang, tier=name),
+            style=_STYLE,
+            layout=_WIDE,
+        )
+    return found
+
+
+def _changes(present: Programme, asked: dict[str, Any]) -> dict[str, object]:
+    """Return what the controls change, by key path; what was not moved is left out."""
+    found: dict[str, object] = {}
+    for name, value in asked.items():
+        kind, _, place = name.partition("_")
+        tier = present.tiers[int(place)]
+        if kind == "spend" and value != round((tier.min_spend_fen or 0) / 100):
+            found[f"tiers.{place}.min_spend_fen"] = value * 100
+        if kind == "multiplier" and abs(value - float(tier.earn_multiplier)) > 1e-9:
+            found[f"tiers.{place}.earn_multiplier"] = f"{value:.4g}"
+    return found
