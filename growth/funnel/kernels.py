@@ -180,7 +180,7 @@ def _ordered(
                 to = steps[s, LEVEL]
                 if to < 0:  # an optional step: -1 - its number
                     o = -1 - to
-                    below = follower[s]
+                    below = int(follower[s])
                     if extra[o, 0] >= 0 or size[below] == 0:
                         continue
                     at = _ripe(queue, head, size, below, now, steps[s, LEAST], ends)
@@ -466,7 +466,7 @@ def _write(
             until = rules[TOUCH_TO] - 1
             found = _touch(all_t, all_value, b, known, rules[TOUCH_FROM], until, False)
         elif how == BY_LAST:
-            until = t[chain[level - 1]]
+            until = int(t[chain[level - 1]])
             found = _touch(all_t, all_value, b, known, rules[TOUCH_FROM], until, True)
         elif level >= how - BY_STEP:
             found = int(value[chain[how - BY_STEP - 1]])
@@ -645,11 +645,11 @@ def walk_grouped(
             told = False
             for place in range(count):
                 slot = slots[place]
-                first, last = edges[slot], edges[slot + 1] - 1
+                first, last = int(edges[slot]), int(edges[slot + 1]) - 1
                 if not together:
-                    first, last = edges[0], edges[-1] - 1
+                    first, last = int(edges[0]), int(edges[-1]) - 1
                 if not rules[KEEP]:
-                    last = min(last, rules[MATURE])
+                    last = min(last, int(rules[MATURE]))
                 if first > last:
                     continue
                 level = 0
@@ -661,7 +661,7 @@ def walk_grouped(
                         # the first entry of all may be on another day
                         i = lo
                         while i < hi and not (
-                            _enters(run_code[i], acts_at, codes, rules)
+                            _enters(int(run_code[i]), acts_at, codes, rules)
                             and run_t[i] >= edges[0]
                         ):
                             i += 1

@@ -692,6 +692,7 @@ def _count_runs(
             return
         here = bins[o]
         total = np.int64(0)
+        within = o
         while j < n:
             o = (value[j] - anchor) // unit
             if o >= bins.size or bins[o] != here:

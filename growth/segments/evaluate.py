@@ -797,11 +797,11 @@ class Rule:
         found: dict[str, str | None] = {}
         seen: list[Any] = []
         step = self._steps[-1]
-        zone = ""
+        env: Env | None = None
+        rows: dict[str, Any] = {}
         for step in self._steps:
-            if step.tag.tz != zone:
-                zone = step.tag.tz
-                env = Env(as_of, zone, context)
+            if env is None or step.tag.tz != env.tz:
+                env = Env(as_of, step.tag.tz, context)
                 rows = {t: _timed(record.get(t, ()), t, env) for t in self._tables}
                 env.refunds = _refunds(record.get("refunds"), env.end)
             env.population = step.tag.population
