@@ -3,7 +3,8 @@
 The same rules as the engines of `growth.tiers` for the programme of the bench: tiers
 on a rolling year with immediate upgrades and reviews at month's end, points with
 multipliers, a cap a day, days pending, lots by month of earning, redemption in whole
-blocks from the oldest lot, refunds days later that claw back, and debt. Draws are
+blocks from the oldest lot, refunds days later that claw back, and debt; the rate
+follows the tier and the day, and the table of months has the same columns. Draws are
 NumPy's own, the fastest it has.
 """
 
@@ -40,13 +41,25 @@ def simulate(people, asked, *, days, month_of, seed):  # noqa: C901, PLR0915
     months = month_of[-1] + 1
     flows = {
         name: np.zeros((months, len(cuts)), np.int64)
-        for name in ("orders", "gross", "issued", "redeemed", "expired", "clawed")
-    }
+        for name in (
+            "orders", "gross", "discount", "refund", "listed_back", "issued", "capped",
+            "redeemed", "expired", "clawed", "moved_in", "moved_out", "active",
+            "pending", "debt",
+        )
+    }  # fmt: skip
     members = np.zeros((months, len(cuts)), np.int64)
+    unripe = np.zeros(n, np.int64)
 
     def count(name, month, who, amount):
         summed = np.bincount(tier[who], weights=amount, minlength=len(cuts))
         flows[name][month] += summed.astype(np.int64)
+
+    def move(who, reached):
+        went = reached != tier[who]
+        if went.any():
+            count("moved_out", month, who[went], None)
+            tier[who[went]] = reached[went]
+            count("moved_in", month, who[went], None)
 
     def take(who, points):
         """Take points, oldest lots first."""
@@ -64,6 +77,7 @@ def simulate(people, asked, *, days, month_of, seed):  # noqa: C901, PLR0915
         paid_back = np.minimum(debt[who], points)
         debt[who] -= paid_back
         kept = points - paid_back
+        unripe[who] -= points
         lots[at % (MONTHS + 1)][who] += kept
         active[who] += kept
         batch["pending"] = False
@@ -85,11 +99,16 @@ def simulate(people, asked, *, days, month_of, seed):  # noqa: C901, PLR0915
         listed = listed.astype(np.int64)
         held = tier[who]
         paid = listed - (listed * discounts[held] // 10_000)
-        points = np.minimum(paid * multiples[held] // 1_000_000, cap)
+        earned = paid * multiples[held] // 1_000_000
+        points = np.minimum(earned, cap)
         count("orders", month, who, None)
         count("gross", month, who, listed)
+        count("discount", month, who, listed - paid)
         count("issued", month, who, points)
-        batch = {"who": who, "points": points, "month": month, "pending": True}
+        count("capped", month, who, earned - points)
+        batch = {"who": who, "points": points, "month": month, "pending": True,
+                 "listed": listed}  # fmt: skip
+        unripe[who] += points
         if asked["pending"]:
             waiting[day + asked["pending"]].append(batch)
         else:
@@ -97,7 +116,7 @@ def simulate(people, asked, *, days, month_of, seed):  # noqa: C901, PLR0915
         spend[who] += paid
         ring[month % MONTHS][who] += paid
         reached = np.searchsorted(cuts, spend[who], side="right") - 1
-        tier[who] = np.maximum(held, reached)
+        move(who, np.maximum(held, reached))
         use = who[(rng.random(k) < asked["redemption"]) & (active[who] >= block)]
         spent = active[use] // block * block
         count("redeemed", month, use, spent)
@@ -111,7 +130,11 @@ def simulate(people, asked, *, days, month_of, seed):  # noqa: C901, PLR0915
             who, claim = batch["who"][rows], batch["points"][rows].copy()
             batch["points"][rows] = 0
             count("clawed", month, who, claim)
-            if not batch["pending"]:
+            count("refund", month, who, fen[rows])
+            count("listed_back", month, who, batch["listed"][rows])
+            if batch["pending"]:
+                np.subtract.at(unripe, who, claim)
+            else:
                 own = lots[batch["month"] % (MONTHS + 1)]
                 part = np.minimum(own[who], claim)
                 own[who] -= part
@@ -126,8 +149,11 @@ def simulate(people, asked, *, days, month_of, seed):  # noqa: C901, PLR0915
             active -= old
             old[:] = 0
             reached = np.searchsorted(cuts, spend, side="right") - 1
-            tier[:] = np.where(reached < tier, tier - 1, reached)
+            went = np.flatnonzero(reached != tier)
+            move(went, np.where(reached < tier, tier - 1, reached)[went])
             spend -= ring[(month + 1) % MONTHS]
             ring[(month + 1) % MONTHS] = 0
             members[month] = np.bincount(tier, minlength=len(cuts))
+            for name, held in (("active", active), ("pending", unripe), ("debt", debt)):
+                count(name, month, slice(None), held)
     return flows, members, int(active.sum()), int(debt.sum())
