@@ -36,6 +36,7 @@ GUIDES = (
     "docs/guide/readouts.md",
     "docs/guide/retention.md",
     "docs/guide/funnel.md",
+    "docs/guide/tiers.md",
 )
 ELSEWHERE = ("airflow", "cookie_cats", "uci_online")  # not there, or tested below
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -267,6 +268,31 @@ def test_the_wholesalers_buyers_are_as_the_guide_says(tmp_path, monkeypatch, rea
     assert [line for line in shown if line not in words_of(guide)] == []
     codes = {n.code for n in (*names["buyers"].notices, *names["cohorts"].notices)}
     assert {"history_short", "not_randomised"} <= codes
+
+
+def test_the_worked_example_of_a_programme_says_what_comes_out():
+    guide = "docs/guide/tiers.md"
+    names = {"tiers": growth.tiers, "date": date}
+    (code,) = [b for b in blocks(guide, langs={"python"}) if "cdnow" in b.text]
+    exec(compile(code.text, str(code), "exec"), names)
+    by = names["by_name"]
+    margin, above = by["margin_fen"], by["members_above_first"]
+    cost, owed = by["benefit_cost_fen"], by["liability_fen"]
+    pays = (cost.difference + owed.difference) / (0.3 * by["net_fen"].baseline)
+    shown = [
+        f"revenue is {by['net_fen'].baseline / 100:,.0f} under both",
+        f"{above.baseline:.0f} stand above the first tier after a year; ",
+        f"{above.difference:.0f} more would ({above.mc.lo:.0f} to {above.mc.hi:.0f})",
+        f"{-margin.difference / 100:.0f} less, of {margin.baseline / 100:,.0f} "
+        f"({-margin.mc.hi / 100:.0f} to {-margin.mc.lo / 100:.0f} less",
+        f"{cost.difference / 100:.0f} on top of {cost.baseline / 100:.0f}",
+        f"owe {owed.baseline / 100:,.0f} at the end, and {owed.difference / 100:.0f} ",
+        f"{pays:.1%} more revenue covers both",
+    ]
+    told = " ".join((ROOT / guide).read_text("utf-8").split())
+    assert [line for line in shown if line not in told] == []
+    assert by["net_fen"].difference == 0
+    assert by["margin_fen"].calibrated is None
 
 
 def test_every_experiment_file_shown_can_be_read():
