@@ -283,7 +283,7 @@ def test_the_worked_example_of_a_programme_says_what_comes_out():
         f"revenue is {by['net_fen'].baseline / 100:,.0f} under both",
         f"{above.baseline:.0f} stand above the first tier after a year; ",
         f"{above.difference:.0f} more would ({above.mc.lo:.0f} to {above.mc.hi:.0f})",
-        f"{-margin.difference / 100:.0f} less, of {margin.baseline / 100:,.0f} "
+        f"{-margin.difference / 100:.0f} less, of {margin.baseline / 100:,.0f} ",
         f"({-margin.mc.hi / 100:.0f} to {-margin.mc.lo / 100:.0f} less",
         f"{cost.difference / 100:.0f} on top of {cost.baseline / 100:.0f}",
         f"owe {owed.baseline / 100:,.0f} at the end, and {owed.difference / 100:.0f} ",
