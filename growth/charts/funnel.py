@@ -292,7 +292,9 @@ def paths_chart(paths: Paths, *, lang: Lang | None = None) -> alt.LayerChart:
     import altair as alt
 
     nodes, ribbons = _flow(paths, lang)
-    x = alt.X("x:Q", axis=None, scale=alt.Scale(nice=False))
+    deep = max((row["place"] for row in nodes), default=0)
+    # with room for the last column's words, whatever the reader's font
+    x = alt.X("x:Q", axis=None, scale=alt.Scale(domain=[0, deep + 0.9], nice=False))
     y = alt.Y("y:Q", axis=None, scale=alt.Scale(reverse=True, nice=False))
     flow = (
         alt.Chart(alt.InlineData(values=ribbons))
@@ -314,9 +316,8 @@ def paths_chart(paths: Paths, *, lang: Lang | None = None) -> alt.LayerChart:
         .mark_text(align="left", dx=NODE + 4, fontSize=12, color=COLOURS["ink"])
         .encode(x=x, y="middle:Q", text="said:N")
     )
-    deep = max((row["place"] for row in nodes), default=0)
     chart = alt.layer(flow, bars, words).properties(
-        width=190 * deep + 60, height=max(220, 26 * _most(nodes))
+        width=190 * deep + 170, height=max(220, 26 * _most(nodes))
     )
     title = label("chart.funnel.paths", lang, users=count(paths.stopped_users))
     told = "; ".join(row["said"] for row in nodes if row["place"] == 1)

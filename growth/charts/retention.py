@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from growth.labels import Lang
     from growth.retention import (
         Benchmark,
-        CurvePoint,
         Forecast,
         Lifecycle,
         Reconciliation,
@@ -39,6 +38,8 @@ CELL: Final = (17, 46)  # narrowest and widest
 ROW: Final = 22
 WORDS: Final = 34  # a narrower cell has no words
 SHOWN: Final = 31  # cohorts of the triangle, the youngest
+LETTER: Final = 8  # px of a letter in the widest of the fonts a reader may have
+DARK: Final = 0.82  # share of the largest rate from which white is read better
 HATCH: Final = "M-1,0L0,-1M-1,1L1,-1M0,1L1,0"
 DOTS: Final = 100  # points of a curve that are marked
 STATES: Final = ("#0b5cad", "#0b6e4f", "#7a9cc6", "#b3400d", "#8a6100", "#57606a")
@@ -111,7 +112,11 @@ def triangle_chart(
             "cohort:N",
             sort=order,
             title=None,
-            axis=alt.Axis(ticks=False, domain=False),
+            axis=alt.Axis(
+                ticks=False,
+                domain=False,
+                minExtent=LETTER * max(map(len, order), default=0),
+            ),
         ),
         tooltip=[
             alt.Tooltip("cohort:N", title=column("cohort", lang)),
@@ -139,7 +144,7 @@ def triangle_chart(
     )
     layers = [cells, open_cells]
     if width >= WORDS:
-        dark = f"datum.rate > {top * 0.62!r}"
+        dark = f"datum.rate > {top * DARK!r}"
         layers.append(
             known.mark_text(fontSize=12).encode(
                 text="said:N",
@@ -158,6 +163,9 @@ def triangle_chart(
         users=count(int(size.sum())),
     )
     title = label("chart.retention.triangle", lang)
+    if len(rows) < (filled := int((size > 0).sum())):
+        part = {"shown": count(len(rows)), "cohorts": count(filled)}
+        title += label("chart.retention.triangle.part", lang, **part)
     return finish(chart, name="triangle", title=title, description=told)
 
 
@@ -200,11 +208,11 @@ def curve_chart(
     several = len(result.groups) > 1 if split is None else split
     shown = result.gathered() if several else result
     points = [p for p in shown.curve(split=several) if p.k and p.rate is not None]
-    names = list(dict.fromkeys(_group(p, lang) for p in points))
+    names = list(dict.fromkeys(group_name(p.by, lang) for p in points))
     values = [
         {
             "k": p.k,
-            "group": _group(p, lang),
+            "group": group_name(p.by, lang),
             "rate": p.rate,
             "lo": p.low,
             "hi": p.high,
@@ -252,7 +260,50 @@ def curve_chart(
         if row["k"] in (1, 7, 30)
     )
     title = label(f"chart.retention.curve.{result.spec.match}", lang)
+    if several:
+        title = " · ".join([title, *(column(name, lang) for name in result.spec.by)])
     return finish(chart, name="curve", title=title, description=told or title)
+
+
+def group_name(by: Sequence[tuple[str, str | None]], lang: Lang | None = None) -> str:
+    """Return what a group is called in words.
+
+    Parameters
+    ----------
+    by : sequence of (str, str or None)
+        Column and value, as in the points of a curve; None is unknown.
+    lang : {"en", "zh"}, optional
+        The language; the current one if omitted.
+
+    Returns
+    -------
+    str
+        The values, where the package has words for them these; "other" for the
+        groups a chart has put together.
+    """
+    from growth.retention.triangle import REST
+
+    return " · ".join(
+        label("chart.others", lang)
+        if value == REST
+        else label("chart.unknown", lang)
+        if value is None
+        else valued(name, value, lang)
+        for name, value in by
+    )
+
+
+def is_rest(by: Sequence[tuple[str, str | None]]) -> bool:
+    """Return whether a group is that of all the smaller ones.
+
+    Parameters
+    ----------
+    by : sequence of (str, str or None)
+        Column and value.
+    """
+    from growth.retention.triangle import REST
+
+    return any(value == REST for _, value in by)
 
 
 def trend_chart(trend: RetentionTrend, *, lang: Lang | None = None) -> alt.LayerChart:
@@ -517,26 +568,14 @@ def reconcile_chart(
     return finish(chart, name="reconcile", title=title, description=f"{title}. {told}")
 
 
-def _group(point: CurvePoint, lang: Lang | None) -> str:
-    """Return a group's name; NULL is said, and the rest has a word of its own."""
-    from growth.retention.triangle import REST
-
-    return " · ".join(
-        label("chart.others", lang)
-        if value == REST
-        else label("chart.unknown", lang)
-        if value is None
-        else valued(name, value, lang)
-        for name, value in point.by
-    )
-
-
 def _colours(names: Sequence[str], title: str) -> alt.Color:
     import altair as alt
 
     several = len(names) > 1
     shades = list(MANY[: len(names)])
-    found = alt.Legend(title=title, orient="bottom", columns=4, symbolOpacity=1)
+    found = alt.Legend(
+        title=title, orient="bottom", columns=3, columnPadding=36, symbolOpacity=1
+    )
     key = found if several else None
     return alt.Color(
         "group:N",

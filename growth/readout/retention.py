@@ -54,6 +54,7 @@ __all__ = [
     "curve_table",
     "drawings",
     "funnel_table",
+    "groups_table",
     "look",
     "summary",
     "times_table",
@@ -61,6 +62,7 @@ __all__ = [
 ]
 
 OFFSETS: Final = (1, 2, 3, 4, 5, 6, 7, 10, 14, 21, 30)  # of the page's tables
+LINES: Final = 5  # groups with a line of their own on the page; its table has more
 TILES: Final = (1, 30, 7)  # the first two that are known
 # what no person does: it says nothing of where somebody went instead
 TECHNICAL: Final = ("api_call", "error", "exp_exposure", "impression", "perf", "scroll")
@@ -266,6 +268,61 @@ def curve_table(found: Found, *, lang: Lang | None = None) -> Block:
     )
 
 
+def groups_table(found: Found, *, lang: Lang | None = None) -> Block:
+    """Write the share back at the first offset by group, the largest groups first.
+
+    Parameters
+    ----------
+    found : Found
+        What was measured.
+    lang : {"en", "zh"}, optional
+        The language; the current one if omitted.
+
+    Returns
+    -------
+    Block
+        Up to 12 rows, the last for all smaller groups; nothing without a breakdown,
+        or before an interval is over.
+    """
+    if found.groups is None:
+        return Block("")
+    result = found.groups.gathered()
+    first = result.spec.offsets[0]
+    points = [p for p in result.curve(split=True) if p.k == first]
+    sizes = dict(result.totals)
+    points.sort(key=lambda p: (pictures.is_rest(p.by), -sizes[p.by]))
+    rows = [
+        Row(
+            Interval(
+                label=pictures.group_name(p.by, lang),
+                value=p.rate,
+                lo=p.low,
+                hi=p.high,
+                unit="share",
+                change=False,
+            ),
+            before=(count(sizes[p.by]),),
+        )
+        for p in points
+        if p.rate is not None
+    ]
+    if not rows:
+        return Block("")
+    return interval_table(
+        rows,
+        caption=label(
+            f"retention.table.groups.{result.spec.period}",
+            lang,
+            k=str(first),
+            level=coverage(LEVEL),
+        ),
+        first=" · ".join(column(name, lang) for name in result.spec.by),
+        before=(column("users", lang),),
+        drawn=label("chart.retention.y", lang),
+        lang=lang,
+    )
+
+
 def worth_note(found: Found, *, lang: Lang | None = None) -> Block:
     """Say what a buyer is worth by now, or why it is not known.
 
@@ -445,7 +502,8 @@ def drawings(
         "trend": pictures.trend_chart(found.drift, lang=lang),
     }
     if found.groups is not None:
-        charts["groups"] = pictures.curve_chart(found.groups, lang=lang)
+        few = found.groups.gathered(LINES)
+        charts["groups"] = pictures.curve_chart(few, lang=lang)
     if found.worth is not None:
         charts["ltv"] = pictures.ltv_chart(found.worth, lang=lang)
     charts |= {
