@@ -10,7 +10,8 @@ tiers. CPU seconds, best of `--repeat`, compilation not counted; ratios are of o
 `speed` is the engines against NumPy and Python under the same rules; `threads` and
 `memory` what a second core gains, and bytes a member; `sweep` 15 scenarios at once;
 `services` one event and a replay; `identities` the accounts of 10 million members;
-`pairs` the variance of differences, unpaired over paired; `backtests` real data.
+`pairs` the variance of differences, unpaired over paired; `agreement` of the engines,
+`coverage` of intervals on made populations, `backtests` on real ones.
 """
 
 from __future__ import annotations
@@ -335,6 +336,46 @@ def pairs(scale, repeat):  # noqa: ARG001
         print(f"  {name:20} {apart / together:8.0f}{words}")
 
 
+def agreement(scale, repeat):  # noqa: ARG001
+    from growth.tiers import simulate
+
+    members = max(2000, int(1_000_000 * scale))
+    population, rules = people(members), programme()
+    event, daily = (
+        simulate(population, rules, replications=1, months=24, **asked(engine=e))
+        for e in ("event", "daily")
+    )
+    one, two = (run.scenarios[0].table() for run in (event, daily))
+    print(f"\nengines with draws of their own, {members:,} members x 24 months")
+    for name in ("gross_fen", "orders", "issued", "redeemed"):
+        apart = two[name].sum() / one[name].sum() - 1
+        print(f"  {name:10} daily {apart:+.3%} of event's; goal 0.3 % at a million")
+
+
+def coverage(scale, repeat):  # noqa: ARG001
+    from growth import synth
+    from growth.tiers import NO_RESPONSE, fit, simulate
+    from growth.tiers.intervals import around
+
+    runs, inside, narrow = max(3, int(200 * scale)), 0, 0
+    cut, rules = date(2025, 12, 31), programme()
+    given = asked(response=NO_RESPONSE, replications=30, months=2)
+    for seed in range(runs):
+        rows = synth.orders(seed=seed, customers=800, days=365).data.to_pandas()
+        known = fit(rows, as_of=cut, seed=seed, generators=["bgnbd"], train_days=9999)
+        local = rows["pay_ts"].dt.tz_convert("Asia/Shanghai").dt.tz_localize(None)
+        ahead = (local >= "2026-01-01") & rows["user_id"].isin(set(known.ids))
+        actual = rows.loc[ahead & (local < "2026-03-01"), "paid_fen"].sum()
+        one = simulate(known, rules, **given | {"seed": seed}).scenarios[0]
+        for totals, drawn in ((one.totals, True), (one.fixed or one.totals, False)):
+            span = around(one.metric("gross_fen", totals))
+            held = span.lo <= actual <= span.hi
+            inside, narrow = inside + (held and drawn), narrow + (held and not drawn)
+    print(f"\ncoverage of 95 % intervals over {runs} made populations")
+    print(f"  with parameters {inside / runs:.1%}; goal 90 to 99 %")
+    print(f"  chance alone    {narrow / runs:.1%}; too narrow")
+
+
 def backtests(scale, repeat):  # noqa: ARG001
     folder = Path(os.environ.get("GROWTH_REAL_DATA") or ROOT.parent / "shared" / "data")
     for name, read, last, step in (
@@ -398,7 +439,7 @@ def _backtest(name, orders, last, step, replications, scale):
 CASES = {
     "speed": speed, "threads": threads, "memory": memory, "sweep": sweep,
     "services": services, "pairs": pairs, "backtests": backtests,
-    "identities": identities,
+    "agreement": agreement, "coverage": coverage, "identities": identities,
 }  # fmt: skip
 
 
