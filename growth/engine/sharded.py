@@ -144,7 +144,7 @@ def map_by_user(
     kernel: Kernel,
     params: Sequence[object] = (),
     payload: Mapping[str, Any] | None = None,
-    out: Literal["sum", "rows"] = "sum",
+    out: Literal["sum", "rows", "loose"] = "sum",
     user_col: str = "user_id",
     shards: int | None = None,
     threads: int | None = None,
@@ -170,11 +170,12 @@ def map_by_user(
         Further numbers of each row (int64, or float64 where they are not whole),
         sorted along; rows of one key are in the order of their payload. NULL is not
         allowed in an integer and is NaN in a float.
-    out : {"sum", "rows"}, default "sum"
+    out : {"sum", "rows", "loose"}, default "sum"
         ``"sum"``: the arrays are added over the parts, so their shapes are the same
         in each. ``"rows"``: the first array holds users as they are in the keys
         (``k >> shifts[-1]``), all have its length; rows are concatenated and sorted
-        by user.
+        by user. ``"loose"``: the same rows in any order, nobody's: for millions of
+        users the sorting costs as much as a kernel.
     user_col : str, default "user_id"
         The user: text, or an integer such as the dense ``user_idx``, which is read
         two to three times as fast.
@@ -437,7 +438,7 @@ def _plan(
     out: str,
 ) -> _Plan:
     """Check what is asked and select what is read."""
-    if out not in ("sum", "rows"):
+    if out not in ("sum", "rows") and not (out == "loose" and key):
         msg = f"out is {out!r}; it must be 'sum' or 'rows'; pass one of them."
         raise ParameterError(msg, code="bad_out")
     if not key and not columns:
@@ -643,7 +644,7 @@ def _gathered(
 ) -> ByUser:
     """Add or concatenate what the parts gave; `counts` are rows and NULLs, if known."""
     rows, nulls = counts or (0, [0] * (1 + len(plan.packing.fields)))
-    whole: _Sum | _Rows = _Sum() if out == "sum" else _Rows()
+    whole: _Sum | _Rows = _Sum() if out == "sum" else _Rows(loose=out == "loose")
     parts = 0
     for part in found:
         parts += 1
@@ -679,10 +680,11 @@ class _Sum:
 
 
 class _Rows:
-    """Rows of users, concatenated and sorted by user."""
+    """Rows of users, concatenated and sorted by user, unless they are nobody's."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, loose: bool) -> None:
         self.parts: list[_Found] = []
+        self.loose = loose
 
     def add(self, part: _Found) -> None:
         self.parts.append(part)
@@ -691,6 +693,9 @@ class _Rows:
         import pyarrow as pa
         import pyarrow.compute as pc
 
+        if self.loose:
+            columns = zip(*(part.values for part in self.parts), strict=True)
+            return tuple(map(np.concatenate, columns)), None
         users = pa.concat_arrays([part.users.cast(kind) for part in self.parts])
         order = pc.sort_indices(users)
         place = order.to_numpy()
@@ -929,6 +934,8 @@ class _Parts:
             whose = values[0].astype(np.int64) * self.count + part
             users = pa.array(whose) if ids is None else ids.take(pa.array(whose))
             values = values[1:]
+        elif work.out == "loose":
+            values = values[1:]
         return _Found(values, users, keys.size, ())
 
     def close(self) -> None:
@@ -986,8 +993,9 @@ def _answered(
 ) -> _Found:
     import pyarrow as pa
 
-    if out == "sum":
-        return _Found(values, None, batch.rows, batch.nulls)
+    if out != "rows":
+        kept = values if out == "sum" else values[1:]
+        return _Found(kept, None, batch.rows, batch.nulls)
     whose = users.take(pa.array(values[0].astype(np.int64)))
     return _Found(values[1:], whose, batch.rows, batch.nulls)
 

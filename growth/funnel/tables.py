@@ -574,7 +574,7 @@ def _walk(
         kernel=kernel,
         params=params,
         payload=payload,
-        out="rows",
+        out="loose",
         user_col=owner,
     )
     held_null = _held_null(reading) if reading.grouped == 1 else 0

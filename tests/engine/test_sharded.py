@@ -101,6 +101,10 @@ def test_shards_do_not_show(user_col, shards):
     names = users if user_col == "user_id" else [f"user {user}" for user in users]
     values = zip(*(column.tolist() for column in each.values), strict=True)
     assert dict(zip(names, values, strict=True)) == whole
+    loose = run(rows, spans, user_col=user_col, shards=shards, out="loose")
+    assert loose.users is None
+    values = zip(*(column.tolist() for column in loose.values), strict=True)
+    assert sorted(values) == sorted(whole.values())
 
 
 @pytest.mark.parametrize("batch_rows", [1, 700, 10**6])
