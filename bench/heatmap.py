@@ -163,7 +163,7 @@ def our_kernel(scale):
     def work():
         status = np.zeros(len(x), np.int8)
         cell = kernels.place(x, y, w, none, none, 10, 2000, status, side)
-        taps = np.zeros(PAGES * 75 * 200, np.int64)
+        taps = np.zeros(PAGES * 75 * 200, np.int32)
         kernels.count_cells(cell, page, base, taps)
         return taps
 
@@ -228,7 +228,7 @@ def our_page(scale):
     def work():
         status = np.zeros(len(x), np.int8)
         cell = kernels.place(x, y, w, none, none, 10, 2000, status, side)
-        taps = np.zeros(75 * 200, np.int64)
+        taps = np.zeros(75 * 200, np.int32)
         kernels.count_cells(cell, group, base, taps)
         return taps
 

@@ -111,11 +111,12 @@ class Sums:
                 f"{msg} at most {MOST_CELLS:,}; take larger cells or fewer breakdowns."
             )
             raise ParameterError(msg, code="too_many_cells")
-        flat = np.zeros(base[-1], np.int64)
+        # half as wide counts twice as fast; one part has fewer rows than that
+        flat = np.zeros(base[-1], np.int32)
         kernels.count_cells(cell, group, base, flat)
-        people, found = np.zeros(0, np.int64), np.zeros((0, 3), np.int64)
+        people, found = np.zeros(0, np.int32), np.zeros((0, 3), np.int64)
         if self.users:
-            people = np.zeros(base[-1], np.int64)
+            people = np.zeros(base[-1], np.int32)
             size = int((cell >= 0).sum()) if self.pairs else 0
             found = np.empty((size, 3), np.int64)
             filled = kernels.count_users(
@@ -211,15 +212,15 @@ def _numbered(kept: dict[Any, NDArray[np.int64]]) -> dict[Any, NDArray[np.int64]
     return kept
 
 
-def _grow(sums: dict[Any, Any], key: Any, part: NDArray[np.int64]) -> None:  # noqa: ANN401
+def _grow(sums: dict[Any, Any], key: Any, part: NDArray[Any]) -> None:  # noqa: ANN401
     """Add a grid to the sum so far, whichever has more rows."""
     mine = sums.get(key)
     if mine is None:
-        sums[key] = part.copy()
+        sums[key] = part.astype(np.int64)
     elif len(mine) >= len(part):
         mine[: len(part)] += part
     else:
-        more = part.copy()
+        more = part.astype(np.int64)
         more[: len(mine)] += mine
         sums[key] = more
 

@@ -25,10 +25,12 @@ def run(tmp_path_factory):
     out = tmp_path_factory.mktemp("readouts")
     done = {}
 
-    def make(data, experiment_id="home_layout", *, lang="en", **params):
+    def make(data, experiment_id="", *, lang="en", **params):
         name = params.pop("readout", "abtest_readout")
         given = {"data": str(data), "lang": lang, "as_of": "2026-03-01"} | params
         if name == "abtest_readout":
+            experiment_id = experiment_id or "home_layout"
+        if experiment_id:
             given["experiment_id"] = experiment_id
         key = json.dumps([name, given], sort_keys=True)
         if key not in done:

@@ -1,43 +1,78 @@
-"""The heatmap readout, run for real on a small sample merchant."""
+"""The heatmap readout, run for real: by the runner, and by plain papermill."""
 
 import json
 
-import pytest
+from growth.readout.catalog import notebook
+
+HOME = {
+    "page": "pages/home/index", "fixed_elements": "tab_bar", "days": 60,
+    "experiment_id": "home_layout",
+}  # fmt: skip
+ITEM = {"page": "pages/item/detail", "fixed_elements": "btn_add_cart", "lang": "zh"}
 
 
-def ask(run, sample, **more):
-    page = {"page": "pages/home/index", "fixed_elements": "tab_bar", "days": 60}
-    return run(sample, readout="heatmap_readout", **page, **more)
+def ask(run, sample, asked):
+    return run(sample, readout="heatmap_readout", **asked)
 
 
-@pytest.mark.parametrize(
-    ("lang", "here", "not_here"),
-    [
-        ("en", "Where people tap", "用户点在哪里"),
-        ("zh", "用户点在哪里", "Where people tap"),
-    ],
-)
-def test_the_page_is_small_safe_and_in_one_language(sample, run, lang, here, not_here):
-    made = ask(run, sample, lang=lang)
-    page = made.page
+def test_the_page_is_small_safe_and_shows_both_arms(sample, run):
+    page = ask(run, sample, HOME).page
     assert len(page.encode()) < 200_000
-    assert here in page
-    assert not_here not in page
+    assert "Where people tap" in page
+    assert "list | waterfall | where they differ" in page
+    assert "用户点在哪里" not in page
     assert "<script" not in page
-    assert "data:image/png;base64," in page
+    assert page.count("data:image/png;base64,") == 1  # one palette picture
     for part in ('class="decision', 'class="tiles"', 'class="draws"', 'class="checks"'):
         assert part in page
 
 
 def test_the_document_has_what_was_found_and_no_user(sample, run):
-    document = ask(run, sample).document
+    made = ask(run, sample, HOME)
+    document = made.document
     assert document["subject"] == "pages/home/index"
-    assert document["decision"]["verdict"].startswith("heatmap.page.")
+    codes = {r["code"] for r in document["decision"]["reasons"]}
+    assert "arms_moved" in codes  # the planted shift of the banner
     tables = {table["key"] for table in document["tables"]}
-    assert {"taps", "first", "reach", "ranks", "anger", "areas"} <= tables
+    found = {"taps", "first", "reach", "ranks", "anger", "areas", "moved"}
+    assert found <= tables
     assert [c["key"] for c in document["charts"]] == ["scroll", "elements", "core"]
-    truth = json.loads((sample / "truth.json").read_text("utf-8"))
     text = json.dumps(document)
     assert "NaN" not in text
     assert "user_id" not in text
-    assert "pages/home/index" in truth["pages"]
+    assert made.manifest["params"]["experiment_id"] == "home_layout"
+
+
+def test_what_is_planted_on_the_item_page_stands_at_the_top(sample, run):
+    made = ask(run, sample, ITEM)
+    truth = json.loads((sample / "truth.json").read_text("utf-8"))
+    planted = truth["pages"][ITEM["page"]]
+    decision = made.document["decision"]
+    assert decision["verdict"] == "heatmap.page.warn"
+    told = {r["code"]: r for r in decision["reasons"]}
+    assert told["rage_spot"]["element"] == planted["rage"]
+    (ranks,) = (t for t in made.document["tables"] if t["key"] == "ranks")
+    assert planted["dead"] in json.dumps(ranks)
+    assert len(made.page.encode()) < 200_000
+    assert "用户点在哪里" in made.page
+    assert "Where people tap" not in made.page
+
+
+def test_the_notebook_runs_under_plain_papermill(sample, tmp_path):
+    import papermill
+
+    out = tmp_path / "out.ipynb"
+    papermill.execute_notebook(
+        str(notebook("heatmap_readout")),
+        str(out),
+        parameters={"data": str(sample), "as_of": "2026-03-01", **ITEM},
+        progress_bar=False,
+        cwd=str(tmp_path),
+    )
+    made = json.loads(out.read_text("utf-8"))
+    outputs = [o for cell in made["cells"] for o in cell.get("outputs", [])]
+    assert not [o for o in outputs if o["output_type"] == "error"]
+    shown = "".join(str(o.get("data", {}).get("text/html", "")) for o in outputs)
+    assert "data:image/png;base64," in shown
+    assert "btn_notify" in shown
+    assert "愤怒连点" in shown
