@@ -10,6 +10,7 @@ from growth import charts, tiers
 from growth.labels import label
 from growth.panels.reader import Reader
 from growth.readout.catalog import TiersParams
+from growth.tiers.designing import Against
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,16 +87,22 @@ def designer(
         "months": months,
     }
 
+    runs: list[Against] = []  # of the present programme: made when first asked for
+
     def measure(asked: dict[str, Any]) -> Comparison:
         changed = present.change(_changes(present, asked))
-        return tiers.compare(
-            people,
-            {"now": present, "new": changed},
-            replications=replications,
-            seed=seed,
-            response=response,
-            **assumed,
-        )
+        if not runs:
+            runs.append(
+                Against(
+                    people,
+                    present,
+                    replications=replications,
+                    seed=seed,
+                    response=response,
+                    **assumed,
+                )
+            )
+        return runs[0].compare(changed)
 
     def draw(result: Comparison) -> list[Any]:
         return [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, timedelta
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -336,6 +337,7 @@ def simulate_scenarios(  # noqa: PLR0913
     chunk: int | None = None,
     connection: Any = None,  # noqa: ANN401
     split: bool = True,
+    known: Mapping[str, Scenario] = MappingProxyType({}),
 ) -> Simulation:
     """Run several programmes over the same chances; see `simulate` and `compare`.
 
@@ -349,6 +351,8 @@ def simulate_scenarios(  # noqa: PLR0913
         As in `simulate`.
     split : bool
         Whether to run once more at fixed parameters where they are uncertain.
+    known : mapping of str to Scenario, optional
+        Scenarios run before on the very same people, chances and assumptions.
 
     Returns
     -------
@@ -373,9 +377,11 @@ def simulate_scenarios(  # noqa: PLR0913
     opening = next(iter(programmes.values()))
     several = len(programmes) > 1
 
+    asked = {name: one for name, one in programmes.items() if name not in known}
+
     def go(run: Run) -> dict[str, Totals]:
         return run_totals(
-            population, programmes, run, replications=range(replications),
+            population, asked, run, replications=range(replications),
             generator=chosen, opening=opening if several else None,
         )  # fmt: skip
 
@@ -386,7 +392,7 @@ def simulate_scenarios(  # noqa: PLR0913
         assert not wrong, f"{name}: {wrong}"
     return Simulation(
         scenarios=tuple(
-            Scenario(
+            known[name] if name in known else Scenario(
                 name=name, programme=one, totals=drawn[name], fixed=fixed.get(name),
                 margin_rate=margin_rate,
             )

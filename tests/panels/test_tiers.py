@@ -6,6 +6,7 @@ from growth import tiers
 from growth.errors import ParameterError
 from growth.panels import tiers as panels
 from growth.readout.params import declaration_of
+from growth.tiers.designing import Against
 
 NOW = """
 tiers = [
@@ -113,7 +114,7 @@ def test_equal_values_are_simulated_once(panel, monkeypatch):
         pytest.fail("it was simulated again")
 
     panel.controls["spend_1"].value = 500
-    monkeypatch.setattr(tiers, "compare", never)
+    monkeypatch.setattr(Against, "compare", never)
     panel.controls["spend_1"].value = 400
     assert panel.result is first
 
@@ -123,7 +124,7 @@ def test_interrupt_stops_it_and_leaves_what_was_shown(panel, monkeypatch):
         raise KeyboardInterrupt
 
     shown = panel.picture.value
-    monkeypatch.setattr(tiers, "compare", stopped)
+    monkeypatch.setattr(Against, "compare", stopped)
     panel.controls["spend_1"].value = 425
     assert "Stopped" in panel.status.view.value
     assert panel.picture.value == shown
