@@ -4,11 +4,12 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import psutil
 import pytest
 
-from growth.readout.supervise import Signals, adopt_orphans, end_run, supervise
+from growth.readout.supervise import Signals, end_run, supervise
 
 # A child gets its job on stdin, and says what it does on the pipe named last.
 BEGIN = """
@@ -156,25 +157,44 @@ def test_off_the_main_thread_no_signal_is_touched(watch):
     assert found[0].words["kind"] == "ok"
 
 
+ADOPTS = """
+import os, subprocess
+import psutil
+from growth.readout.supervise import adopt_orphans
+
+def orphan_is_ours():
+    shell = "sleep 60 >/dev/null 2>&1 & echo $!"
+    told = subprocess.run(["sh", "-c", shell], capture_output=True, check=True)
+    orphan = psutil.Process(int(told.stdout))
+    ours = orphan.ppid() == os.getpid()
+    orphan.kill()
+    if ours:
+        orphan.wait(5)
+    return ours
+
+with adopt_orphans():
+    assert orphan_is_ours()
+    with adopt_orphans():
+        pass
+    assert orphan_is_ours()
+assert not orphan_is_ours()
+"""
+
+
 @pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="only Linux lets a process adopt"
 )
 def test_adopting_ends_where_it_began():
-    def orphan_is_ours():
-        shell = "sleep 60 >/dev/null 2>&1 & echo $!"
-        told = subprocess.run(["sh", "-c", shell], capture_output=True, check=True)
-        orphan = psutil.Process(int(told.stdout))
-        ours = orphan.ppid() == os.getpid()
-        orphan.kill()
-        orphan.wait(5)
-        return ours
-
-    with adopt_orphans():
-        assert orphan_is_ours()
-        with adopt_orphans():
-            pass
-        assert orphan_is_ours()
-    assert not orphan_is_ours()
+    # in a process of its own: this one adopts for as long as tests share a forkserver
+    home = str(Path(__file__).resolve().parents[2])
+    done = subprocess.run(
+        [sys.executable, "-c", ADOPTS],
+        env=os.environ | {"PYTHONPATH": home},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_dead_runs_processes_are_known_by_their_environment():
