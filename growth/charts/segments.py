@@ -214,9 +214,17 @@ def movement_chart(
     order = [*(v for v in dict.fromkeys(order) if v != "absent"), "absent"]
     named = {**{v: words.get(v, v) for v in order},
              "absent": label("chart.segments.absent", lang)}  # fmt: skip
-    total = sum(m.users or 0 for m in moves) or 1
-    left = _blocks({v: [m for m in moves if m.before == v] for v in order}, total)
-    right = _blocks({v: [m for m in moves if m.after == v] for v in order}, total)
+    total = movement.users or 1
+    known = (
+        dict(movement.before_users) | {"absent": movement.joined},
+        dict(movement.after_users) | {"absent": movement.left},
+    )
+    left = _blocks(
+        {v: [m for m in moves if m.before == v] for v in order}, known[0], total
+    )
+    right = _blocks(
+        {v: [m for m in moves if m.after == v] for v in order}, known[1], total
+    )
     ribbons: list[dict[str, Any]] = []
     at_left, at_right = dict(left), dict(right)
     for move in sorted(
@@ -246,7 +254,7 @@ def movement_chart(
             "y": low,
             "y2": high,
             "mid": (low + high) / 2,
-            "said": f"{named[value]} {count(round((high - low) * total))}",
+            "said": f"{named[value]} {_counted(known[side][value], lang)}",
         }
         for side, blocks in ((0, left), (1, right))
         for value, (low, high) in blocks.items()
@@ -304,20 +312,34 @@ def movement_chart(
     return finish(chart, name="movement", title=title, description=told or title)
 
 
+def _counted(users: int | None, lang: Lang | None) -> str:
+    return label("chart.segments.hidden", lang) if users is None else count(users)
+
+
 def _blocks(
-    by_value: Mapping[str, Sequence[Any]], total: int
+    by_value: Mapping[str, Sequence[Any]],
+    known: Mapping[str, int | None],
+    total: int,
 ) -> dict[str, tuple[float, float]]:
-    """Return where each value's block begins and ends, one below the other."""
+    """Return where each value's block begins and ends, one below the other.
+
+    A block is as high as its users where they are shown: moves that are hidden leave
+    the part of it without a ribbon.
+    """
     found, at = {}, 0.0
     for value, moves in by_value.items():
-        high = sum(m.users or 0 for m in moves) / total
+        high = (known[value] or sum(m.users or 0 for m in moves)) / total
         found[value] = (at, at + high)
         at += high + (GAP if high else 0)
     return found
 
 
 def upset_chart(
-    overlap: Overlap, *, title: str = "", lang: Lang | None = None
+    overlap: Overlap,
+    *,
+    words: Mapping[str, str] = NO_WORDS,
+    title: str = "",
+    lang: Lang | None = None,
 ) -> alt.LayerChart:
     """Draw exclusive intersections as an UpSet chart: dots for members, bars for size.
 
@@ -325,6 +347,8 @@ def upset_chart(
     ----------
     overlap : Overlap
         What `segments.overlap` found.
+    words : mapping of str to str, optional
+        What segments are called; by their names if omitted.
     title : str, optional
         The line above.
     lang : {"en", "zh"}, optional
@@ -359,11 +383,12 @@ def upset_chart(
                 "x2": start + width * (users or 0) / top,
                 "y": row,
                 "said": hidden if users is None else count(users),
-                "who": " & ".join(item.segments),
+                "who": " & ".join(words.get(one, one) for one in item.segments),
             }
         )
     heads: list[dict[str, Any]] = [
-        {"x": i, "y": -0.75, "name": name} for i, name in enumerate(names)
+        {"x": i, "y": -0.75, "name": words.get(name, name)}
+        for i, name in enumerate(names)
     ]
     x = alt.X(
         "x:Q",

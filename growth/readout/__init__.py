@@ -14,7 +14,8 @@ Where a line belongs:
 - found: `model` (the document), `checking` and ``schema/`` (its shape), `publish`,
   `estimates`, `trust`
 - shown: `blocks`, `page` and ``template/``, `clean`, `live`, `chromium`, `extras`,
-  and a room's own pieces: `abtest`
+  and each room's own pieces: `abtest`, `heatmap`, `retention` (funnels too),
+  `segments`, `tiers`
 - kept: `store`, `history` (the index), `diff`, `sweep` (gc), `handover`
 """
 
@@ -24,6 +25,7 @@ from growth.readout.catalog import (
     DatasetParams,
     HeatmapParams,
     RetentionParams,
+    SegmentsParams,
     TiersParams,
 )
 from growth.readout.model import Readout, load
@@ -57,6 +59,7 @@ __all__ = [
     "RetentionParams",
     "RunOutcome",
     "Sample",
+    "SegmentsParams",
     "Store",
     "TiersParams",
     "load",

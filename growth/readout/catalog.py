@@ -20,9 +20,10 @@ from growth.readout.params import (
 from growth.readout.places import located, notebook_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from growth.dataset import Dataset
+    from growth.segments import Rules
     from growth.tiers import Programme, Response
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "DatasetParams",
     "HeatmapParams",
     "RetentionParams",
+    "SegmentsParams",
     "TiersParams",
     "get",
     "names",
@@ -286,6 +288,125 @@ class RetentionParams(DatasetParams):
         return [name.strip() for name in self.steps.split(",") if name.strip()]
 
 
+@readout("segments_readout", subject="name", deadline="10m")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentsParams(DatasetParams):
+    """The segments readout: who they are, who moved, whom a message may reach.
+
+    Groups too small to share are hidden, with whatever would give them back.
+    """
+
+    name: Annotated[str, Id(), Sample("customers"), Help("what this readout is called")]
+    rules: Annotated[
+        str | None, Path(), Help("file of tags (TOML); empty: the packs")
+    ] = None
+    packs: Annotated[str, Help("ready-made tags, with commas")] = (
+        "frequency,order_value,behaviour,persona,lifecycle,wake_up"
+    )
+    tag: Annotated[str, Help("the tag looked into")] = "frequency"
+    value: Annotated[str, Help("the value whose users are looked into")] = "dormant"
+    against: Annotated[
+        str | None, Help("segments it may overlap, tag:value with commas")
+    ] = "order_value:high_net_worth,behaviour:cart_abandoned,wake_up:call_now"
+    features: Annotated[
+        str | None, Help("tags and member columns to compare by; empty: all there are")
+    ] = None
+    back_days: Annotated[int, Between(1, 366), Help("moves of so many days")] = 28
+    months: Annotated[int, Between(1, 24), Help("months of the lifecycle")] = 4
+    max_per_week: Annotated[
+        int | None, Between(1, 100), Help("own cap of messages to one; empty: none")
+    ] = None
+    min_size: Annotated[
+        int, Between(20, 1_000_000), Help("smallest group that is shown")
+    ] = 50
+    min_cell: Annotated[
+        int, Between(5, 1_000_000), Help("smallest cell of two tags that is shown")
+    ] = 10
+
+    @property
+    def first(self) -> date:
+        """The earlier of the two dates compared."""
+        return self.as_of - timedelta(days=self.back_days)
+
+    def pack_names(self) -> tuple[str, ...]:
+        """Return the packs asked for, in order."""
+        return tuple(_listed(self.packs))
+
+    def overlapping(self) -> tuple[tuple[str, str], ...]:
+        """Return tag and value of each segment it may overlap."""
+        pairs = (item.partition(":") for item in _listed(self.against))
+        return tuple((tag.strip(), value.strip()) for tag, _, value in pairs)
+
+    def feature_names(self) -> tuple[str, ...]:
+        """Return what is compared by; none is whatever there is."""
+        return tuple(_listed(self.features))
+
+    def inputs(self) -> "Iterator[tuple[str, str]]":
+        """Yield what a run reads, by name: its fingerprint is taken of these."""
+        yield from DatasetParams.inputs(self)
+        if self.rules:
+            yield "rules", located(self.rules)
+
+    def declared(self, tables: "Collection[str] | None" = None) -> "Rules":
+        """Return the tags: those of the file, or of the packs.
+
+        Parameters
+        ----------
+        tables : collection of str, optional
+            Tables there are: packs that need others are left out.
+
+        Raises
+        ------
+        ParameterError
+            As `growth.segments.load_rules` and `packs.rules`; if no pack is left
+            (code ``no_tags``).
+        """
+        from growth.segments import load_rules, packs
+
+        if self.rules:
+            return load_rules(FilePath(located(self.rules)))
+        names = self.pack_names()
+        if tables is not None:
+            names = tuple(n for n in names if packs.tables(n) <= set(tables))
+        if not names:
+            want = "packs whose tables the data has, or a file of tags"
+            fault = Fault("no_tags", "packs", repr(self.packs), want, "")
+            raise ParameterError.of("segments_readout", [fault])
+        return packs.rules(*names)
+
+    def conflicts(self) -> "Iterator[Fault]":
+        """Yield what is wrong with several parameters, or within one."""
+        for tag, value in self.overlapping():
+            if not (tag and value):
+                hint = "Write frequency:dormant,order_value:high_net_worth."
+                seen = repr(self.against)
+                yield Fault("against", "against", seen, "tag:value, with commas", hint)
+                return
+
+    def check(self) -> None:
+        """Refuse tags that are wrong, or lack what is asked of them.
+
+        Raises
+        ------
+        ParameterError
+            With every fault of the file of tags, or if it has no such tag (code
+            ``unknown_tag``) or value (``unknown_value``).
+        """
+        declared = self.declared()
+        faults = []
+        if self.tag not in declared.names:
+            faults.append(_none_such("unknown_tag", "tag", self.tag, declared.names))
+        elif self.value not in (values := declared[self.tag].names):
+            faults.append(_none_such("unknown_value", "value", self.value, values))
+        if faults:
+            raise ParameterError.of("segments_readout", faults)
+
+
+def _none_such(code: str, name: str, seen: str, there: "Collection[str]") -> Fault:
+    want = f"one of {', '.join(there)}"
+    return Fault(code, name, repr(seen), want, suggest(seen, there).strip())
+
+
 @readout("tiers_readout", subject="name", deadline="20m")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TiersParams(DatasetParams):
@@ -454,6 +575,7 @@ def _catalog() -> dict[str, Declaration]:
         declaration_of(HeatmapParams),
         declaration_of(RetentionParams),
         declaration_of(TiersParams),
+        declaration_of(SegmentsParams),
     )
     return {item.name: item for item in declared}
 

@@ -424,16 +424,27 @@ def _numbers(source: ir.Table, names: Sequence[str]) -> dict[str, tuple[Any, Any
 def _defining(
     when: When, rules: Rules | None, features: Sequence[str]
 ) -> tuple[str, ...]:
-    """Return features that a segment's own rule uses."""
+    """Return features that a segment's own rule uses, or that rest on the same."""
     tags = {leaf.tag for leaf in when.leaves()}
     used = set(tags)
-    if rules is not None:
-        known = [tag for tag in tags if tag in rules.names]
-        for tag in (one for name in known for one in rules.closure(name)):
-            used.add(tag.name)
-            for name, metric in tag.metrics:
-                used |= {f"{tag.name}__{name}"}
-                used |= {part.col for part in metric.parts() if part.of == "members"}
+    if rules is None:
+        return tuple(name for name in features if name in used)
+    rests: dict[str, set[str]] = {}
+    for one in rules:
+        parts = [
+            part
+            for tag in rules.closure(one.name)
+            for _, metric in tag.metrics
+            for part in metric.parts()
+        ]
+        # how often and when rows of a table came: each says the other
+        rests[one.name] = {p.of for p in parts if not p.col and p.metric is None}
+        if one.name in tags:
+            used |= {part.col for part in parts if part.of == "members"}
+            for tag in rules.closure(one.name):
+                used |= {tag.name, *(f"{tag.name}__{name}" for name, _ in tag.metrics)}
+    own = set().union(*(rests.get(tag, set()) for tag in tags))
+    used |= {name for name, tables in rests.items() if tables & own}
     return tuple(name for name in features if name in used)
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["determined", "hide", "hide_table", "limit_of"]
 
 EXACT = 1e-9
+MOST = 200  # numbers that are tried again
 
 
 def limit_of(value: int | None, name: str) -> int:
@@ -110,29 +111,41 @@ def hide(
     Notes
     -----
     Complementary suppression, smallest numbers first, until no number hidden for its
-    size is determined and the hidden part of no sum is below the limit.
+    size is determined and the hidden part of no sum is below the limit; then those
+    no longer needed are shown again, largest first.
     """
-    n = len(values)
-    fixed = set(known)
-    small = [i for i in range(n) if 0 < values[i] < limits[i] and i not in fixed]
-    hidden = set(small) | (set(also) - fixed)
-    while True:
-        weak = determined(sums, sorted(hidden))
-        rows = [
-            r
-            for r in range(len(sums))
-            if _thin(sums[r], values, limits, hidden)
-            or any(sums[r][i] for i in weak if i in small)
-        ]
-        if not rows:
-            break
+    n, fixed = len(values), set(known)
+    small = {i for i in range(n) if 0 < values[i] < limits[i]} - fixed
+    must = small | (set(also) - fixed)
+    hidden = set(must)
+    while rows := _open(sums, values, limits, hidden, small):
         near = {i for r in rows for i in np.flatnonzero(sums[r]).tolist()}
         free = near - hidden - fixed or set(range(n)) - hidden - fixed
         if not free:
             break
         # the smallest that is not 0; a 0 where nothing else is left
         hidden.add(min(free, key=lambda i: (values[i] == 0, values[i], i)))
+    # what was taken along on the way and is not needed in the end
+    for i in sorted(hidden - must, key=lambda i: (-values[i], i))[:MOST]:
+        if not _open(sums, values, limits, hidden - {i}, small):
+            hidden.remove(i)
     return [i in hidden for i in range(n)]
+
+
+def _open(
+    sums: NDArray[np.int64],
+    values: Sequence[int],
+    limits: Sequence[int],
+    hidden: set[int],
+    small: set[int],
+) -> list[int]:
+    """Return the sums that give a small number back, or tell too much of several."""
+    weak = small.intersection(determined(sums, sorted(hidden)))
+    return [
+        r
+        for r in range(len(sums))
+        if _thin(sums[r], values, limits, hidden) or any(sums[r][i] for i in weak)
+    ]
 
 
 def _thin(

@@ -15,14 +15,25 @@ if TYPE_CHECKING:
 
     from growth.segments.rules import Rules
 
-__all__ = ["NAMES", "load", "rules"]
+__all__ = ["NAMES", "load", "rules", "tables"]
 
-# GB/T 2260 codes of the provinces
-REGIONS: Final = (
-    *("11", "12", "13", "14", "15", "21", "22", "23", "31", "32", "33", "34", "35"),
-    *("36", "37", "41", "42", "43", "44", "45", "46", "50", "51", "52", "53", "54"),
-    *("61", "62", "63", "64", "65", "71", "81", "82"),
-)
+# provinces by their code of GB/T 2260
+PROVINCES: Final = {
+    "11": ("Beijing", "北京"), "12": ("Tianjin", "天津"), "13": ("Hebei", "河北"),
+    "14": ("Shanxi", "山西"), "15": ("Inner Mongolia", "内蒙古"),
+    "21": ("Liaoning", "辽宁"), "22": ("Jilin", "吉林"),
+    "23": ("Heilongjiang", "黑龙江"),
+    "31": ("Shanghai", "上海"), "32": ("Jiangsu", "江苏"), "33": ("Zhejiang", "浙江"),
+    "34": ("Anhui", "安徽"), "35": ("Fujian", "福建"), "36": ("Jiangxi", "江西"),
+    "37": ("Shandong", "山东"), "41": ("Henan", "河南"), "42": ("Hubei", "湖北"),
+    "43": ("Hunan", "湖南"), "44": ("Guangdong", "广东"), "45": ("Guangxi", "广西"),
+    "46": ("Hainan", "海南"), "50": ("Chongqing", "重庆"), "51": ("Sichuan", "四川"),
+    "52": ("Guizhou", "贵州"), "53": ("Yunnan", "云南"), "54": ("Tibet", "西藏"),
+    "61": ("Shaanxi", "陕西"), "62": ("Gansu", "甘肃"), "63": ("Qinghai", "青海"),
+    "64": ("Ningxia", "宁夏"), "65": ("Xinjiang", "新疆"), "71": ("Taiwan", "台湾"),
+    "81": ("Hong Kong", "香港"), "82": ("Macao", "澳门"),
+}  # fmt: skip
+REGIONS: Final = tuple(PROVINCES)
 AGES: Final = ("18-24", "25-34", "35-44", "45+")
 TZ: Final = "Asia/Shanghai"
 # thresholds of each pack, with what they are if nothing is said
@@ -157,6 +168,33 @@ def rules(*names: str, tz: str = TZ, **thresholds: Any) -> Rules:  # noqa: ANN40
     return rules_of(*parts, columns=extra)
 
 
+def tables(name: str) -> frozenset[str]:
+    """Return the canonical tables that a pack reads.
+
+    Parameters
+    ----------
+    name : str
+        One of `NAMES`.
+
+    Returns
+    -------
+    frozenset of str
+        Without ``refunds``, which is read where there is one.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such pack (code ``unknown_pack``).
+
+    Examples
+    --------
+    >>> sorted(tables("behaviour"))
+    ['events', 'orders']
+    """
+    named = (metric for tag in rules(name) for _, metric in tag.metrics)
+    return frozenset(part.of for metric in named for part in metric.parts() if part.of)
+
+
 def _declared(own: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     """Return the persona columns, which may be the merchant's own."""
     usual = USUAL["persona"]
@@ -168,11 +206,12 @@ def _values(tag: str, letter: str, words: Sequence[str]) -> str:
     """Return one value a word; anything else is unknown."""
     blocks = []
     for word in words:
+        en, zh = PROVINCES.get(word, (word, word))
         plain = re.sub(r"[^a-z0-9]+", "_", word.lower().replace("+", "_up")).strip("_")
         blocks.append(
             f"[[tag.{tag}.value]]\n"
             f'name = "{letter}{plain}"\n'
-            f'title = {{en = "{word}", zh = "{word}"}}\n'
+            f'title = {{en = "{en}", zh = "{zh}"}}\n'
             f'when = {{metric = "{tag}", eq = "{word}"}}'
         )
     return "\n\n".join(blocks)

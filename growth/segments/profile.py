@@ -214,8 +214,8 @@ def profile_from_counts(
         elif not small:
             away = _away(list(levels.values()), (users, rest), limit)
             if any(away):
-                args = (("column", name), ("levels", sum(away)))
-                notices.append(Notice("segments_levels_hidden", "info", args))
+                left = (("column", name), ("levels", sum(away)))
+                notices.append(Notice("segments_levels_hidden", "info", left))
             lines += [
                 _category(name, level, Share(a, users), Share(b, rest))
                 for (level, (a, b)), hidden in zip(levels.items(), away, strict=True)
