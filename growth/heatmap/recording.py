@@ -169,7 +169,8 @@ def read_payload(
             rejected.append(Rejected(i, "not_a_row", "", type(row).__name__))
             continue
         unknown |= {str(name) for name in row} - set(FIELDS)
-        sent = {name: row[name] for name in FIELDS if row.get(name) is not None}
+        # the platform's export writes what was not sent as an empty text
+        sent = {name: row[name] for name in FIELDS if row.get(name) not in (None, "")}
         fault = _fault(sent, latest)
         if fault is not None:
             rejected.append(Rejected(i, *fault))

@@ -43,9 +43,12 @@ global.wx = {
 }
 let app, page
 global.App = (options) => { app = options }
-global.Page = (options) => { page = { route: 'pages/item/detail', ...options } }
+global.Page = (options) => { page = options }
 require('./app.js')
+require('./pages/cart/cart.js')
+const cart = { route: 'pages/cart/cart', ...page }
 require('./pages/item/detail.js')
+page = { route: 'pages/item/detail', ...page }
 app.onLaunch()
 const tap = (x, y, clientY, mark) => ({
   detail: { x, y }, mark, timeStamp: 15321,
@@ -61,8 +64,9 @@ scrolled = { scrollHeight: 3000, scrollTop: 900 }
 page.onTapSeen(tap(100, 2900, 400, { el: 'more' }))
 page.onBuy(tap(1, 1, 1, { el: 'buy' }))
 page.onHide()
+cart.onPay(tap(1, 1, 1, { el: 'pay' }))
 hidden()
-for (let i = 0; i < 60; i += 1) page.onBuy(tap(1, 1, 1, { el: 'buy' }))
+for (let i = 0; i < 60; i += 1) cart.onPay(tap(1, 1, 1, { el: 'pay' }))
 hidden()
 const recorder = require('./recorder.js')
 recorder.start(({ rows }) => rows.forEach((one) => wx.reportEvent('tap_log', one)))
@@ -81,6 +85,7 @@ def made(tmp_path_factory):
         "recorder.js",
         "app.js",
         "pages/item/detail.js",
+        "pages/cart/cart.js",
     ]
     for name, text in files:
         path = folder / name
@@ -110,7 +115,7 @@ def test_what_it_sends_is_taken_in_whole(made):
 def test_its_rows_are_our_columns(made):
     found = heatmap.read_payload(made["sent"][0], user_id="u")
     kinds = [e["event"] for e in found.events]
-    assert kinds == ["page_view", "impression", *["tap"] * 4, "page_leave"]
+    assert kinds == ["page_view", "impression", *["tap"] * 3, "page_leave", "tap"]
     first, plain, deep, element = [e for e in found.events if e["event"] == "tap"]
     assert first["element_id"] == "card"
     assert first["element_index"] == 2
@@ -120,9 +125,10 @@ def test_its_rows_are_our_columns(made):
     assert "element_id" not in plain  # a tap on nothing
     assert plain["scroll_y_px"] == 480  # of the last scroll, without a touch
     assert deep["page_h_px"] == 3000  # the list has grown
-    assert element["element_id"] == "buy"
+    assert element["element_id"] == "pay"
+    assert element["page_path"] == "pages/cart/cart"
     assert "x_px" not in element
-    assert found.events[-1]["scroll_max_px"] == 480
+    assert found.events[-2]["scroll_max_px"] == 480
 
 
 @needs_node
@@ -133,8 +139,11 @@ def test_its_rows_make_maps_and_counts_by_element(made):
     assert taps.counted["no_position"] == 1
     assert taps.counted["off_page"] == 0
     by_element = heatmap.aggregate(table, mode="elements")
-    assert {e.element_id for e in by_element.elements} == {"buy", "card", "more", None}
-    assert heatmap.elements(table).items[0].page == "pages/item/detail"
+    assert {e.element_id for e in by_element.elements} == {"pay", "card", "more", None}
+    assert {i.page for i in heatmap.elements(table).items} == {
+        "pages/item/detail",
+        "pages/cart/cart",
+    }
     (page,) = heatmap.scroll(table).pages
     assert page.median_rpx == (2900 - 400 + 667) * 2  # where the deepest tap was
     assert page.page_rpx == 3000 * 2

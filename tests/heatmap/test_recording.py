@@ -50,6 +50,7 @@ def test_json_bytes_and_bare_rows_are_read_alike():
     [
         ({"ts": None}, "missing", "ts", ""),
         ({"page_path": None}, "missing", "page_path", ""),
+        ({"page_path": ""}, "missing", "page_path", ""),
         ({"event": "tapp"}, "unknown_event", "event", "Did you mean 'tap'?"),
         ({"event": "order_pay"}, "unknown_event", "event", "text of 9"),
         ({"event": 3}, "wrong_type", "event", "3"),
@@ -99,6 +100,7 @@ def test_a_row_turned_away_says_why_and_the_rest_is_kept(change, code, column, s
         {"x_px": 375},
         {"x_px": None, "y_px": None},
         {"x_px": None, "y_px": None, "win_w_px": None},
+        {"element_index": "", "phase": "", "page_h_px": ""},
         {"event": "page_view", "x_px": None, "y_px": None, "element_id": None},
     ],
 )
