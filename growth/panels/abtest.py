@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from html import escape
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import ipywidgets as widgets
@@ -13,11 +12,11 @@ from growth.abtest.past import read_past
 from growth.abtest.planner import plan_from_numbers, plan_from_past
 from growth.abtest.sizing import Baseline
 from growth.errors import ParameterError
-from growth.labels import label
+from growth.labels import column, label
 from growth.panels.form import Form, form
 from growth.panels.panel import Panel, Status
+from growth.panels.reader import choice, drawn, handed
 from growth.readout import abtest as room
-from growth.readout import handover
 from growth.readout.params import Between, Help, checked
 
 if TYPE_CHECKING:
@@ -37,7 +36,6 @@ PLANS: Final = {
     "always_valid": abtest.AlwaysValid,
     "hybrid": abtest.Hybrid,
 }
-_CARD: Final = "background:#fff;border-radius:8px;padding:6px 10px;max-width:820px"
 
 
 @checked
@@ -97,7 +95,7 @@ class Planner(Panel):
         found = self._solve(params)
         self.chart = charts.abtest.power_chart(found, lang=self._lang)
         self.result = found
-        self.picture.value = _drawn(self.chart)
+        self.picture.value = drawn(self.chart)
         self.card.value = found._repr_html_()
 
 
@@ -189,23 +187,26 @@ class Explorer(Panel):
         self.chart: alt.LayerChart | None = None
         self.status = Status(lang)
         self.controls: dict[str, Any] = {
-            "metric": _choice(
-                label("panel.metric", lang),
+            "metric": choice(
+                "panel.metric",
                 [(m.words(lang), m.name) for m in experiment.metrics],
+                lang,
             ),
-            "segment": _choice(
-                label("panel.segment", lang),
+            "segment": choice(
+                "panel.segment",
                 [
                     (label("panel.everybody", lang), None),
-                    *((_column(name, lang), name) for name in _by(experiment)),
+                    *((column(name, lang), name) for name in _by(experiment)),
                 ],
+                lang,
             ),
-            "plan": _choice(
-                label("panel.plan", lang),
+            "plan": choice(
+                "panel.plan",
                 [
                     (label("panel.declared", lang), None),
                     *((label(f"abtest.plan.{kind}", lang), kind) for kind in PLANS),
                 ],
+                lang,
             ),
             "units": widgets.IntText(
                 value=experiment.plan.units or 0,
@@ -221,9 +222,9 @@ class Explorer(Panel):
         row = widgets.HBox([*self.controls.values()])
         row.layout.flex_flow = "row wrap"
         parts = [row, self.status.view, self.summary, self.picture, self.table]
-        super().__init__(
-            widgets.VBox(parts if params is None else [*parts, *_hand(params, lang)])
-        )
+        if params is not None:
+            parts.append(widgets.HTML(handed(params, lang)))
+        super().__init__(widgets.VBox(parts))
         self._changed()
 
     def _changed(self, _event: object = None) -> None:
@@ -242,7 +243,7 @@ class Explorer(Panel):
             table = room.segments_table(analysis, metric, lang=lang)
         head = room.summary(decision, analysis, split, lang=lang)
         self.summary.value = head._repr_html_()
-        self.picture.value = _drawn(self.chart)
+        self.picture.value = drawn(self.chart)
         self.table.value = table._repr_html_()
 
     def _read(self) -> tuple[Any, ...]:
@@ -328,30 +329,3 @@ def _by(experiment: abtest.Experiment) -> list[str]:
     for item in experiment.by:
         names.update(dict.fromkeys([item] if isinstance(item, str) else item))
     return list(names)
-
-
-def _column(name: str, lang: Lang | None) -> str:
-    from growth.labels import has
-
-    return label(f"column.{name}", lang) if has(f"column.{name}") else name
-
-
-def _choice(name: str, options: Sequence[tuple[str, object]]) -> Any:  # noqa: ANN401
-    return widgets.Dropdown(
-        options=list(options),
-        description=name,
-        style={"description_width": "70px"},
-        layout={"width": "300px"},
-    )
-
-
-def _drawn(chart: alt.LayerChart) -> str:
-    return f'<div style="{_CARD}">{charts.to_svg(chart)}</div>'
-
-
-def _hand(params: object, lang: Lang | None) -> list[Any]:
-    """Return a fold with the readout that asks the same."""
-    text = f"{handover.command(params)}\n\n{handover.entry(params)}"
-    words = escape(label("panel.as_readout", lang))
-    shown = f"<details><summary>{words}</summary><pre>{escape(text)}</pre></details>"
-    return [widgets.HTML(shown)]

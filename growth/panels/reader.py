@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from growth.labels import Lang
     from growth.result import Result
 
-__all__ = ["Reader", "breakdown", "choice", "counted", "drawn", "slider"]
+__all__ = ["Reader", "breakdown", "choice", "counted", "drawn", "handed", "slider"]
 
 _CARD: Final = "background:#fff;border-radius:8px;padding:6px 10px;max-width:820px"
 _STYLE: Final = {"description_width": "110px"}
@@ -82,11 +82,7 @@ class Reader(Panel):
         self.result, self.charts, params = found
         self.picture.value = "".join(map(drawn, self.charts))
         self.card.value = self.result._repr_html_()
-        text = f"{handover.command(params)}\n\n{handover.entry(params)}"
-        words = escape(label("panel.as_readout", self._lang))
-        self.hand.value = (
-            f"<details><summary>{words}</summary><pre>{escape(text)}</pre></details>"
-        )
+        self.hand.value = handed(params, self._lang)
 
     def _read(self, values: dict[str, Any]) -> tuple[Any, ...]:
         key = tuple(values.values())
@@ -100,6 +96,13 @@ def drawn(chart: alt.LayerChart | str) -> str:
     """Return a chart, or what is HTML already, as a light card of safe SVG."""
     body = chart if isinstance(chart, str) else charts.to_svg(chart)
     return f'<div style="{_CARD}">{body}</div>'
+
+
+def handed(params: object, lang: Lang | None) -> str:
+    """Return, folded away, the readout that asks the same: its command and entry."""
+    text = f"{handover.command(params)}\n\n{handover.entry(params)}"
+    words = escape(label("panel.as_readout", lang))
+    return f"<details><summary>{words}</summary><pre>{escape(text)}</pre></details>"
 
 
 def choice(key: str, options: Sequence[tuple[str, Any]], lang: Lang | None) -> Any:  # noqa: ANN401
