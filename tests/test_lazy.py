@@ -36,6 +36,7 @@ def loaded_by(code):
         ("import growth.errors, growth.labels, growth.result", HEAVY | {"numpy"}),
         ("from growth.readout import params, catalog, store", HEAVY | {"vl_convert"}),
         ("import growth.cli", HEAVY | {"numpy", "scipy"}),
+        ("import growth.readout", HEAVY | {"numpy", "scipy"}),
     ],
 )
 def test_an_import_loads_only_what_it_needs(code, unwanted):
