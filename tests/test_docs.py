@@ -36,6 +36,7 @@ GUIDES = (
     "docs/guide/readouts.md",
     "docs/guide/retention.md",
     "docs/guide/funnel.md",
+    "docs/guide/segments.md",
     "docs/guide/tiers.md",
 )
 ELSEWHERE = ("airflow", "cookie_cats", "uci_online")  # not there, or tested below

@@ -2,7 +2,7 @@
 
 `form` makes a form of declared parameters; `abtest` plans and explores experiments,
 `retention` cohorts, `heatmap` pages, `funnel` builds funnels, `tiers` designs a member
-programme.
+programme, `segments` builds rules.
 Only this folder names ipywidgets.
 """
 
@@ -10,7 +10,17 @@ import growth.panels.abtest as abtest  # noqa: PLR0402  (mypy follows no other f
 import growth.panels.funnel as funnel  # noqa: PLR0402
 import growth.panels.heatmap as heatmap  # noqa: PLR0402
 import growth.panels.retention as retention  # noqa: PLR0402
+import growth.panels.segments as segments  # noqa: PLR0402
 import growth.panels.tiers as tiers  # noqa: PLR0402
 from growth.panels.form import Form, form
 
-__all__ = ["Form", "abtest", "form", "funnel", "heatmap", "retention", "tiers"]
+__all__ = [
+    "Form",
+    "abtest",
+    "form",
+    "funnel",
+    "heatmap",
+    "retention",
+    "segments",
+    "tiers",
+]
