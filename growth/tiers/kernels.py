@@ -503,6 +503,7 @@ def run(
         next_refund = NO_DAY
         alive = True
         day = begin - 1
+        quiet = begin  # until then nothing is due, on days without events
         while True:
             if daily:
                 day += 1
@@ -512,7 +513,9 @@ def run(
                     day = min(day, tape[at_tape, 0])
             if day >= end:
                 break
-            held = travel(P, S, L, R, day, acc, base, month0, held)
+            if not daily or day >= quiet:
+                held = travel(P, S, L, R, day, acc, base, month0, held)
+                quiet = rules.next_boundary(S, L) if daily else day
             slot = base + (S[rules.MONTH] - month0) * tiers
             # login
             if alive:
@@ -526,6 +529,7 @@ def run(
                     if comes:
                         next_login = wait(h, day, keyed.LOGIN_WAIT, logs_in)
                 if comes:
+                    quiet = day
                     tier = S[rules.TIER]
                     rules.login(P, S, L, R, day)
                     held = rose(S, tier, acc, slot, held)
@@ -537,8 +541,11 @@ def run(
                 if buys_now and day == begin:
                     fen = amount_of(h, day, np.float64(pick(scale, i)), amounts)
                 elif daily:
-                    p = 1.0 - exp(-lam * multiple(P, S, numbers, season[day - start]))
-                    if chance(h, day, keyed.BUY) < p:
+                    m = multiple(P, S, numbers, season[day - start])
+                    if m != known:
+                        known = m
+                        odds = 1.0 - exp(-lam * m)
+                    if chance(h, day, keyed.BUY) < odds:
                         fen = amount_of(h, day, np.float64(pick(scale, i)), amounts)
                 elif day == next_buy:
                     m = multiple(P, S, numbers, season[day - start])
@@ -557,8 +564,10 @@ def run(
             while True:
                 order = -1
                 if drawn:
+                    quiet = day
                     paid = fen
                 elif at_tape < last_tape and tape[at_tape, 0] == day:
+                    quiet = day
                     kind, value = tape[at_tape, 1], tape[at_tape, 2]
                     ref = tape[at_tape, 3]
                     at_tape += 1
@@ -631,6 +640,7 @@ def run(
                     next_login = NO_DAY
             # refunds of earlier orders
             if day >= next_refund:
+                quiet = day
                 kept = 0
                 next_refund = NO_DAY
                 for j in range(waiting):
