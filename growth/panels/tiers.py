@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["designer"]
 
-DRAWS: Final = 4  # enough to see, quick enough to move
+DRAWS: Final = 3  # enough to see, quick enough to move
 STEPS: Final = 20  # of a threshold's slider, from nothing to what it is now
 WIDEST: Final = 3  # times a threshold's present value
 MOST: Final = 5.0  # a multiplier
@@ -52,7 +52,7 @@ def designer(
         The present one, or its file.
     margin_rate, redemption, months, seed, response
         As in `tiers.compare`.
-    replications : int, default 4
+    replications : int, default 3
         Few, to be quick; the readout draws more.
     data : str
         Where the members' orders are: what the readout that asks the same reads.

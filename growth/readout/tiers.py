@@ -266,8 +266,8 @@ def changes(found: Found, *, lang: Lang | None = None) -> Block:
         return Block.of("p", label("tiers.changes.none", lang), kind="note")
     heads = {
         "rule": label("tiers.changes.rule", lang),
-        "now": label("tiers.scenario.now", lang),
-        "new": label("tiers.scenario.new", lang),
+        "now": label("tiers.changes.now", lang),
+        "new": label("tiers.changes.new", lang),
     }
     return data_table(heads, rows, caption=label("tiers.changes.caption", lang))
 
@@ -309,7 +309,7 @@ def money_table(found: Found, *, lang: Lang | None = None) -> Block:
         rows,
         caption=label("tiers.table.money", lang, level=coverage(LEVEL)),
         first=column("metric", lang),
-        before=(label("tiers.scenario.now", lang),),
+        before=(label("tiers.changes.now", lang),),
         drawn=label("chart.tiers.difference.x", lang),
         after=(label("tiers.table.mc", lang),),
         lang=lang,
@@ -335,7 +335,7 @@ def counts_table(found: Found, *, lang: Lang | None = None) -> Block:
     kind = "calibrated" if known else "mc_param"
     heads = {
         "metric": column("metric", lang),
-        "now": label("tiers.scenario.now", lang),
+        "now": label("tiers.changes.now", lang),
         "difference": column("difference", lang),
         "ends": label(f"tiers.table.{kind}", lang),
         "mc": label("tiers.table.mc", lang),
