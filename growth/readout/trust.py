@@ -129,13 +129,35 @@ def noticed(
 
 
 def kept(opened: Loaded) -> tuple[Path, ...]:
-    """Return what to keep with a run: the rows turned away, if there are any."""
+    """Return what to keep with a run: the rows turned away, if there are any.
+
+    Parameters
+    ----------
+    opened : Dataset
+        What the readout opened.
+
+    Returns
+    -------
+    tuple of Path
+        The file of rejects, or nothing.
+    """
     report, file = opened.load_report, opened.rejects_file
     some = report is not None and any(table.rejected for table in report.tables)
     return (file,) if file and some else ()
 
 
 def rows_read(opened: Loaded) -> dict[str, int]:
-    """Return the rows read of the parameter ``data``, where they were counted."""
+    """Return the rows read of the parameter ``data``, where they were counted.
+
+    Parameters
+    ----------
+    opened : Dataset
+        What the readout opened.
+
+    Returns
+    -------
+    dict of str to int
+        Rows by parameter; empty where nothing was loaded.
+    """
     report = opened.load_report
     return {} if report is None else {"data": report.rows_in}

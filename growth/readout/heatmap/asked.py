@@ -147,5 +147,16 @@ def decided_on(
 
 
 def results_of(**found: Result | None) -> dict[str, Result]:
-    """Return the results that there are, by name."""
+    """Return the results that there are, by name.
+
+    Parameters
+    ----------
+    **found : Result or None
+        Results by name.
+
+    Returns
+    -------
+    dict of str to Result
+        Those that are not None, in their order.
+    """
     return {name: result for name, result in found.items() if result is not None}
