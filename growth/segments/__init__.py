@@ -8,6 +8,29 @@ Write rules once, as TOML or in Python; ask them of everybody, or of one user::
 """
 
 from growth.segments import packs
+from growth.segments.asking import (
+    clv_fen,
+    count,
+    distinct,
+    distinct_days,
+    expected_orders,
+    first,
+    greatest,
+    last,
+    least,
+    lifecycle,
+    mean,
+    overdue,
+    p_alive,
+    quantile,
+    recency_days,
+    rfm,
+    sequence,
+    tag_in,
+    total,
+    without,
+    yuan,
+)
 from growth.segments.context import Context, ContextRequiredError
 from growth.segments.counting import (
     cross,
@@ -32,27 +55,6 @@ from growth.segments.rules import (
     Tag,
     Value,
     When,
-    clv_fen,
-    count,
-    distinct,
-    distinct_days,
-    expected_orders,
-    first,
-    greatest,
-    last,
-    least,
-    lifecycle,
-    mean,
-    overdue,
-    p_alive,
-    quantile,
-    recency_days,
-    rfm,
-    sequence,
-    tag_in,
-    total,
-    without,
-    yuan,
 )
 from growth.segments.sizes import (
     CrossCell,

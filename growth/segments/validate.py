@@ -15,6 +15,7 @@ from growth.engine.days import zone
 from growth.engine.where import Where, parse_where
 from growth.errors import Fault, ParameterError, suggest
 from growth.result import Notice
+from growth.segments.asking import yuan
 from growth.segments.ops import (
     MAX_VALUES,
     NAME,
@@ -34,7 +35,6 @@ from growth.segments.rules import (
     Tag,
     Value,
     When,
-    yuan,
 )
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def rules_of(
 
     Examples
     --------
-    >>> from growth.segments.rules import Tag, Value, count
+    >>> from growth.segments import Tag, Value, count
     >>> often = count("orders", last=90) >= 4
     >>> rules_of(Tag("frequency", [Value("frequent", often)], default="other")).names
     ('frequency',)
