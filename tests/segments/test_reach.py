@@ -238,3 +238,22 @@ def test_template_messages_are_refused():
     with pytest.raises(ParameterError, match="time zone") as info:
         reach(pa.Table.from_pylist([grant(1)]), at_ts=NOW.replace(tzinfo=None))
     assert info.value.code == "bad_as_of"
+
+
+def test_small_groups_of_a_channel_are_hidden_and_so_is_what_follows():
+    from growth.segments import Reach, ReachCell
+
+    cells = [
+        ReachCell("subscribe", "open", 20, 31),
+        ReachCell("subscribe", "denied", 70, 0),
+        ReachCell("subscribe", "no_grant", 900, 0),
+    ]
+    told = {"at": datetime(2026, 3, 1, tzinfo=UTC), "users": 990, "reachable": 20}
+    found = Reach.of(cells, min_size=50, **told)
+    # 990 less the others would be the twenty
+    assert [cell.users for cell in found.cells] == [None, None, 900]
+    assert found.cells[0].messages_left is None
+    assert (found.reachable, found.hidden, found.verdict) == (
+        None, 2, "segments.reach.some",
+    )  # fmt: skip
+    assert Reach.of(cells, **told).reachable == 20
