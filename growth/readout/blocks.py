@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from functools import cache
 from html import escape
 from importlib.resources import files
+from math import ceil
 from typing import TYPE_CHECKING, Final, Literal
+from unicodedata import east_asian_width
 
 from growth.charts.intervals import Axis, Interval, axis_of
 from growth.labels import label
@@ -49,6 +51,7 @@ Tone = Literal["g", "a", "w", "b"]
 
 DRAWN: Final = 300  # px of the drawn column, within its viewBox
 PAD: Final = 18  # room for the words of a tick at the very end
+GAP: Final = 4  # px between the words of two ticks, at least
 # Colour of a decision by the last part of its verdict; its words say it too.
 TONES: Final[Mapping[str, Tone]] = {
     "ship": "g", "ok": "g", "good": "g",
@@ -174,6 +177,11 @@ def headline(
     )
 
 
+def _unbroken(text: str) -> str:
+    """Keep a sign on the line of its yuan: a browser may break between the two."""
+    return text.replace("−¥", "−\u2060¥").replace("+¥", "+\u2060¥")
+
+
 def finding(words: str, notes: Sequence[str] = ()) -> Block:
     """Say what was found in a line, and below it what it rests on.
 
@@ -209,7 +217,7 @@ def tiled(tiles: Sequence[Tile]) -> str:
         return ""
     cells = "".join(
         f"<div><span>{escape(tile.name)}</span><b>{escape(tile.number)}</b>"
-        f"<span>{escape(tile.under)}</span></div>"
+        f"<span>{_unbroken(escape(tile.under))}</span></div>"
         for tile in tiles
     )
     return f'<section class="tiles">{cells}</section>'
@@ -478,6 +486,22 @@ def _ticks(axis: Axis, lang: Lang | None) -> str:
         f'<line class="tk" x1="{(x := axis.at(tick, DRAWN)):g}" x2="{x:g}" y2="4"/>'
         f'<text x="{x:g}" y="17" text-anchor="middle">'
         f"{escape(axis.words(tick, lang))}</text>"
-        for tick in axis.ticks
+        for tick in _apart(axis, lang)
     )
     return f'<svg viewBox="{-PAD} 0 {DRAWN + 2 * PAD} 22">{marks}</svg>'
+
+
+def _apart(axis: Axis, lang: Lang | None) -> list[float]:
+    """Return the ticks whose words do not meet: all, or every second or third."""
+    if len(axis.ticks) < 3:
+        return list(axis.ticks)
+    step = axis.ticks[1] - axis.ticks[0]
+    room = DRAWN * step / (axis.hi - axis.lo)
+    widest = max(_wide(axis.words(tick, lang)) for tick in axis.ticks)
+    every = ceil((widest + GAP) / room)
+    return [tick for tick in axis.ticks if round(tick / step) % every == 0]
+
+
+def _wide(words: str) -> float:
+    """Return about how many pixels a tick's words take; Chinese twice as many."""
+    return sum(13.0 if east_asian_width(c) in "WF" else 7.0 for c in words)

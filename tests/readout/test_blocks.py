@@ -206,3 +206,15 @@ def test_a_block_brings_its_styles_to_jupyterlab_and_asks_for_nothing():
     assert shown.startswith('<div class="growth"><style>')
     assert "url(" not in shown
     assert "@import" not in shown
+
+
+def test_words_of_ticks_do_not_meet():
+    def ticks(lo, hi, **more):
+        drawn_ = drawn(row((lo + hi) / 2, lo, hi, **more))
+        return [
+            "".join(each.itertext()) for each in drawn_.findall("table/tfoot//text")
+        ]
+
+    assert ticks(-0.1, 0.2) == ["−10%", "0%", "+10%", "+20%"]
+    wide = ticks(-2_500_000, 2_500_000, unit="fen", change=True)
+    assert wide == ["−¥20,000", "0", "+¥20,000"]
