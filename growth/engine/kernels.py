@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["intern", "pack", "radix", "scatter", "words"]
+__all__ = ["intern", "pack", "pack_run", "radix", "scatter", "words"]
 
 FULL = 2  # a table of ids is grown once one slot in so many is taken
 MIX = np.uint64(0x9E3779B97F4A7C15)
@@ -63,6 +63,51 @@ def pack(
             above //= step
         low[i] |= above << shift
     return int(least), int(most)
+
+
+@nb.njit(cache=True, nogil=True)
+def pack_run(
+    users: NDArray[np.int32],
+    times: NDArray[np.int64],
+    window: tuple[int, int, int],
+    shifts: tuple[int, int],
+    first: int,
+    low: int,
+    keys: NDArray[np.int64],
+    at: int,
+) -> int:
+    """Write the keys of a run's rows that are within a window.
+
+    Parameters
+    ----------
+    users, times : array of int32, of int64
+        The rows.
+    window : tuple of int
+        The first and the last instant that count, and the instants of one step.
+    shifts : tuple of int
+        The places of the time and of the user in a key.
+    first : int
+        The user that is 0.
+    low : int
+        What every key has below, in its place.
+    keys : array of int64
+        Written to, from `at` on.
+    at : int
+        The first place that is free.
+
+    Returns
+    -------
+    int
+        The first place that is free now.
+    """
+    start, end, step = window
+    for i in range(users.size):
+        if start <= times[i] <= end:
+            above = (times[i] - start) // step
+            user = np.int64(users[i]) - first
+            keys[at] = user << shifts[1] | above << shifts[0] | low
+            at += 1
+    return at
 
 
 @nb.njit(cache=True, nogil=True)

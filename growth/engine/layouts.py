@@ -29,9 +29,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from growth.engine.connections import connect, engine_call, escape_glob, fetch
-from growth.engine.days import local_day, zone
+from growth.engine.days import DAY_US, local_day, zone
 from growth.engine.dialect import bit_or, floor_divide, shift
+from growth.engine.merging import Run, map_runs
 from growth.engine.scans import stream_batches
+from growth.engine.sharded import thread_count
 from growth.engine.tables import PARQUET, need_columns
 from growth.engine.users import user_index
 from growth.engine.where import parse_where
@@ -39,12 +41,21 @@ from growth.errors import DataError, ParameterError, suggest
 from growth.result import Notice
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import (
+        Callable,
+        Collection,
+        Iterable,
+        Iterator,
+        Mapping,
+        Sequence,
+    )
 
     import ibis.expr.types as ir
     import pyarrow as pa
     from ibis.backends import BaseBackend
     from numpy.typing import NDArray
+
+    from growth.engine.sharded import ByUser, KeyPart
 
 __all__ = ["BLOCK_DAYS", "Found", "Layout", "Refreshed", "find", "folder_of", "refresh"]
 
@@ -197,6 +208,65 @@ class Layout:
         ParameterError
             If the log was not built (code ``no_user_log``).
         """
+        files = self._log_files(events, first_day, last_day)
+        kinds = {"user_idx": "int32", "ts": "timestamp('UTC', 6)", "code": "int16"}
+        return self._read(files, kinds)
+
+    def map_log(
+        self,
+        codes: Mapping[str, int],
+        *,
+        time: KeyPart,
+        code: KeyPart,
+        kernel: Callable[..., Any],
+        params: Sequence[object] = (),
+    ) -> ByUser:
+        """Run a kernel over each user's rows of some events; nothing is sorted anew.
+
+        Parameters
+        ----------
+        codes : mapping of str to int
+            The events that are read, and what stands for each in the keys. One that
+            never came has no rows.
+        time, code : KeyPart
+            The fields of the keys below the user; rows outside the bounds of `time`
+            are left aside. Their `value` is not looked at.
+        kernel, params
+            As `map_by_user` has them, for ``out="loose"``.
+
+        Returns
+        -------
+        ByUser
+            The kernel's arrays but the first, row by row in any order.
+
+        Raises
+        ------
+        ParameterError
+            If the log was not built (code ``no_user_log``).
+        DataError
+            If it cannot be read.
+        """
+        first, last = (edge // DAY_US for edge in (time.start, time.end))
+        numbered = {str(self.codes[n]): c for n, c in codes.items() if n in self.codes}
+        runs = [
+            Run(path, numbered[path.stem])
+            for path in self._log_files(codes, first - 1, last + 1)
+        ]
+        with engine_call("reading layouts", self.folder):
+            return map_runs(
+                runs,
+                users=self.size,
+                time=time,
+                code=code,
+                kernel=kernel,
+                params=params,
+                threads=thread_count(self.connection),
+            )
+
+    def _log_files(
+        self, events: Collection[str] | None, first_day: int, last_day: int | None
+    ) -> list[Path]:
+        """Return the files of the log of users that hold some events and days."""
         folder = self.folder / "user_log"
         if not folder.exists():
             msg = "there is no log of users; it must be built; refresh with log=True."
@@ -208,15 +278,13 @@ class Layout:
         wanted = (
             None if events is None else {str(self.codes.get(name)) for name in events}
         )
-        files = [
+        return [
             path
             for month in _folders(folder)
             if least <= month.name <= most
             for path in _stored(month)
             if wanted is None or path.stem in wanted
         ]
-        kinds = {"user_idx": "int32", "ts": "timestamp('UTC', 6)", "code": "int16"}
-        return self._read(files, kinds)
 
     def _read(self, files: Sequence[Path], kinds: dict[str, str] | None = None) -> Any:  # noqa: ANN401
         import ibis

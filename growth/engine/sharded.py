@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     import ibis.expr.types as ir
     import pyarrow as pa
+    from ibis.backends import BaseBackend
     from numpy.typing import DTypeLike, NDArray
 
     Array = NDArray[Any]
@@ -80,9 +81,14 @@ class KeyPart(NamedTuple):
         return _whole(self.low)
 
     @property
+    def end(self) -> int:
+        """The largest value, as an integer."""
+        return _whole(self.high)
+
+    @property
     def bits(self) -> int:
         """How many bits the field takes."""
-        return ((_whole(self.high) - self.start) // self.step).bit_length()
+        return ((self.end - self.start) // self.step).bit_length()
 
 
 class ByUser(NamedTuple):
@@ -704,14 +710,18 @@ class _Rows:
         return values, users.take(order)
 
 
+def thread_count(backend: BaseBackend) -> int:
+    """Return how many threads an engine is to use, 1 or more."""
+    return int(_setting(backend, "threads") or os.cpu_count() or 1)
+
+
 def _threads(plan: _Plan, threads: int | None) -> int:
     if threads is not None:
         return max(1, threads)
-    return int(_setting(plan, "threads") or os.cpu_count() or 1)
+    return thread_count(backend_of(plan.rows))
 
 
-def _setting(plan: _Plan, name: str) -> Any:  # noqa: ANN401
-    backend = backend_of(plan.rows)
+def _setting(backend: Any, name: str) -> Any:  # noqa: ANN401
     if backend.name != "duckdb":
         return None
     with engine_call("reading a setting"):
@@ -721,7 +731,7 @@ def _setting(plan: _Plan, name: str) -> Any:  # noqa: ANN401
 
 def _budget(plan: _Plan) -> int:
     """Return how many bytes of keys are held: a quarter of the engine's limit."""
-    text = str(_setting(plan, "memory_limit") or "")
+    text = str(_setting(backend_of(plan.rows), "memory_limit") or "")
     number, _, unit = text.partition(" ")
     powers = {"bytes": 0, "KiB": 1, "MiB": 2, "GiB": 3, "TiB": 4}
     limit = float(number) * 1024 ** powers[unit] if unit in powers else LIMIT
@@ -853,7 +863,7 @@ class _Parts:
     def _spill(self) -> None:
         """Append all that is held to a file a part and column."""
         if self.folder is None:
-            above = _setting(self.plan, "temp_directory") or tempfile.gettempdir()
+            above = _setting(backend_of(self.plan.rows), "temp_directory") or tempfile.gettempdir()
             os.makedirs(above, exist_ok=True)
             self.folder = Path(tempfile.mkdtemp(prefix="growth-keys-", dir=above))
         for part, chunks in enumerate(self.chunks):

@@ -59,7 +59,6 @@ Expr: TypeAlias = Any  # an Ibis expression
 
 MICROSECOND: Final = timedelta(microseconds=1)
 DAY: Final = timedelta(days=1)
-DAY_US: Final = 86_400_000_000
 TRIED: Final = 4  # filters of one event whose combinations are all given a code
 KEYED_BITS: Final = 50  # of a key below the user, a breakdown's value included
 MOST_VALUES: Final = 1_000_000
@@ -478,9 +477,12 @@ def _touches(spec: FunnelSpec) -> bool:
 
 
 class _Reading(NamedTuple):
-    """Rows ready for the kernel: `growth_code`, `growth_group`, `growth_value`."""
+    """Rows ready for the kernel: `growth_code`, `growth_group`, `growth_value`.
 
-    rows: Table
+    Of the log of users, the events that are read, and the code of each.
+    """
+
+    rows: Any
     table: CodeTable
     combos: list[tuple[str | None, ...]]
     known: NDArray[np.bool_]
@@ -509,11 +511,7 @@ def _walk(
     engine.need_columns(source, spec.by, unlocks="that breakdown")
     engine.need_columns(source, spec.hold, unlocks="holding that value")
     names = _event_names(source, columns) if depth else []
-    if kept is None:
-        reading, owner = _read(source, spec, columns, names), columns.user
-    else:
-        reading, owner = _read_kept(kept, spec), "user_idx"
-    ts_col = columns.ts if kept is None else "ts"
+    reading = _read_kept(kept, spec) if kept else _read(source, spec, columns, names)
     apart = _touches(spec)
     values = (len(spec.by) if apart else 1) if spec.by else 0
     optional = len(spec.steps) - len(spec.required)
@@ -532,7 +530,7 @@ def _walk(
     at = np.array([ticks(edge) - base for edge in edges or (spec.start, spec.end)])
     value_bits = len(reading.combos).bit_length()
     key = [
-        engine.KeyPart(columns.ts, ts_col, reading.low, reading.high - MICROSECOND),
+        engine.KeyPart(columns.ts, columns.ts, reading.low, reading.high - MICROSECOND),
         engine.KeyPart("code", "growth_code", 0, len(reading.table.codes) - 1),
     ]
     keyed = sum(part.bits for part in key) + value_bits <= KEYED_BITS
@@ -568,15 +566,20 @@ def _walk(
         how = _attribution(spec, values)
         mids = _cuts(spec, reading.low, reading.high, base)
         params = (layout, *arrays, at, mids, how, reading.known)
-    found = engine.map_by_user(
-        reading.rows,
-        key=key,
-        kernel=kernel,
-        params=params,
-        payload=payload,
-        out="loose",
-        user_col=owner,
-    )
+    if kept is None:
+        found = engine.map_by_user(
+            reading.rows,
+            key=key,
+            kernel=kernel,
+            params=params,
+            payload=payload,
+            out="loose",
+            user_col=columns.user,
+        )
+    else:
+        found = kept.map_log(
+            reading.rows, time=key[0], code=key[1], kernel=kernel, params=params
+        )
     held_null = _held_null(reading) if reading.grouped == 1 else 0
     rows = found.values[0].reshape(-1, shape.width)
     reached = reached_by(spec, rows, shape, Grouping.everybody(len(rows)))[0]
@@ -705,30 +708,14 @@ def _kept(
 
 
 def _read_kept(kept: Layout, spec: FunnelSpec) -> _Reading:
-    """Return rows of the log of users as `_read` gives those of the events."""
-    import ibis
-
-    everything = spec.order == "strict"
-    table = code_table(spec, everything=everything)
+    """Return which events of the log of users are read, and what they are coded as."""
+    table = code_table(spec, everything=spec.order == "strict")
     high = max(min(spec.end + spec.span, spec.as_of), spec.start + MICROSECOND)
-    whole = None in table.cases
-    rows = kept.user_log(
-        None if whole else [name for name in table.cases if name is not None],
-        first_day=ticks(spec.start) // DAY_US - 1,
-        last_day=ticks(high) // DAY_US + 1,
-    )
-    rows = _inside(rows, "ts", spec.start, min(high, max(spec.as_of, spec.start)))
-    codes = [
-        (number, ibis.literal(code, "int16"))
-        for name, number in kept.codes.items()
-        if (code := table.of(name)) is not None
-    ]
-    if codes:
-        rows = rows.mutate(growth_code=rows.code.cases(*codes))
-    else:
-        rows = rows.mutate(growth_code=ibis.null("int16"))
+    known = {name: table.of(name) for name in kept.codes}
+    codes = {name: code for name, code in known.items() if code is not None}
     nothing = np.zeros((0, 0), bool)
-    return _Reading(rows, table, [], nothing, spec.start, high, 0)
+    asked = codes if spec.as_of > spec.start else {}
+    return _Reading(asked, table, [], nothing, spec.start, high, 0)
 
 
 def _inside(table: Table, name: str, low: datetime, high: datetime) -> Table:

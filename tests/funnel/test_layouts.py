@@ -58,13 +58,13 @@ def test_the_log_of_users_gives_what_the_events_give(events, rules, monkeypatch)
     asked = ASKED | {"steps": STEPS} | rules
     bare = funnel.measure(str(events / "bare"), **asked)
     read = []
-    log = layouts.Layout.user_log
+    log = layouts.Layout.map_log
 
     def watched(self, *args, **bounds):
         read.append(args)
         return log(self, *args, **bounds)
 
-    monkeypatch.setattr(layouts.Layout, "user_log", watched)
+    monkeypatch.setattr(layouts.Layout, "map_log", watched)
     kept = funnel.measure(str(events / "kept"), **asked)
     assert read
     assert kept.to_dict() == bare.to_dict()
