@@ -406,6 +406,17 @@ def test_every_decision_is_listed():
     assert set(re.findall(r"\((\d{4}-[a-z0-9-]+\.md)\)", listed)) == written
 
 
+@pytest.mark.parametrize("index", ["docs/guide/README.md", "README.md", "README.zh.md"])
+def test_every_guide_is_listed_once(index):
+    folder = (ROOT / index).parent
+    words = (ROOT / index).read_text("utf-8")
+    for page in sorted((ROOT / "docs" / "guide").glob("*.md")):
+        if page.name != "README.md":
+            link = page.relative_to(folder).as_posix()
+            links = len(re.findall(rf"\]\({re.escape(link)}\)", words))
+            assert links == 1 if folder.name == "guide" else links, link
+
+
 def test_the_screenshot_is_small_enough_to_load():
     picture = ROOT / "docs/images/readout.png"
     assert picture.read_bytes().startswith(b"\x89PNG")
