@@ -13,6 +13,7 @@ import os
 import selectors
 import signal
 import sys
+import threading
 import time
 import tomllib
 import traceback
@@ -578,7 +579,9 @@ def _perform(
         declared = entry.declared() if entry.declaration else None
     with contextlib.ExitStack() as stack:
         made = None
-        if Forkserver.works() and "papermill" in sys.modules:
+        # a process with other threads must not fork, and starts papermill anew
+        alone = threading.active_count() == 1
+        if alone and Forkserver.works() and "papermill" in sys.modules:
             stack.enter_context(adopt_orphans())
             here = {"child": child.child}
             made = stack.enter_context(Forkserver([], {}, here=here))

@@ -100,13 +100,17 @@ class Forkserver:
             if here is not None and threading.active_count() == 1:
                 self.process: Forked | subprocess.Popen[bytes] = _forked(theirs, here)
                 return
-            self.process = subprocess.Popen(
-                [*argv, str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                env=dict(env),
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-            )
+            try:
+                self.process = subprocess.Popen(
+                    [*argv, str(theirs.fileno())],
+                    stdin=subprocess.DEVNULL,
+                    env=dict(env),
+                    pass_fds=[theirs.fileno()],
+                    start_new_session=True,
+                )
+            except OSError:
+                self.socket.close()
+                raise
 
     @staticmethod
     def works() -> bool:

@@ -199,5 +199,5 @@ def test_a_day_of_orders_more_is_named_as_the_cause_of_what_moved(sample, tmp_pa
     assert moved.kind == "moved"
     assert abs(moved.z) > 0
     said = "\n".join(told.lines())
-    assert f"data orders (+{more} rows, ~2026-02/{file.name})" in said
+    assert f"data orders (+{more} rows, ~orders/2026-02/{file.name})" in said
     assert "revenue.difference arm=waterfall" in said

@@ -26,7 +26,7 @@ def test_the_notebook_agrees_with_its_declaration(name):
 def test_cells_are_short_and_words_stand_in_both_languages(name):
     cells = nbformat.read(notebook(name), as_version=4).cells
     assert len({cell.id for cell in cells}) == len(cells)
-    for cell in code(name):
+    for cell in code(name)[1:]:  # the first has a line a parameter
         assert len(cell.source.splitlines()) <= 10
     tags = [cell.metadata.get("tags", []) for cell in cells]
     assert tags.count(["en"]) == tags.count(["zh"]) >= 1

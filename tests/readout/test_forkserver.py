@@ -116,3 +116,8 @@ def test_a_server_ends_with_who_asked_and_at_once():
 
 def test_a_process_that_is_not_ours_has_no_exit_code():
     assert Forked(1).wait() == 1
+
+
+def test_a_server_that_does_not_start_leaves_no_socket():
+    with pytest.raises(FileNotFoundError, match="no-such-program"):
+        Forkserver(["/no-such-program"], {})

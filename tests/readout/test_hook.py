@@ -1,6 +1,7 @@
 import json
 import shlex
 import sys
+import threading
 from datetime import date
 
 import pytest
@@ -92,13 +93,21 @@ def test_the_command_tells_of_a_parameter_it_refuses(tmp_path, command, capsys):
     assert "warning: the hook 'no-such-program' failed" in capsys.readouterr().err
 
 
-def test_a_batch_tells_of_an_entry_it_refuses(tmp_path, command):
+@pytest.mark.parametrize("others", [0, 1], ids=["alone", "with another thread"])
+def test_a_batch_tells_of_an_entry_it_refuses(tmp_path, command, others):
+    import papermill  # noqa: F401  (what a server that forks has read)
+
+    done = threading.Event()
+    helpers = [threading.Thread(target=done.wait) for _ in range(others)]
+    for helper in helpers:
+        helper.start()
     entry = batch.Entry(name="nobody_readout", params={"as_of": "2026-01-31"})
     job = {"out": str(tmp_path / "out"), "force": False, "wait": None}
     job |= {"as_of": "2026-01-31", "on_finish": command}
     job |= {name: getattr(entry, name) for name in batch._KEYS}
     with pytest.raises(ParameterError, match="nobody_readout"):
         batch._perform(job, lambda _: None)
+    done.set()
     assert heard(tmp_path)["faults"][0]["code"] == "unknown_readout"
 
 

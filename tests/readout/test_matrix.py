@@ -192,6 +192,15 @@ sys.exit(tiny_run(Path.cwd(), "hang").exit_code)
 """
 
 
+def hanging(place):
+    """Return the orphans of runs that hang, once what these said is written down."""
+    return [
+        orphan
+        for orphan in place.glob("out/.staging/*/orphan")
+        if "now hanging" in (orphan.parent / "log.txt").read_text()
+    ]
+
+
 @pytest.mark.parametrize(
     ("sent", "code"), [("SIGTERM", 143), ("SIGHUP", 143), ("SIGINT", 130)]
 )
@@ -201,7 +210,7 @@ def test_a_run_that_is_told_to_stop_saves_what_it_has(place, sent, code):
     env = os.environ | {"PYTHONPATH": root}
     with subprocess.Popen([sys.executable, "-c", CANCELLED], env=env) as runs:
         until = time.monotonic() + 180
-        while not list(place.glob("out/.staging/*/orphan")):
+        while not hanging(place):
             assert time.monotonic() < until
             assert runs.poll() is None
             time.sleep(0.05)
@@ -223,7 +232,7 @@ def test_a_killed_runner_holds_no_lock_and_leaves_no_process(place):
     env = os.environ | {"PYTHONPATH": root}
     with subprocess.Popen([sys.executable, "-c", CANCELLED], env=env) as runs:
         until = time.monotonic() + 180
-        while not (found := list(place.glob("out/.staging/*/orphan"))):
+        while not (found := hanging(place)):
             assert time.monotonic() < until
             time.sleep(0.05)
         orphan = int(found[0].read_text())
