@@ -863,7 +863,8 @@ class _Parts:
     def _spill(self) -> None:
         """Append all that is held to a file a part and column."""
         if self.folder is None:
-            above = _setting(backend_of(self.plan.rows), "temp_directory") or tempfile.gettempdir()
+            backend = backend_of(self.plan.rows)
+            above = _setting(backend, "temp_directory") or tempfile.gettempdir()
             os.makedirs(above, exist_ok=True)
             self.folder = Path(tempfile.mkdtemp(prefix="growth-keys-", dir=above))
         for part, chunks in enumerate(self.chunks):
