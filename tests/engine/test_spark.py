@@ -1,12 +1,9 @@
 """The same questions on Spark: every answer must be DuckDB's."""
 
-import gc
 import json
 import os
-import shutil
 import sys
 from datetime import UTC, date, datetime, timedelta
-from importlib.util import find_spec
 from pathlib import Path
 
 import ibis
@@ -20,43 +17,7 @@ from growth.engine.days import EPOCH, offsets
 from growth.engine.dialect import floor_divide
 from growth.errors import DataError, ParameterError
 
-pytestmark = [
-    pytest.mark.spark,
-    # PySpark 4.0 under pandas 3 and this Arrow
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::FutureWarning"),
-    pytest.mark.filterwarnings("ignore::UserWarning"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-]
-
-
-@pytest.fixture(scope="module")
-def session():
-    if find_spec("pyspark") is None:
-        pytest.skip("PySpark is not installed (extra 'spark')")
-    if not (shutil.which("java") or os.environ.get("JAVA_HOME")):
-        pytest.skip("Spark needs Java, which is not here")
-    from pyspark.sql import SparkSession
-
-    os.environ["PYSPARK_PYTHON"] = sys.executable
-    made = (
-        SparkSession.builder.master("local[2]")
-        .appName("growth-tests")
-        .config("spark.ui.enabled", "false")
-        .config("spark.sql.shuffle.partitions", "2")
-        .config("spark.driver.bindAddress", "127.0.0.1")
-        .config("spark.driver.host", "127.0.0.1")
-        .config("spark.sql.session.timeZone", "UTC")
-        .getOrCreate()
-    )
-    yield made
-    made.stop()
-    gc.collect()  # PySpark leaves sockets open; here their warnings are let pass
-
-
-@pytest.fixture(scope="module")
-def spark(session):
-    return engine.connect(session)
+pytestmark = pytest.mark.spark
 
 
 @pytest.fixture
@@ -81,9 +42,9 @@ def same(tables, ask):
     return duck
 
 
-def test_the_session_is_in_utc(spark, session):
+def test_the_session_is_in_utc(spark, spark_session):
     assert spark.name == "pyspark"
-    assert session.conf.get("spark.sql.session.timeZone") == "UTC"
+    assert spark_session.conf.get("spark.sql.session.timeZone") == "UTC"
     assert os.environ["PYSPARK_PYTHON"] == sys.executable
     assert engine.connect(spark) is spark
 
@@ -293,7 +254,7 @@ def test_a_stream_and_an_aggregate_give_every_row(both):
     assert found.to_pydict() == {"b": [1, None], "n": [500, 500]}
 
 
-def test_files_and_frames_are_read(spark, session, tmp_path):
+def test_files_and_frames_are_read(spark, spark_session, tmp_path):
     import pyarrow.parquet as pq
 
     folder = tmp_path / "events" / "ds=2026-03-01"
@@ -302,7 +263,7 @@ def test_files_and_frames_are_read(spark, session, tmp_path):
     table = engine.as_table(tmp_path / "events", connection=spark)
     assert set(table.columns) == {"user_id", "ds"}
     assert table.count().execute() == 2
-    frame = session.createDataFrame(pa.table({"x": [1, 2, 3]}))
+    frame = spark_session.createDataFrame(pa.table({"x": [1, 2, 3]}))
     assert engine.as_table(frame).x.sum().execute() == 6
 
 
@@ -474,8 +435,8 @@ def test_users_are_in_the_same_part_on_both(both):
     assert len(rows) == 5
 
 
-def test_another_session_zone_is_set_to_utc(session):
-    other = session.newSession()
+def test_another_session_zone_is_set_to_utc(spark_session):
+    other = spark_session.newSession()
     other.conf.set("spark.sql.session.timeZone", "Asia/Shanghai")
     engine.connect(other)
     assert other.conf.get("spark.sql.session.timeZone") == "UTC"

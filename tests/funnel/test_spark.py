@@ -8,11 +8,9 @@ import pytest
 
 from growth import engine, funnel, synth
 from growth.funnel import Exclusion, Step
-from tests.engine.test_spark import pytestmark as spark_marks
-from tests.engine.test_spark import session, spark  # noqa: F401  (fixtures)
 from tests.funnel.made import ASKED, at, reached
 
-pytestmark = spark_marks
+pytestmark = pytest.mark.spark
 STEPS = ["view", "cart", "pay"]
 FEBRUARY = {
     "start": date(2026, 2, 1),
@@ -22,7 +20,7 @@ FEBRUARY = {
 
 
 @pytest.fixture(scope="module")
-def both(spark):  # noqa: F811
+def both(spark):
     """Return the same log on both engines."""
     rng = np.random.default_rng(31)
     n = 3000
@@ -55,18 +53,18 @@ def both(spark):  # noqa: F811
 )
 def test_a_funnel_is_the_same_on_both_engines(both, rules):
     asked = ASKED | {"steps": STEPS} | rules
-    duck, spark = (funnel.measure(table, **asked) for table in both)  # noqa: F811
+    duck, spark = (funnel.measure(table, **asked) for table in both)
     assert spark.to_dict() == duck.to_dict()
     assert reached(duck)[1] > 0
 
 
 def test_trend_and_paths_are_the_same_on_both_engines(both):
     for ask in (funnel.trend, funnel.paths):
-        duck, spark = (ask(table, steps=STEPS, **ASKED) for table in both)  # noqa: F811
+        duck, spark = (ask(table, steps=STEPS, **ASKED) for table in both)
         assert spark.to_dict() == duck.to_dict()
 
 
-def test_the_samples_planted_counts_come_back_from_spark(spark):  # noqa: F811
+def test_the_samples_planted_counts_come_back_from_spark(spark):
     piece = synth.funnel(seed=2, users=500)
     log = engine.as_table(piece.data, connection=spark)
     result = funnel.measure(log, steps=list(piece.truth["steps"]), **FEBRUARY)

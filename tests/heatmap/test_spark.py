@@ -4,15 +4,13 @@ import pyarrow as pa
 import pytest
 
 from growth import engine, heatmap
-from tests.engine.test_spark import pytestmark as spark_marks
-from tests.engine.test_spark import session, spark  # noqa: F401  (fixtures)
 from tests.heatmap.made import many
 
-pytestmark = spark_marks
+pytestmark = pytest.mark.spark
 
 
 @pytest.fixture(scope="module")
-def both(spark):  # noqa: F811
+def both(spark):
     """Return the same taps on both engines, some of them views and impressions."""
     rows = many(4, n=500, users=60)
     kinds = ["tap", "tap", "page_view", "tap", "impression", "scroll"]
@@ -47,5 +45,5 @@ ARMS = pa.table(
     ids=["cells", "elements", "shard", "core", "reach", "rank", "rage", "arms"],
 )
 def test_every_number_is_the_same_on_both_engines(both, verb, asked):
-    duck, spark = (verb(table, **asked) for table in both)  # noqa: F811
+    duck, spark = (verb(table, **asked) for table in both)
     assert spark.to_dict() == duck.to_dict()

@@ -7,11 +7,9 @@ import pyarrow as pa
 import pytest
 
 from growth import engine, retention, synth
-from tests.engine.test_spark import pytestmark as spark_marks
-from tests.engine.test_spark import session, spark  # noqa: F401  (fixtures)
 from tests.retention.made import log, table
 
-pytestmark = spark_marks
+pytestmark = pytest.mark.spark
 ASKED = {
     "start": date(2026, 3, 2),
     "end": date(2026, 3, 9),
@@ -22,7 +20,7 @@ COLUMNS = {"amount": pa.int64(), "place": pa.string()}
 
 
 @pytest.fixture(scope="module")
-def both(spark):  # noqa: F811
+def both(spark):
     """Return the same log on both engines, one user of it unknown."""
     events = log(np.random.default_rng(3), users=150, rows=900, days=14)
     events.append(events[0] | {"user": None})
@@ -46,18 +44,18 @@ def both(spark):  # noqa: F811
     ids=["plain", "every", "by", "rolling", "filter"],
 )
 def test_a_triangle_is_the_same_on_both_engines(both, asked):
-    duck, spark = (retention.measure(t, **ASKED, **asked) for t in both)  # noqa: F811
+    duck, spark = (retention.measure(t, **ASKED, **asked) for t in both)
     assert spark.to_dict() == duck.to_dict()
     assert duck.users > 10
 
 
 def test_a_lifecycle_is_the_same_on_both_engines(both):
     asked = {name: ASKED[name] for name in ("start", "end", "as_of")}
-    duck, spark = (retention.lifecycle(t, **asked) for t in both)  # noqa: F811
+    duck, spark = (retention.lifecycle(t, **asked) for t in both)
     assert spark.to_dict() == duck.to_dict()
 
 
-def test_revenue_and_starts_of_a_table_are_the_same_on_both_engines(spark):  # noqa: F811
+def test_revenue_and_starts_of_a_table_are_the_same_on_both_engines(spark):
     rng = np.random.default_rng(8)
     n = 600
     begin = datetime(2026, 3, 1, tzinfo=UTC).timestamp()
@@ -90,7 +88,7 @@ def test_revenue_and_starts_of_a_table_are_the_same_on_both_engines(spark):  # n
     assert there.to_dict() == duck.to_dict()
 
 
-def test_the_samples_planted_curve_comes_back_from_spark(spark):  # noqa: F811
+def test_the_samples_planted_curve_comes_back_from_spark(spark):
     piece = synth.retention(seed=5, users=800, days=14, start=date(2026, 3, 1))
     result = retention.measure(
         engine.as_table(piece.data, connection=spark),

@@ -1,11 +1,7 @@
 """All users at once: the same answers as one at a time, whatever the order."""
 
-import os
 import random
-import shutil
-import sys
 from datetime import UTC, date, datetime, timedelta
-from importlib.util import find_spec
 
 import ibis
 import numpy as np
@@ -348,31 +344,7 @@ def test_the_room_names_its_verbs():
     assert {"tag", "freeze", "rule", "load_rules"} <= set(segments.__all__)
 
 
-@pytest.fixture(scope="module")
-def spark():
-    if find_spec("pyspark") is None:
-        pytest.skip("PySpark is not installed (extra 'spark')")
-    if not (shutil.which("java") or os.environ.get("JAVA_HOME")):
-        pytest.skip("Spark needs Java, which is not here")
-    from pyspark.sql import SparkSession
-
-    os.environ["PYSPARK_PYTHON"] = sys.executable
-    session = (
-        SparkSession.builder.master("local[2]")
-        .appName("growth-segments")
-        .config("spark.ui.enabled", "false")
-        .config("spark.sql.shuffle.partitions", "2")
-        .config("spark.driver.bindAddress", "127.0.0.1")
-        .config("spark.driver.host", "127.0.0.1")
-        .config("spark.sql.session.timeZone", "UTC")
-        .getOrCreate()
-    )
-    yield engine.connect(session)
-    session.stop()
-
-
 @pytest.mark.spark
-@pytest.mark.filterwarnings("ignore")
 def test_spark_and_duckdb_give_every_user_the_same(spark):
     _, _, tables = histories(8, 60)
     there = {

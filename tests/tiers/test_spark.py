@@ -1,11 +1,5 @@
 """Members in Spark's tasks: the same kernel, and so the same bits."""
 
-import gc
-import os
-import shutil
-import sys
-from importlib.util import find_spec
-
 import numpy as np
 import pytest
 
@@ -18,38 +12,7 @@ from tests.tiers.test_simulate import ASSUMED, people
 
 PROGRAMME = load_programme({"tiers": made.TIERS})
 
-pytestmark = [
-    pytest.mark.spark,
-    # PySpark 4.0 under pandas 3 and this Arrow
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::FutureWarning"),
-    pytest.mark.filterwarnings("ignore::UserWarning"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-]
-
-
-@pytest.fixture(scope="module")
-def spark():
-    if find_spec("pyspark") is None:
-        pytest.skip("PySpark is not installed (extra 'spark')")
-    if not (shutil.which("java") or os.environ.get("JAVA_HOME")):
-        pytest.skip("Spark needs Java, which is not here")
-    from pyspark.sql import SparkSession
-
-    os.environ["PYSPARK_PYTHON"] = sys.executable
-    made_here = (
-        SparkSession.builder.master("local[2]")
-        .appName("growth-tests")
-        .config("spark.ui.enabled", "false")
-        .config("spark.sql.shuffle.partitions", "2")
-        .config("spark.driver.bindAddress", "127.0.0.1")
-        .config("spark.driver.host", "127.0.0.1")
-        .config("spark.sql.session.timeZone", "UTC")
-        .getOrCreate()
-    )
-    yield engine.connect(made_here)
-    made_here.stop()
-    gc.collect()  # PySpark leaves sockets open; here their warnings are let pass
+pytestmark = pytest.mark.spark
 
 
 def test_a_simulation_on_spark_is_the_same_to_the_bit(spark):
