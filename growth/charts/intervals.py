@@ -17,6 +17,7 @@ from growth.charts.figures import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Self
 
     from growth.labels import Lang
 
@@ -65,6 +66,13 @@ class Interval:
     leads: bool = True
     unit: str = "ratio"
     change: bool = True
+
+    @classmethod
+    def share(
+        cls, label: str, value: float | None, lo: float | None, hi: float | None
+    ) -> Self:
+        """Return a share of a whole, 0 to 1: a level, not a change."""
+        return cls(label=label, value=value, lo=lo, hi=hi, unit="share", change=False)
 
     @property
     def limit(self) -> float | None:

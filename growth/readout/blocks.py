@@ -15,6 +15,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Final, Literal
 from unicodedata import east_asian_width
 
+from growth.charts.figures import coverage
 from growth.charts.intervals import Axis, Interval, axis_of
 from growth.labels import label
 
@@ -105,6 +106,23 @@ class Tile:
     name: str
     number: str
     under: str = ""
+
+    @classmethod
+    def measured(
+        cls,
+        name: str,
+        number: str,
+        ends: str,
+        *,
+        level: float | None,
+        lang: Lang | None = None,
+    ) -> Self:
+        """Return one with its interval under it, where it has one."""
+        if not ends:
+            return cls(name, number)
+        known = "" if level is None else coverage(level)
+        under = label("readout.tile.interval", lang, level=known, ends=ends)
+        return cls(name, number, under.strip())
 
 
 @dataclass(frozen=True, slots=True)

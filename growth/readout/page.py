@@ -17,7 +17,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from growth.charts.figures import NONE, count, coverage, p_value
+from growth.charts.figures import NONE, count, p_value
 from growth.labels import LANG, label, worded
 from growth.readout.blocks import (
     Row,
@@ -285,12 +285,16 @@ def _tiles(document: Json, lang: Lang) -> str:
     tiles = []
     for item in found[:TILES]:
         drawn = interval_of(item)
-        level = coverage(item["level"]) if item.get("level") else ""
-        under = label(
-            "readout.tile.interval", lang, level=level, ends=drawn.ends(lang)
-        ).strip()
         name = " · ".join(filter(None, (str(item["key"]), about(item["by"]))))
-        tiles.append(Tile(name, drawn.said(), under))
+        tiles.append(
+            Tile.measured(
+                name,
+                drawn.said(),
+                drawn.ends(lang),
+                level=item.get("level"),
+                lang=lang,
+            )
+        )
     return tiled(tiles)
 
 

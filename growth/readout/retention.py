@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from growth.readout.catalog import RetentionParams
     from growth.result import Result
     from growth.retention import (
-        CurvePoint,
         Forecast,
         Lifecycle,
         Reconciliation,
@@ -213,10 +212,10 @@ def summary(
     tiles = [Tile(label("column.users", lang), count(cohorts.users))]
     for k in [k for k in TILES if k in points][:2]:
         name = label(f"retention.tile.{params.period}", lang, k=str(k))
-        tiles.append(_tile(name, points[k], lang))
+        point = points[k]
+        tiles.append(_tile(name, point.rate, point.low, point.high, lang))
     if last is not None:
-        ends = interval(last.low, last.high, signed=False, lang=lang)
-        tiles.append(Tile(last.name, percent(last.rate_from_start), _under(ends, lang)))
+        tiles.append(_tile(last.name, last.rate_from_start, last.low, last.high, lang))
     word = found.drift.verdict.rpartition(".")[2]
     tone = NEWEST.get(word, tone_of(cohorts.verdict))
     return headline(params.name, question, said, reasons, tiles, tone=tone)
@@ -239,14 +238,7 @@ def curve_table(found: Found, *, lang: Lang | None = None) -> Block:
     """
     rows = [
         Row(
-            Interval(
-                label=str(p.k),
-                value=p.rate,
-                lo=p.low,
-                hi=p.high,
-                unit="share",
-                change=False,
-            ),
+            Interval.share(str(p.k), p.rate, p.low, p.high),
             before=(count(p.retained), count(p.n_users), count(p.n_cohorts)),
         )
         for p in found.cohorts.curve()
@@ -293,14 +285,7 @@ def groups_table(found: Found, *, lang: Lang | None = None) -> Block:
     points.sort(key=lambda p: (pictures.is_rest(p.by), -sizes[p.by]))
     rows = [
         Row(
-            Interval(
-                label=pictures.group_name(p.by, lang),
-                value=p.rate,
-                lo=p.low,
-                hi=p.high,
-                unit="share",
-                change=False,
-            ),
+            Interval.share(pictures.group_name(p.by, lang), p.rate, p.low, p.high),
             before=(count(sizes[p.by]),),
         )
         for p in points
@@ -382,14 +367,7 @@ def funnel_table(found: Found, *, lang: Lang | None = None) -> Block:
         return Block.of("p", label(result.verdict, lang), kind="note")
     rows = [
         Row(
-            Interval(
-                label=f"{s.step}. {s.name}",
-                value=s.rate_from_start,
-                lo=s.low,
-                hi=s.high,
-                unit="share",
-                change=False,
-            ),
+            Interval.share(f"{s.step}. {s.name}", s.rate_from_start, s.low, s.high),
             before=(count(s.reached), count(s.dropped)),
             after=(percent(s.rate_from_previous) if s.step > 1 else "",),
             said=("100%", "") if s.step == 1 else None,
@@ -543,13 +521,15 @@ def _official(opened: Dataset, params: RetentionParams) -> Reconciliation | None
     return retention.reconcile(visits, opened.official_daily)
 
 
-def _tile(name: str, point: CurvePoint, lang: Lang | None) -> Tile:
-    ends = interval(point.low, point.high, signed=False, lang=lang)
-    return Tile(name, percent(point.rate), _under(ends, lang))
-
-
-def _under(ends: str, lang: Lang | None) -> str:
-    return label("readout.tile.interval", lang, level=coverage(LEVEL), ends=ends)
+def _tile(
+    name: str,
+    rate: float | None,
+    low: float | None,
+    high: float | None,
+    lang: Lang | None,
+) -> Tile:
+    ends = interval(low, high, signed=False, lang=lang)
+    return Tile.measured(name, percent(rate), ends, level=LEVEL, lang=lang)
 
 
 def _complete(cohorts: RetentionResult, lang: Lang | None) -> Check:

@@ -219,10 +219,12 @@ def summary(found: Found, params: TiersParams, *, lang: Lang | None = None) -> B
         start=change.simulation.start.isoformat(),
     )
     tiles = [
-        Tile(
+        Tile.measured(
             label(f"tiers.metric.{name}", lang),
             _changed(found.of(name).difference, unit),
-            _under(found.of(name).headline, unit, lang),
+            _ends(found.of(name).headline, unit, lang),
+            level=LEVEL,
+            lang=lang,
         )
         for name, unit in (
             ("margin_fen", "fen"),
@@ -694,8 +696,3 @@ def _ends(span: Span | None, unit: str, lang: Lang | None) -> str:
     if lo is None or hi is None or unit != "whole":
         return difference_interval(lo, hi, unit, lang=lang)
     return label("figure.interval", lang, lo=_whole(lo), hi=_whole(hi))
-
-
-def _under(span: Span | None, unit: str, lang: Lang | None) -> str:
-    ends = _ends(span, unit, lang)
-    return label("readout.tile.interval", lang, level=coverage(LEVEL), ends=ends)

@@ -218,3 +218,12 @@ def test_words_of_ticks_do_not_meet():
     assert ticks(-0.1, 0.2) == ["−10%", "0%", "+10%", "+20%"]
     wide = ticks(-2_500_000, 2_500_000, unit="fen", change=True)
     assert wide == ["−¥20,000", "0", "+¥20,000"]
+
+
+def test_a_tile_says_its_interval_only_where_it_has_one():
+    known = Tile.measured("Paid", "12%", "10% to 14%", level=0.95)
+    assert known.under == "95% interval 10% to 14%"
+    assert Tile.measured("Paid", "12%", "", level=0.95).under == ""
+    bare = Tile.measured("Paid", "12%", "10% to 14%", level=None)
+    assert bare.under.endswith("10% to 14%")
+    assert not bare.under.startswith(" ")

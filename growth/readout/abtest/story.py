@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 from growth.charts.abtest import effect_interval
 from growth.charts.figures import (
     count,
-    coverage,
     difference,
     difference_interval,
     p_value,
@@ -210,9 +209,8 @@ def _tile(effect: Effect, analysis: Analysis, lang: Lang | None) -> Tile:
         said, ends = change_said(effect, analysis, lang) or (show(None), "")
     else:
         said, ends = drawn.said(), drawn.ends(lang)
-    level = coverage(effect.level or 1 - analysis.experiment.alpha)
-    under = label("readout.tile.interval", lang, level=level, ends=ends) if ends else ""
-    return Tile(name, said, under)
+    level = effect.level or 1 - analysis.experiment.alpha
+    return Tile.measured(name, said, ends, level=level, lang=lang)
 
 
 def _novelty(item: Novelty, analysis: Analysis, lang: Lang | None) -> str:

@@ -47,14 +47,7 @@ def elements_table(ranks: Elements, *, lang: Lang | None = None) -> Block:
     """
     rows = [
         Row(
-            Interval(
-                label=i.element_id,
-                value=i.ctr,
-                lo=i.ctr_low,
-                hi=i.ctr_high,
-                unit="share",
-                change=False,
-            ),
+            Interval.share(i.element_id, i.ctr, i.ctr_low, i.ctr_high),
             note=label("column.dead", lang) if i.dead else "",
             after=(
                 count(i.taps),
