@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from growth import readout, synth
+from growth.readout.catalog import notebook
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -49,6 +50,33 @@ def run(tmp_path_factory):
         )
 
     return make
+
+
+@pytest.fixture
+def under_papermill(sample, tmp_path):
+    """Return a function that runs a notebook under papermill and reads its outputs."""
+
+    def run(name, /, **params):
+        import papermill
+
+        out = tmp_path / "out.ipynb"
+        papermill.execute_notebook(
+            str(notebook(name)),
+            str(out),
+            parameters={"data": str(sample), "as_of": "2026-03-01"} | params,
+            progress_bar=False,
+            cwd=str(tmp_path),
+        )
+        made = json.loads(out.read_text("utf-8"))
+        outputs = [o for cell in made["cells"] for o in cell.get("outputs", [])]
+        assert not [o for o in outputs if o["output_type"] == "error"]
+        shown = [o.get("data", {}) for o in outputs]
+        return SimpleNamespace(
+            html="".join("".join(data.get("text/html", "")) for data in shown),
+            kinds={kind for data in shown for kind in data},
+        )
+
+    return run
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,6 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
-import nbformat
 import pytest
 from pyarrow import compute as pc
 from pyarrow import parquet
@@ -127,30 +126,11 @@ def test_rows_that_contradict_themselves_are_set_apart_and_told(run, real_data):
     assert "rejects.parquet" in made.manifest["artifacts"]
 
 
-def test_plain_papermill_runs_the_same_notebook(sample, tmp_path):
-    import papermill
-
-    out = tmp_path / "out.ipynb"
-    papermill.execute_notebook(
-        NOTEBOOK,
-        out,
-        parameters={
-            "data": str(sample),
-            "experiment_id": "broken_split",
-            "as_of": "2026-03-01",
-            "lang": "zh",
-        },
-        progress_bar=False,
-        cwd=str(tmp_path),
-    )
-    cells = nbformat.read(out, as_version=4).cells
-    outputs = [o for cell in cells for o in cell.get("outputs", ())]
-    assert not [o for o in outputs if o.output_type == "error"]
-    shown = [o.data for o in outputs if "data" in o]
-    assert any("image/svg+xml" in data for data in shown)
-    html = "".join(data.get("text/html", "") for data in shown)
-    assert 'class="decision' in html
-    assert "下单率" in html
+def test_plain_papermill_runs_the_same_notebook(under_papermill, tmp_path):
+    made = under_papermill("abtest_readout", experiment_id="broken_split", lang="zh")
+    assert "image/svg+xml" in made.kinds
+    assert 'class="decision' in made.html
+    assert "下单率" in made.html
     assert not list(tmp_path.glob("*.json"))
 
 

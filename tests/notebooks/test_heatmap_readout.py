@@ -2,8 +2,6 @@
 
 import json
 
-from growth.readout.catalog import notebook
-
 HOME = {
     "page": "pages/home/index", "fixed_elements": "tab_bar", "days": 60,
     "experiment_id": "home_layout",
@@ -58,21 +56,8 @@ def test_what_is_planted_on_the_item_page_stands_at_the_top(sample, run):
     assert "Where people tap" not in made.page
 
 
-def test_the_notebook_runs_under_plain_papermill(sample, tmp_path):
-    import papermill
-
-    out = tmp_path / "out.ipynb"
-    papermill.execute_notebook(
-        str(notebook("heatmap_readout")),
-        str(out),
-        parameters={"data": str(sample), "as_of": "2026-03-01", **ITEM},
-        progress_bar=False,
-        cwd=str(tmp_path),
-    )
-    made = json.loads(out.read_text("utf-8"))
-    outputs = [o for cell in made["cells"] for o in cell.get("outputs", [])]
-    assert not [o for o in outputs if o["output_type"] == "error"]
-    shown = "".join(str(o.get("data", {}).get("text/html", "")) for o in outputs)
-    assert "data:image/png;base64," in shown
-    assert "btn_notify" in shown
-    assert "愤怒连点" in shown
+def test_the_notebook_runs_under_plain_papermill(under_papermill):
+    made = under_papermill("heatmap_readout", **ITEM)
+    assert "data:image/png;base64," in made.html
+    assert "btn_notify" in made.html
+    assert "愤怒连点" in made.html

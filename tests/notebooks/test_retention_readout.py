@@ -5,7 +5,6 @@ from datetime import date
 
 import growth
 from growth import funnel, retention
-from growth.readout.catalog import notebook
 
 PARAMS = {"readout": "retention_readout", "name": "new_users", "days": 35}
 
@@ -53,23 +52,8 @@ def test_the_page_is_small_safe_and_in_one_language(sample, run):
     assert "unsourced" in english
 
 
-def test_the_notebook_runs_under_plain_papermill(sample, tmp_path):
-    import papermill
-
-    out = tmp_path / "out.ipynb"
-    papermill.execute_notebook(
-        str(notebook("retention_readout")),
-        str(out),
-        parameters={
-            "data": str(sample), "name": "weekly", "as_of": "2026-03-01",
-            "period": "week", "days": 49, "horizon": 6,
-        },
-        progress_bar=False,
-    )  # fmt: skip
-    made = json.loads(out.read_text("utf-8"))
-    shown = "".join(
-        str(output.get("data", {}).get("text/html", ""))
-        for cell in made["cells"]
-        for output in cell.get("outputs", [])
+def test_the_notebook_runs_under_plain_papermill(under_papermill):
+    made = under_papermill(
+        "retention_readout", name="weekly", period="week", days=49, horizon=6
     )
-    assert "come back the next week" in shown
+    assert "come back the next week" in made.html

@@ -5,7 +5,6 @@ from datetime import date
 
 import growth
 from growth import segments
-from growth.readout.catalog import notebook
 
 PARAMS = {"readout": "segments_readout", "name": "customers"}
 DAY = date(2026, 3, 1)
@@ -56,25 +55,14 @@ def test_no_user_is_named_anywhere(sample, run):
         assert not any(one in text for one in ids["user_id"].to_pylist()[:500]), path
 
 
-def test_the_notebook_runs_under_plain_papermill(sample, tmp_path):
-    import papermill
-
-    out = tmp_path / "out.ipynb"
-    papermill.execute_notebook(
-        str(notebook("segments_readout")),
-        str(out),
-        parameters={
-            "data": str(sample), "name": "carts", "as_of": "2026-03-01",
-            "tag": "behaviour", "value": "cart_abandoned", "packs": "behaviour",
-            "against": "",
-        },
-        progress_bar=False,
-    )  # fmt: skip
-    made = json.loads(out.read_text("utf-8"))
-    shown = "".join(
-        str(output.get("data", {}).get("text/html", ""))
-        for cell in made["cells"]
-        for output in cell.get("outputs", [])
+def test_the_notebook_runs_under_plain_papermill(under_papermill):
+    made = under_papermill(
+        "segments_readout",
+        name="carts",
+        tag="behaviour",
+        value="cart_abandoned",
+        packs="behaviour",
+        against="",
     )
-    assert "Cart left" in shown
-    assert "No other segment" in shown
+    assert "Cart left" in made.html
+    assert "No other segment" in made.html

@@ -7,7 +7,6 @@ import growth
 from growth import tiers
 from growth.readout import TiersParams
 from growth.readout import tiers as room
-from growth.readout.catalog import notebook
 
 ASSUMED = {"margin_rate": 0.3, "redemption": 0.1, "months": 6, "replications": 4}
 PARAMS = {"readout": "tiers_readout", "name": "next", "tests": 3, **ASSUMED}
@@ -70,26 +69,15 @@ def test_the_page_is_small_safe_and_in_one_language(sample, run):
     assert "仅模型（偏窄）" in chinese
 
 
-def test_the_notebook_runs_under_plain_papermill(sample, tmp_path):
-    import papermill
-
-    out = tmp_path / "out.ipynb"
-    papermill.execute_notebook(
-        str(notebook("tiers_readout")),
-        str(out),
-        parameters={
-            "data": str(sample), "name": "sooner", "as_of": "2026-03-01", "tests": 2,
-            "changes": "tiers.2.earn_multiplier=1.1", "uplift": "0:0,0.05:0.02",
-            **ASSUMED,
-        },
-        progress_bar=False,
-    )  # fmt: skip
-    made = json.loads(out.read_text("utf-8"))
-    shown = "".join(
-        str(output.get("data", {}).get("text/html", ""))
-        for cell in made["cells"]
-        for output in cell.get("outputs", [])
+def test_the_notebook_runs_under_plain_papermill(sample, under_papermill):
+    made = under_papermill(
+        "tiers_readout",
+        name="sooner",
+        tests=2,
+        changes="tiers.2.earn_multiplier=1.1",
+        uplift="0:0,0.05:0.02",
+        **ASSUMED,
     )
-    assert "Assumed answer of members" in shown
-    assert "×1.1" in shown
-    assert tiers.load_programme(sample / "programme.toml").names[1] in shown
+    assert "Assumed answer of members" in made.html
+    assert "×1.1" in made.html
+    assert tiers.load_programme(sample / "programme.toml").names[1] in made.html
