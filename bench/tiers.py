@@ -33,10 +33,10 @@ BETA = (0.0, 0.05, 0.1)
 CUTS, MULTIPLES, DISCOUNTS = (0, 50_000, 200_000), ("1", "1.2", "1.5"), (0, 0, 200)
 BLOCK, CAP, PENDING = 100, 500, 7
 STEPS = {"cdnow": (2000, 7500, 20_000), "uci": (20_000, 100_000, 500_000)}
-FACTS = {
-    "cdnow": ("BG/NBD 13.7 % 9/9 x1.40", "bootstrap 16.9 % 7/7 x1.46",
+FACTS = {  # the 84 days said of UCI are 56: only with them the baseline is theirs
+    ("cdnow", 84): ("BG/NBD 13.7 % 9/9 x1.40", "bootstrap 16.9 % 7/7 x1.46",
               "repeat 48.9 % 9/9 x3.51"),
-    "uci": ("BG/NBD 16.3 % 1/6 x1.17", "bootstrap 14.9 % 6/6 x1.90",
+    ("uci", 56): ("BG/NBD 16.3 % 1/6 x1.17", "bootstrap 14.9 % 6/6 x1.90",
             "repeat 17.9 % 3/6 x1.35"),
 }  # fmt: skip
 
@@ -378,16 +378,18 @@ def coverage(scale, repeat):  # noqa: ARG001
 
 def backtests(scale, repeat):  # noqa: ARG001
     folder = Path(os.environ.get("GROWTH_REAL_DATA") or ROOT.parent / "shared" / "data")
-    for name, read, last, step in (
-        ("cdnow", _cdnow, date(1998, 6, 30), 28),
-        ("uci", _uci, date(2011, 12, 9), 21),
+    for name, read, last, step, window in (
+        ("cdnow", _cdnow, date(1998, 6, 30), 28, 84),
+        ("uci", _uci, date(2011, 12, 9), 21, 56),
+        ("uci", _uci, date(2011, 12, 9), 21, 84),
     ):  # fmt: skip
         path = folder / {"cdnow": "cdnow_master.txt",
                          "uci": "uci_online_retail_invoices.parquet"}[name]  # fmt: skip
         if not path.exists():
             print(f"\nback-tests of {name} skipped: {path.name} is not here")
             continue
-        _backtest(name, read(path), last, step, max(4, int(60 * min(1, scale))), scale)
+        times = max(4, int(60 * min(1, scale)))
+        _backtest(name, read(path), last, step, window, times, scale)
 
 
 def _cdnow(path):
@@ -407,7 +409,7 @@ def _uci(path):
     return np.unique(rows["customer_id"], return_inverse=True)[1], day, fen
 
 
-def _backtest(name, orders, last, step, replications, scale):
+def _backtest(name, orders, last, step, window, replications, scale):
     from growth.tiers.fitting import fit_days
     from growth.tiers.histories import purchase_days
     from growth.tiers.population import Past
@@ -420,10 +422,12 @@ def _backtest(name, orders, last, step, replications, scale):
     spent, _, found = cpu(
         lambda: fit_days(
             days, Past(days.at, days.day, days.fen), as_of=last, seed=1,
-            step_days=step, replications=replications, thresholds_fen=STEPS[name],
+            step_days=step, window_days=window, replications=replications,
+            thresholds_fen=STEPS[name],
         )
     )  # fmt: skip
-    print(f"\nback-tests of {name}: {len(ids):,} members, 84 days ahead, step {step}")
+    print(f"\nback-tests of {name}: {len(ids):,} members, {window} days ahead, "
+          f"step {step}")  # fmt: skip
     print(f"  {replications} replications, {spent:.0f} CPU s; {found.generator} chosen")
     print("  generator   MAPE    bias   mc cover (too narrow)  calibrated       TV")
     for test in found.back_tests:
@@ -433,7 +437,8 @@ def _backtest(name, orders, last, step, replications, scale):
         line = f"  {test.generator:10} {test.mape:6.1%} {test.bias:+7.1%}  {mc:>6}/{of}"
         line += f"          {inside:>10}/{known} {half:8}  {test.tier_distance:.3f}"
         print(line)
-    print(f"  to match or beat: {'; '.join(FACTS[name])}")
+    facts = "; ".join(FACTS.get((name, window), ["nothing published"]))
+    print(f"  to match or beat: {facts}")
 
 
 CASES = {
