@@ -1,0 +1,225 @@
+"""What is asked of each table in its one group-by; equal questions are asked once."""
+
+from __future__ import annotations
+
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from growth.engine import epoch_us
+from growth.engine.dialect import aggregate_builtin
+from growth.segments.ops import IDS, TIMES
+from growth.segments.tables.expressions import before, both, since, sure
+from growth.segments.tables.sources import day_of, net_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import ibis.expr.types as ir
+
+    from growth.engine.where import Where
+    from growth.segments.rules import Metric, Tag
+    from growth.segments.tables.sources import Sources
+
+__all__ = ["Ask", "Measures"]
+
+PEOPLE: Final = {
+    "seen": ("events", "orders"),
+    "buyers": ("orders",),
+    "members": ("members",),
+}
+
+
+class Ask(NamedTuple):
+    """A question about a user's rows of one table.
+
+    Parameters
+    ----------
+    what : str
+        ``rows latest earliest within days distinct known known_above sum sum_above
+        min max first last``.
+    where : Where or None
+        Rows that count.
+    last : int or None
+        Local days that count, up to `as_of`.
+    tz : str
+        Whose days; "" where it makes no difference to the rows that count.
+    col : str
+        The column read.
+    span : tuple of int
+        Of ``within``: the instants, the second not included.
+    """
+
+    what: str
+    where: Where | None = None
+    last: int | None = None
+    tz: str = ""
+    col: str = ""
+    span: tuple[int, int] = (0, 0)
+
+
+def value_of(ask: Ask, table: ir.Table, name: str, rows: Any) -> ir.Value:  # noqa: ANN401
+    """Return a question as an aggregate over the rows that count (None: all)."""
+    if ask.what in ("first", "last"):
+        return _edge(ask.what, table, name, table[ask.col], rows)
+    if ask.col:
+        return _of_column(ask.what, table, table[ask.col], rows)
+    time = table[TIMES[name]]
+    match ask.what:
+        case "rows":
+            return table.count(where=rows)
+        case "latest":
+            return time.max(where=rows)
+        case "earliest":
+            return time.min(where=rows)
+    inside = since(time, ask.span[0]) & before(time, ask.span[1])
+    return table.count(where=both(rows, inside))
+
+
+def _of_column(what: str, table: ir.Table, value: ir.Value, rows: Any) -> ir.Value:  # noqa: ANN401
+    match what:
+        case "known":
+            return table.count(where=both(rows, value.notnull()))
+        case "known_above":
+            return table.count(where=both(rows, value > 0))
+        case "sum":
+            return _summed(value, rows)
+        case "sum_above":
+            return _summed(value, both(rows, value > 0))
+    if value.type().is_floating():
+        rows = both(rows, ~value.isnan())
+    match what:
+        case "min":
+            return value.min(where=rows)
+        case "max":
+            return value.max(where=rows)
+    return value.nunique(where=rows)  # days, distinct
+
+
+def _summed(value: ir.Value, rows: Any) -> ir.Value:  # noqa: ANN401
+    # DuckDB's sum is wider than Ibis believes, and all after it would be slow
+    total = aggregate_builtin("sum", "decimal(38, 0)")
+    told = total(value) if rows is None else total(value, where=rows)
+    return told.cast("int64")
+
+
+def _edge(
+    what: str,
+    table: ir.Table,
+    name: str,
+    value: ir.Value,
+    rows: Any,  # noqa: ANN401
+) -> ir.Value:
+    """Return a column's value on the first or last row, ties by id."""
+    import ibis
+
+    if value.type().is_floating():
+        value = value.isnan().ifelse(ibis.null().cast(value.type()), value)
+    key = IDS.get(name, "")
+    ids = table[key].fill_null("") if key in table.columns else ibis.literal("")
+    parts = {
+        "us": epoch_us(table[TIMES[name]]),
+        "id": ids,
+        "known": value.notnull().cast("int8"),
+        "value": value,
+    }
+    row = ibis.struct(parts)
+    pick = aggregate_builtin("min" if what == "first" else "max", str(row.type()))
+    told = pick(row) if rows is None else pick(row, where=rows)
+    return told["value"]
+
+
+class Measures:
+    """Questions by table, and the columns that answer them.
+
+    Parameters
+    ----------
+    sources : Sources
+        The rows.
+    """
+
+    def __init__(self, sources: Sources) -> None:
+        self.sources = sources
+        self.asked: dict[str, dict[str, Ask]] = {}
+        self.names: dict[str, str] = {}
+
+    def ask(self, name: str, ask: Ask) -> str:
+        """Return the column that answers a question about a table."""
+        told = f"{name}:{ask!r}"  # as text: true is not 1
+        if told not in self.names:
+            self.names[told] = f"growth_{len(self.names)}"
+            self.sources.rows(name)
+            self.asked.setdefault(name, {})[self.names[told]] = ask
+        return self.names[told]
+
+    def of(self, metric: Metric, tz: str, what: str, **more: Any) -> str:  # noqa: ANN401
+        """Return the column that answers a question about the rows a metric counts."""
+        alike = self.sources.ends[tz] == self.sources.end and metric.last is None
+        zone = "" if alike else tz
+        return self.ask(metric.of, Ask(what, metric.where, metric.last, zone, **more))
+
+    def amount(self, metric: Metric, tz: str, what: str) -> str:
+        """Ask about the column a metric reads."""
+        return self.of(metric, tz, what, col=net_of(tz) if metric.net else metric.col)
+
+    def days(self, metric: Metric, tz: str) -> str:
+        """Ask for the number of local days with a row."""
+        return self.of(metric, tz, "days", col=day_of(tz))
+
+    def _met(self) -> Ask:
+        """Return what tells who has a row: a count, or the first instant of it."""
+        # with one end rows after it are gone: whoever is counted was there
+        return Ask("rows" if self.sources.one_end else "earliest")
+
+    def meet(self, population: str) -> None:
+        """Ask who belongs to a population."""
+        has = self.sources.has
+        for name in PEOPLE[population]:
+            if (name == "events" and not has("events")) or (
+                name == "orders" and not has("orders") and has("events")
+            ):
+                continue  # seen: whatever tells that a user was there
+            self.ask(name, self._met())
+
+    def people(self, table: ir.Table, one: Tag) -> ir.BooleanValue:
+        """Return who is of a tag's population."""
+        asks = (f"{name}:{self._met()!r}" for name in PEOPLE[one.population])
+        columns = [table[self.names[ask]] for ask in asks if ask in self.names]
+        if self.sources.one_end:
+            return reduce(or_, (column.notnull() for column in columns))
+        end = self.sources.ends[one.tz]
+        return reduce(or_, (sure(before(column, end)) for column in columns))
+
+    def anybody(self, table: ir.Table) -> ir.Table:
+        """Leave out users of no tag's population."""
+        if len(self.asked) == 1 and self.sources.one_end:
+            return table
+        alike = {(one.population, one.tz): one for one in self.sources.rules}
+        tests = (self.people(table, one) for one in alike.values())
+        return table.filter(reduce(or_, tests))
+
+    def joined(self) -> ir.Table:
+        """Group each table once and join them by user, none left out."""
+        made = [self._grouped(name, asks) for name, asks in self.asked.items()]
+        user, table = self.sources.user, made[0]
+        for other in made[1:]:
+            right = other.rename(growth_right=user)
+            pair = table.outer_join(right, table[user] == right.growth_right)
+            either = pair[user].coalesce(pair.growth_right)
+            table = pair.mutate(**{user: either}).drop("growth_right")
+        return table
+
+    def _grouped(self, name: str, asks: Mapping[str, Ask]) -> ir.Table:
+        table = self.sources.rows(name)
+        values = {
+            column: value_of(ask, table, name, self._counted(name, ask))
+            for column, ask in asks.items()
+        }
+        return table.group_by(self.sources.user).agg(**values)
+
+    def _counted(self, name: str, ask: Ask) -> ir.BooleanValue | None:
+        """Return which rows a question counts; None is all of them."""
+        if not ask.tz:
+            where = ask.where
+            return None if where is None else where.to_ibis(self.sources.rows(name))
+        return self.sources.chosen(name, ask.where, ask.last, ask.tz)
