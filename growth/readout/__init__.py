@@ -19,29 +19,34 @@ Where a line belongs:
 - kept: `store`, `history` (the index), `diff`, `sweep` (gc), `handover`
 """
 
-from growth.readout.batch import Batch, Entry, run_all
-from growth.readout.catalog import (
-    AbtestParams,
-    DatasetParams,
-    HeatmapParams,
-    RetentionParams,
-    SegmentsParams,
-    TiersParams,
-)
-from growth.readout.model import Readout, load
-from growth.readout.params import (
-    Between,
-    EnvName,
-    Help,
-    Id,
-    Path,
-    Sample,
-    readout,
-)
-from growth.readout.publish import publish
-from growth.readout.runner import Progress, RunOutcome, run
-from growth.readout.samples import sample_data
-from growth.readout.store import Store
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from growth.readout.publish import publish  # at once: its file has its name
+
+if TYPE_CHECKING:
+    from growth.readout.batch import Batch, Entry, run_all
+    from growth.readout.catalog import (
+        AbtestParams,
+        DatasetParams,
+        HeatmapParams,
+        RetentionParams,
+        SegmentsParams,
+        TiersParams,
+    )
+    from growth.readout.model import Readout, load
+    from growth.readout.params import (
+        Between,
+        EnvName,
+        Help,
+        Id,
+        Path,
+        Sample,
+        readout,
+    )
+    from growth.readout.runner import Progress, RunOutcome, run
+    from growth.readout.samples import sample_data
+    from growth.readout.store import Store
 
 __all__ = [
     "AbtestParams",
@@ -69,3 +74,31 @@ __all__ = [
     "run_all",
     "sample_data",
 ]
+
+_FILES = {
+    "batch": ("Batch", "Entry", "run_all"),
+    "catalog": (
+        "AbtestParams",
+        "DatasetParams",
+        "HeatmapParams",
+        "RetentionParams",
+        "SegmentsParams",
+        "TiersParams",
+    ),
+    "model": ("Readout", "load"),
+    "params": ("Between", "EnvName", "Help", "Id", "Path", "Sample", "readout"),
+    "runner": ("Progress", "RunOutcome", "run"),
+    "samples": ("sample_data",),
+    "store": ("Store",),
+}
+_HOME = {name: file for file, names in _FILES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from growth.readout import repair
 from growth.readout.forkserver import serve
+from growth.readout.sparing import spared
 from growth.readout.supervise import end_children, settle_child
 
 if TYPE_CHECKING:
@@ -63,10 +64,13 @@ class _Stopped(KeyboardInterrupt):
 
 def preload() -> None:
     """Import what a run takes, so that a fork of this process has it."""
-    import nbclient  # noqa: F401
-    import nbformat  # noqa: F401
-    import papermill  # noqa: F401
+    with spared("pyarrow"):
+        import nbformat
+        import papermill  # noqa: F401
     import psutil  # noqa: F401
+
+    # it compiles the schema of a version when it first meets it
+    nbformat.validate(nbformat.v4.new_notebook())  # type: ignore[no-untyped-call]
 
 
 def server() -> None:
@@ -135,6 +139,7 @@ def _execute(job: Mapping[str, Any], tell: Callable[..., None]) -> tuple[str, st
         tell(event="cell", done=done, total=total)
 
     tell(event="start", done=0, total=total)
+    preload()
     import papermill
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
     from papermill.exceptions import PapermillExecutionError

@@ -8,8 +8,11 @@ import json
 import os
 import platform
 import subprocess
+import sys
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -37,6 +40,7 @@ _WATCHED: Final = (
     "nbconvert", "numpy", "pandas", "papermill", "pyarrow", "scipy", "statsmodels",
     "vl-convert-python",
 )  # fmt: skip
+_TICK: Final = 2_000_000_000  # nanoseconds within which a change may show no new time
 _ASIDE: Final = {"load.json", "rejects.parquet", "truth.json"}
 _TABLES: Final = (".parquet", ".csv", ".csv.gz", ".csv.zip", ".duckdb", ".jsonl")
 
@@ -130,16 +134,27 @@ def package_digest(notebook: Path | None = None) -> str:
         64 hex digits.
     """
     root = Path(__file__).resolve().parent.parent
-    kinds = {".py", ".toml", ".json", ".j2", ".css", ".js"}
-    source = sorted(p for p in root.rglob("*") if p.suffix in kinds and p.is_file())
-    files = [(str(path.relative_to(root)), path) for path in source]
+    kinds = (".py", ".toml", ".json", ".j2", ".css", ".js")
+    source = sorted(
+        os.path.join(folder, name)
+        for folder, _, names in os.walk(root)
+        for name in names
+        if name.endswith(kinds)
+    )
+    files = [(str(Path(path).relative_to(root)), path) for path in source]
     if notebook:
-        files.append((notebook.name, notebook))
-    return _digest(files)
+        files.append((notebook.name, str(notebook)))
+    return _joined((name, _as_it_is(path)) for name, path in files)
 
 
 def versions() -> dict[str, str]:
     """Return the versions of what takes part in a run, by name, sorted."""
+    return dict(_versions(*(_touched(folder) for folder in sys.path)))
+
+
+@cache
+def _versions(*_touched: int) -> dict[str, str]:
+    """Return what `versions` says, until something is installed."""
     found = {"python": platform.python_version()}
     for name in _WATCHED:
         try:
@@ -147,6 +162,14 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return dict(sorted(found.items()))
+
+
+def _touched(folder: str) -> int:
+    """Return when something was put into a folder, or taken out of it."""
+    try:
+        return os.stat(folder or ".").st_mtime_ns
+    except OSError:
+        return 0
 
 
 def git_state() -> tuple[str, bool]:
@@ -160,9 +183,12 @@ def git_state() -> tuple[str, bool]:
     root = Path(__file__).resolve().parent.parent.parent
     if not (root / ".git").exists():
         return "", False
-    commit = _git(root, "rev-parse", "HEAD")
-    changed = commit and _git(root, "status", "--porcelain", "--untracked-files=no")
-    return commit, bool(changed)
+    told = _git(root, "status", "--porcelain=v2", "--branch", "--untracked-files=no")
+    head = "# branch.oid "
+    lines = told.splitlines()
+    commit = next((x.removeprefix(head) for x in lines if x.startswith(head)), "")
+    commit = "" if commit.startswith("(") else commit  # (initial): none yet
+    return commit, any(not line.startswith("#") for line in lines)
 
 
 def provenance(data: Iterable[Data] = ()) -> Provenance:
@@ -310,8 +336,17 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _digest(files: Iterable[tuple[str, Path]]) -> str:
-    return _joined((name, _sha256(path)) for name, path in files)
+def _as_it_is(path: str) -> str:
+    """Return the sha256 of a source file, read again only if it was touched."""
+    seen = os.stat(path)
+    if abs(time.time_ns() - seen.st_mtime_ns) < _TICK:
+        return _sha256(Path(path))
+    return _unchanged(path, seen.st_ino, seen.st_size, seen.st_mtime_ns)
+
+
+@cache
+def _unchanged(path: str, *_seen: int) -> str:
+    return _sha256(Path(path))
 
 
 def _joined(files: Iterable[tuple[str, str]]) -> str:

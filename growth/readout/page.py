@@ -15,6 +15,7 @@ from functools import cache
 from html import escape, unescape
 from importlib.resources import as_file, files
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from growth.charts.figures import NONE, count, p_value
@@ -31,6 +32,7 @@ from growth.readout.blocks import (
 )
 from growth.readout.clean import clean
 from growth.readout.estimates import about, interval_of
+from growth.readout.sparing import spared
 from growth.result import CARD_STYLE, show
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ CSP: Final = (
 )
 HTML_LANG: Final = {"en": "en", "zh": "zh-CN"}
 TILES: Final = 4
+_ONE: Final = Lock()  # an exporter's filters belong to the notebook in hand
 HIDDEN: Final = ("interactive", "parameters", "injected-parameters", "lab")
 WIDGET: Final = "application/vnd.jupyter.widget-view+json"
 STATUS_TONES: Final = {"succeeded": "g", "skipped": "g", "running": "a"}
@@ -92,7 +95,7 @@ def render(
     """
     lang = _language(lang, document, manifest)
     notebook, dropped = _prepare(executed, lang)
-    body, again = clean(_export(notebook, lang))
+    body, again = clean(_export(notebook))
     if 'class="decision' not in body:
         body = _header(document, lang) + body
     if 'class="checks"' not in body:
@@ -197,7 +200,7 @@ def render_failure(
 
 def warm() -> None:
     """Import what a page takes and read its template, for a process to be forked."""
-    _export({"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}, "en")
+    _export({"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
 
 
 def _shell(title: str, body: str, lang: Lang) -> str:
@@ -427,7 +430,8 @@ def _data(item: Json, lang: Lang) -> str:
 
 def _load(executed: object) -> dict[str, Any]:
     """Return a notebook as plain values, our own copy."""
-    import nbformat
+    with spared():
+        import nbformat
 
     if isinstance(executed, str | Path):
         executed = nbformat.read(str(executed), as_version=4)  # type: ignore[no-untyped-call]
@@ -438,6 +442,12 @@ def _prepare(executed: object, lang: Lang) -> tuple[dict[str, Any], int]:
     """Return the notebook as the page shows it, and what was taken out of it."""
     notebook = _load(executed)
     notebook["metadata"].pop("widgets", None)
+    hidden = {*HIDDEN, *HTML_LANG} - {lang}
+    notebook["cells"] = [
+        cell
+        for cell in notebook["cells"]
+        if hidden.isdisjoint((cell.get("metadata") or {}).get("tags", ()))
+    ]
     removed = 0
     for cell in notebook["cells"]:
         if cell["cell_type"] == "markdown":
@@ -518,26 +528,24 @@ def _mathml(latex: str, lang: Lang, *, display: bool) -> str:
         return f'<code title="{title}">{escape(text)}</code>'
 
 
-def _export(notebook: dict[str, Any], lang: Lang) -> str:
-    """Return the body that the notebook's visible cells make."""
-    import nbformat
-    from nbconvert import HTMLExporter
+def _export(notebook: dict[str, Any]) -> str:
+    """Return the body that the notebook's cells make."""
+    with spared():
+        import nbformat
 
     node = nbformat.from_dict(notebook)  # type: ignore[no-untyped-call]
-    others = {other for other in HTML_LANG if other != lang}
-    with as_file(files("growth.readout").joinpath("template")) as templates:
-        exporter = HTMLExporter(  # type: ignore[no-untyped-call]
-            config=_config(frozenset({*HIDDEN, *others})),
-            template_name="readout",
-            extra_template_basedirs=[str(templates)],
-        )
-        resources = {"growth": {"header": "", "footer": ""}}
+    resources = {"growth": {"header": "", "footer": ""}}
+    with as_file(files("growth.readout").joinpath("template")) as templates, _ONE:
+        exporter = _exporter(str(templates))
         body, _ = exporter.from_notebook_node(node, resources=resources)
     return str(body)
 
 
 @cache
-def _config(hidden: frozenset[str]) -> Any:  # noqa: ANN401  (a traitlets Config)
+def _exporter(templates: str) -> Any:  # noqa: ANN401  (nbconvert's HTMLExporter)
+    """Return what turns notebooks into HTML; it holds the compiled template."""
+    with spared():
+        from nbconvert import HTMLExporter
     from traitlets.config import Config
 
     config = Config()
@@ -545,13 +553,13 @@ def _config(hidden: frozenset[str]) -> Any:  # noqa: ANN401  (a traitlets Config
     html.exclude_input = html.exclude_input_prompt = html.exclude_output_prompt = True
     html.exclude_anchor_links = True
     html.embed_images = html.sanitize_html = False
-    html.preprocessors = ["nbconvert.preprocessors.TagRemovePreprocessor"]
-    config.TagRemovePreprocessor.remove_cell_tags = set(hidden)
     config.NbConvertBase.display_data_priority = [
         "text/html", "image/svg+xml", "image/png", "image/jpeg", "text/markdown",
         "text/latex", "text/plain",
     ]  # fmt: skip
-    return config
+    return HTMLExporter(  # type: ignore[no-untyped-call]
+        config=config, template_name="readout", extra_template_basedirs=[templates]
+    )
 
 
 # A run that failed

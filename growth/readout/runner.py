@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 import traceback
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from growth.labels import Lang
     from growth.readout.extras import Extra
     from growth.readout.inputs import Read
-    from growth.readout.model import Data
+    from growth.readout.model import Data, Provenance
     from growth.readout.supervise import Ended
     from growth.readout.verdict import Verdict
 
@@ -292,6 +292,7 @@ class _Job:
     code: str = ""
     run_id: str = ""
     staged: Path | None = None
+    origin: Provenance = field(init=False)
 
     @property
     def data(self) -> tuple[Data, ...]:
@@ -483,7 +484,7 @@ class _Job:
 
     def manifest(self, run_key: str) -> dict[str, Any]:
         """Return what is known of the run before it begins."""
-        origin = inputs.provenance()
+        self.origin = origin = inputs.provenance()
         versions = inputs.versions()
         return {
             "run_id": self.run_id,
@@ -556,7 +557,7 @@ class _Job:
 
     def environment(self, folder: Path) -> dict[str, str]:
         """Return the child's environment: ours, and what makes runs alike."""
-        origin = asdict(inputs.provenance())
+        origin = asdict(self.origin)
         origin["data"] = [asdict(item) for item in self.data]
         return child.environment() | {
             "GROWTH_RUN_DIR": str(self.staged),
