@@ -71,7 +71,9 @@ def reached_by(
     if flag:
         kept &= (shape.flags(rows) & flag) > 0
     cells = grouping.of_row[kept] * (levels + 1) + level[kept]
-    counts = np.bincount(cells, minlength=groups * (levels + 1))
+    many = shape.counts(rows)
+    # sums of whole numbers below 2**53 are exact
+    counts = np.bincount(cells, many[kept], groups * (levels + 1)).astype(np.int64)
     counts = counts.reshape(groups, levels + 1)[:, 1:]
     if spec.count != "totals":
         counts = counts[:, ::-1].cumsum(axis=1)[:, ::-1]

@@ -50,6 +50,7 @@ WHOLE, HELD, DERIVED = range(3)
 LEVEL, LEAST, MOST = range(3)
 MASK, CLEARS, EXCLUDES, LAUNCH, ORDERED, NAME = range(6)
 YOUNG, EXCLUDED, KEPT = 1, 2, 4
+FLAGS = 8  # how many ways they can be together
 
 # scenes of a derived session: see `breaks`
 WALLET, STAYS, SCENE = 1 << 20, 1 << 21, (1 << 20) - 1
@@ -793,102 +794,119 @@ def quick(
 
     As `walk_grouped` for one range of entries, without gaps to wait for,
     exclusions, optional steps, groups, clearing or breaking; one value at most, that
-    of the entry.
+    of the entry. The last column of a row says of how many users it is: of those who
+    got no further than step 1 there is nothing to tell but their number.
     """
     levels = rules[LEVELS]
     window = rules[WINDOW]
     valued = layout[VALUED] == IN_KEY
     place = 1 + levels if rules[TIMED] else 1
-    width = place + valued
+    width = place + valued + 1
     n = len(keys)
-    room = n // 8 + 64
-    whose = np.empty(room, np.int64)
+    room = n // 16 + 64
     rows = np.empty((room, width), np.int64)
     written = 0
     user_at, time_at, time_mask = layout[USER_AT], layout[TIME_AT], layout[TIME_MASK]
     code_at, code_mask = layout[CODE_AT], layout[CODE_MASK]
-    value_mask = layout[VALUE_MASK]
+    value_mask = layout[VALUE_MASK] if valued else 0
     first, end = edges[0], edges[-1]
     mature = rules[MATURE]
     last = end - 1 if rules[KEEP] else min(end - 1, mature)
     once = rules[FIRST] != 0
-    times = np.empty((levels + 1, levels + 1), np.int64)
+    most = np.empty(levels + 1, np.int64)
+    for s in range(len(steps)):
+        most[steps[s, LEVEL]] = steps[s, MOST]
+    levels_of = np.empty(len(acts), np.int64)
+    for a in range(len(acts)):
+        levels_of[a] = steps[acts[a], LEVEL]
+    # chain k begins at k * side; only what was written is read
+    side = levels + 1
+    times = np.empty(side * side, np.int64)
     value = np.empty(levels + 1, np.int64)
     best = np.empty(levels + 1, np.int64)
     best_value = np.int64(NONE)
-    level = 0  # reached by the user
-    live = 0  # levels that hold a chain
-    ripe = False
-    young = False
-    user = np.int64(-1)
-    for i in range(n + 1):
-        key = keys[i] if i < n else np.int64(-1)
-        owner = key >> user_at
-        if owner != user:
-            if level or (young and not ripe):
-                if written == room:
-                    room *= 2
-                    longer = np.empty(room, np.int64)
-                    longer[:written] = whose
-                    whose = longer
-                    rows = _grown(rows)
-                flags = YOUNG if young and not ripe else 0
-                if level and best[1] > mature:
-                    flags |= KEPT
-                rows[written, 0] = level | (flags << META_FLAGS)
-                if rules[TIMED]:
-                    for k in range(1, levels + 1):
-                        rows[written, k] = NONE
-                    if level:
-                        rows[written, 1] = best[1]
-                    for k in range(2, level + 1):
-                        rows[written, k] = best[k] - best[k - 1]
-                if valued:
-                    rows[written, place] = best_value if level else NONE
-                whose[written] = user
-                written += 1
-            user = owner
-            level = 0
-            live = 0
-            ripe = False
-            young = False
-            if i == n:
-                break
-        c = (key >> code_at) & code_mask
-        now = (key >> time_at) & time_mask
-        for a in range(acts_at[c], acts_at[c + 1]):
-            s = acts[a]
-            to = steps[s, LEVEL]
-            if to == 1:
-                if now < first or now >= end:
+    few = np.zeros((value_mask + 2, 2, FLAGS), np.int64)
+    i = 0
+    while i < n:
+        user = keys[i] >> user_at
+        level = 0  # reached by the user
+        live = 0  # levels that hold a chain
+        ripe = False
+        young = False
+        best_value = np.int64(NONE)
+        while i < n and keys[i] >> user_at == user:
+            key = keys[i]
+            i += 1
+            c = (key >> code_at) & code_mask
+            for a in range(acts_at[c], acts_at[c + 1]):
+                to = levels_of[a]
+                if to > live + 1:
                     continue
-                if once and (ripe or young):
+                now = (key >> time_at) & time_mask
+                if to == 1:
+                    if now < first or now >= end or (once and (ripe or young)):
+                        continue
+                    if now <= mature:
+                        ripe = True
+                    else:
+                        young = True
+                    if now > last:
+                        continue
+                    times[side + 1] = now
+                    value[1] = (key & value_mask) - 1
+                    live = max(live, 1)
+                    if level == 0:
+                        level = 1
+                        best[1] = now
+                        best_value = value[1]
                     continue
-                if now <= mature:
-                    ripe = True
-                else:
-                    young = True
-                if now > last:
+                old, new = (to - 1) * side, to * side
+                if now - times[old + 1] > window:
                     continue
-                times[1, 1] = now
-                value[1] = (key & value_mask) - 1
-                if live == 0:
-                    live = 1
-            elif (
-                live >= to - 1
-                and now - times[to - 1, 1] <= window
-                and now - times[to - 1, to - 1] <= steps[s, MOST]
-            ):
+                if now - times[old + to - 1] > most[to]:
+                    continue
                 for k in range(1, to):
-                    times[to, k] = times[to - 1, k]
-                times[to, to] = now
+                    times[new + k] = times[old + k]
+                times[new + to] = now
                 value[to] = value[to - 1]
                 live = max(live, to)
-            else:
-                continue
-            if to > level:
-                level = to
-                for k in range(1, to + 1):
-                    best[k] = times[to, k]
-                best_value = value[to]
-    return whose[:written], rows[:written]
+                if to > level:
+                    level = to
+                    for k in range(1, to + 1):
+                        best[k] = times[new + k]
+                    best_value = value[to]
+        flags = YOUNG if young and not ripe else 0
+        if level and best[1] > mature:
+            flags |= KEPT
+        if level < 2:
+            if level or flags:
+                few[best_value + 1, level, flags] += 1
+            continue
+        if written == room:
+            room *= 2
+            rows = _grown(rows)
+        rows[written, 0] = level | (flags << META_FLAGS)
+        if rules[TIMED]:
+            rows[written, 1] = best[1]
+            for k in range(2, levels + 1):
+                rows[written, k] = best[k] - best[k - 1] if k <= level else NONE
+        if valued:
+            rows[written, place] = best_value
+        rows[written, -1] = 1
+        written += 1
+    for v in range(few.shape[0]):
+        for level in range(2):
+            for flags in range(FLAGS):
+                if not few[v, level, flags]:
+                    continue
+                if written == room:
+                    room *= 2
+                    rows = _grown(rows)
+                rows[written] = NONE
+                rows[written, 0] = level | (flags << META_FLAGS)
+                if valued:
+                    rows[written, place] = v - 1
+                rows[written, -1] = few[v, level, flags]
+                written += 1
+    rows = rows[:written]
+    return rows[:, 0], rows

@@ -177,11 +177,13 @@ class Rows:
     values: int = 0
     optional: int = 0
     depth: int = 0
+    weighted: bool = False
     _at: tuple[int, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Work out where each field begins."""
-        widths = (1, self.levels * self.timed, self.values, self.optional, self.depth)
+        times = self.levels * self.timed
+        widths = (1, times, self.values, self.optional, self.depth, self.weighted)
         object.__setattr__(self, "_at", tuple(np.cumsum((0, *widths)).tolist()))
 
     def part(self, rows: Ints, number: int) -> Ints:
@@ -223,6 +225,12 @@ class Rows:
     def path(self, rows: Ints) -> Ints:
         """Return the events that follow."""
         return self.part(rows, 4)
+
+    def counts(self, rows: Ints) -> Ints:
+        """Return how many users, sessions or chains each row is of."""
+        if not self.weighted:
+            return np.ones(len(rows), np.int64)
+        return self.part(rows, 5)[:, 0]
 
 
 def kernel_arrays(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypedDict, Unpack
 
@@ -242,7 +243,7 @@ def measure(  # noqa: PLR0913
     columns = Columns(user_col, ts_col, event_col, session_col)
     walked = _walk(events, spec, columns)
     rows, shape = walked.rows, walked.shape
-    flags = shape.flags(rows)
+    flags, many = shape.flags(rows), shape.counts(rows)
     everybody = Grouping.everybody(len(rows))
     totals = steps_by(spec, rows, shape, everybody)
     times = step_times(spec, rows, shape, everybody)
@@ -253,14 +254,14 @@ def measure(  # noqa: PLR0913
         grouping = walked.grouping(rows)
         parts = steps_by(spec, rows, shape, grouping)
         times += step_times(spec, rows, shape, grouping)
-    young = int(((flags & YOUNG) > 0).sum())
+    young = int(many[(flags & YOUNG) > 0].sum())
     return FunnelResult(
         spec=spec,
         steps=parts,
         totals=totals,
         times=times,
         immature_users=young,
-        excluded_users=int(((flags & EXCLUDED) > 0).sum()),
+        excluded_users=int(many[(flags & EXCLUDED) > 0].sum()),
         hold_null_events=walked.held_null,
         notices=(*walked.notices, *_remarks(spec, totals[0].reached, young)),
     )
@@ -557,7 +558,7 @@ def _walk(
         valued = "growth_value" if spec.by else "growth_none"
         payload = {"group": held, "value": valued}
     if not carried and _plain(spec, shape, at):
-        kernel = kernels.quick
+        kernel, shape = kernels.quick, replace(shape, weighted=True)
         params: tuple[object, ...] = (
             layout, arrays.rules, arrays.acts_at, arrays.acts, arrays.steps, at,
         )  # fmt: skip
