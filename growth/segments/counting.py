@@ -318,6 +318,8 @@ def profile(
     q: float = 0.05,
     min_side: int = 30,
     k: int | None = None,
+    min_size: int | None = None,
+    also_hide: Mapping[str, Sequence[str]] | None = None,
     user_col: str = "user_id",
 ) -> Profile:
     """Tell what is different about a segment, against everybody else.
@@ -340,6 +342,11 @@ def profile(
         Smaller sides have no line.
     k : int, optional
         Leave out levels that fewer users of a side have; for what is shared, take 10.
+    min_size : int, optional
+        Leave out levels that fewer users have; for what is shared, take 50.
+    also_hide : mapping of str to sequence of str, optional
+        By feature whose sizes stand beside: the levels those hide, so that the two
+        sides of a level do not add up to them.
     user_col : str, default "user_id"
         Who.
 
@@ -353,8 +360,8 @@ def profile(
     ColumnNotFoundError
         If a column is missing.
     ParameterError
-        If `q` is out of range (code ``alpha_out_of_range``) or no feature is named
-        (``nothing_asked``).
+        If `q` is out of range (code ``alpha_out_of_range``), no feature is named
+        (``nothing_asked``) or a limit is below 1 (``bad_limit``).
     """
     if not features:
         msg = "features is empty; it must name columns to compare; pass ['tier']."
@@ -383,6 +390,8 @@ def profile(
         q=q,
         min_side=min_side,
         k=k,
+        min_size=min_size,
+        also_hide=also_hide,
     )
 
 

@@ -68,9 +68,11 @@ class Movement(Result):
         Users by value at either date; None where hidden.
     moves : tuple of Move
         Rows by value at the first date, ``absent`` last.
+    rule_changed : bool
+        Whether the rule is another one at the second date; moves are by the old one.
     rule_moved : int or None
         Users whose value at the second date differs between the old rule and the
-        new one; None where the rule is the same.
+        new one; None where the rule is the same, and where hidden.
     hidden : int
         Moves hidden.
     """
@@ -87,13 +89,14 @@ class Movement(Result):
     before_users: tuple[tuple[str, int | None], ...]
     after_users: tuple[tuple[str, int | None], ...]
     moves: tuple[Move, ...]
+    rule_changed: bool = False
     rule_moved: int | None = None
     hidden: int = 0
 
     @property
     def verdict(self) -> str:
         """`rule_changed`, else `much` (PSI 0.25 or more), `some` (0.1), `little`."""
-        if self.rule_moved is not None:
+        if self.rule_changed:
             return "segments.movement.rule_changed"
         psi = self.psi or 0.0
         word = "much" if psi >= 0.25 else "some" if psi >= 0.1 else "little"
@@ -159,7 +162,9 @@ def movement_from_counts(
         Values whose totals are hidden where sizes of the two dates stand beside:
         the other totals are then known, and moves are hidden accordingly.
     rule_moved : int, optional
-        Users whose second value differs under the old rule.
+        Users whose second value differs under the old rule, where the rule has
+        changed; hidden where they, or those it leaves alone, are fewer than
+        `min_size`.
 
     Returns
     -------
@@ -219,10 +224,15 @@ def movement_from_counts(
     said = [_unchanged(stayed), _kappa(stayed), _psi(grid)]
     if hidden:
         said = [_coarse(one, sum(map(sum, grid)), limits["k"]) for one in said]
+    second_users = sum(sum(line[:-1]) for line in grid)
     notices: tuple[Notice, ...] = ()
-    if rule_moved is not None:
-        args = (("tag", tag), ("users", rule_moved))
+    moved_by_rule = _large(rule_moved, second_users, limits["min_size"])
+    if moved_by_rule is not None:
+        args = (("tag", tag), ("users", moved_by_rule))
         notices = (Notice("segments_rule_changed", "warning", args),)
+    elif rule_moved is not None:
+        args = (("tag", tag), ("least", limits["min_size"]))
+        notices = (Notice("segments_rule_changed_few", "warning", args),)
     return Movement(
         tag=tag,
         first_as_of=first,
@@ -236,10 +246,18 @@ def movement_from_counts(
         before_users=tuple(zip(names[:-1], before_users, strict=False)),
         after_users=tuple(zip(names[:-1], after_users, strict=False)),
         moves=tuple(moves),
-        rule_moved=rule_moved,
+        rule_changed=rule_moved is not None,
+        rule_moved=moved_by_rule,
         hidden=hidden,
         notices=notices,
     )
+
+
+def _large(users: int | None, of: int, least: int) -> int | None:
+    """Return a part of a population; None where it or what it leaves is small."""
+    if users is None or 0 < users < least or 0 < of - users < least:
+        return None
+    return users
 
 
 def _shown(users: Sequence[int], away: Sequence[bool]) -> list[int | None]:

@@ -157,6 +157,8 @@ def profile_from_counts(
     q: float = 0.05,
     min_side: int = MIN_SIDE,
     k: int | None = None,
+    min_size: int | None = None,
+    also_hide: Mapping[str, Sequence[str]] | None = None,
 ) -> Profile:
     """Compare a segment with the rest from counts and moments.
 
@@ -181,6 +183,12 @@ def profile_from_counts(
         Leave out levels that fewer users of a side have, and what would give them
         back; for what is shared, take 10. Medians, each one user's own number, are
         then left out too.
+    min_size : int, optional
+        Leave out levels that fewer users of both sides have; for what is shared,
+        take 50.
+    also_hide : mapping of str to sequence of str, optional
+        By feature whose sizes stand beside: the levels those hide, which are left
+        out. How many have its other levels is then known.
 
     Returns
     -------
@@ -191,8 +199,8 @@ def profile_from_counts(
     Raises
     ------
     ParameterError
-        If `q` is outside (0, 1) (code ``alpha_out_of_range``), or `k` is below 1
-        (``bad_limit``).
+        If `q` is outside (0, 1) (code ``alpha_out_of_range``), or a limit is below
+        1 (``bad_limit``).
 
     References
     ----------
@@ -203,7 +211,8 @@ def profile_from_counts(
         raise ParameterError(msg, code="alpha_out_of_range")
     notices: list[Notice] = []
     lines: list[Line] = []
-    limit = limit_of(k, "k")
+    limits = {"k": limit_of(k, "k"), "min_size": limit_of(min_size, "min_size")}
+    beside = also_hide or {}
     small = min(users, rest) < min_side
     if small:
         args = (("limit", min_side), ("users", users), ("rest", rest))
@@ -212,7 +221,7 @@ def profile_from_counts(
         if name in defined_by:
             notices.append(_circular(name))
         elif not small:
-            away = _away(list(levels.values()), (users, rest), limit)
+            away = _away(levels, (users, rest), **limits, beside=beside.get(name))
             if any(away):
                 left = (("column", name), ("levels", sum(away)))
                 notices.append(Notice("segments_levels_hidden", "info", left))
@@ -226,7 +235,7 @@ def profile_from_counts(
             notices.append(_circular(name))
         elif min(one.moments.n, other.moments.n) >= min_side:
             line = _number(name, one, other)
-            if limit > 1:
+            if limits["k"] > 1:
                 line = replace(line, segment_median=None, rest_median=None)
             lines.append(line)
     told = adjust([line.p_value for line in lines], "bh", q)
@@ -247,14 +256,23 @@ def profile_from_counts(
 
 
 def _away(
-    levels: Sequence[tuple[int, int]], sides: tuple[int, int], limit: int
+    levels: Mapping[str, tuple[int, int]],
+    sides: tuple[int, int],
+    *,
+    k: int,
+    min_size: int,
+    beside: Sequence[str] | None,
 ) -> list[bool]:
     """Return levels to leave out of both sides; who has none is a level of its own."""
-    hidden: list[bool] = [False] * len(levels)
-    for _ in range(2):  # what one side hides, the other must be safe without
-        for side in (0, 1):
-            values = [level[side] for level in levels]
-            values.append(sides[side] - sum(values))
+    counts = [*levels.values()]
+    columns = [([own[i] for own in counts], sides[i], k) for i in (0, 1)]
+    if beside is None:  # both sides of a level add up to its size
+        columns.append(([a + b for a, b in counts], sum(sides), min_size))
+    hidden, settled = [level in (beside or ()) for level in levels], None
+    while hidden != settled:  # what one column hides, the others must be safe without
+        settled = hidden
+        for known, total, limit in columns:
+            values = [*known, total - sum(known)]
             sums = np.ones((1, len(values)), dtype=np.int64)
             also = [i for i, away in enumerate(hidden) if away]
             hidden = hide(values, [limit] * len(values), sums, also=also)[:-1]

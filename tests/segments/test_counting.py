@@ -111,6 +111,33 @@ def test_a_changed_rule_is_told_apart_from_people():
     assert [n.code for n in found.notices] == ["segments_rule_changed"]
 
 
+@pytest.mark.parametrize("moved", [3, 49, 551, 597])
+def test_few_whom_a_new_rule_moves_or_leaves_alone_are_not_told(moved):
+    old, other = ["a"] * 300 + ["b"] * 300, ["b"] * 300 + ["a"] * 300
+    before, new = tagged(t=old), tagged(t=other[:moved] + old[moved:])
+    plain = movement(before, new, "t", under_old_rule=before)
+    assert plain.rule_moved == moved
+    shared = movement(before, new, "t", under_old_rule=before, k=10, min_size=50)
+    assert (shared.rule_changed, shared.rule_moved) == (True, None)
+    assert shared.verdict == "segments.movement.rule_changed"
+    assert [n.code for n in shared.notices] == ["segments_rule_changed_few"]
+    assert str(moved) not in " ".join(n.words("en") for n in shared.notices)
+
+
+@pytest.mark.parametrize("moved", [0, 50, 300, 550, 600])
+def test_many_or_none_whom_a_new_rule_moves_are_told(moved):
+    found = movement_from_counts(
+        {("a", "a"): 300, ("b", "b"): 300}, tag="t", min_size=50, rule_moved=moved
+    )
+    assert found.rule_moved == moved
+    assert [n.code for n in found.notices] == ["segments_rule_changed"]
+
+
+def test_the_same_rule_has_no_number_of_its_own():
+    found = movement_from_counts({("a", "a"): 300}, tag="t", min_size=50)
+    assert (found.rule_changed, found.rule_moved, found.notices) == (False, None, ())
+
+
 def test_small_moves_are_hidden_with_what_gives_them_back():
     counts = {("a", "a"): 500, ("a", "b"): 3, ("b", "a"): 90, ("b", "b"): 700}
     found = movement_from_counts(counts, tag="t", k=10, min_size=50)
@@ -253,6 +280,23 @@ def test_levels_that_few_have_are_left_out_on_both_sides():
     table = tagged(value=["high"] * 60 + ["low"] * 90, x=list(range(150)))
     (line,) = profile(table, A, ["x"], k=10).lines
     assert (line.segment_median, line.rest_median) == (None, None)
+
+
+def test_levels_of_a_profile_do_not_add_up_to_sizes_that_are_hidden():
+    levels = {"a": (300, 2000), "b": (190, 1970), "c": (12, 15), "d": (20, 11)}
+    asked = {
+        "segment": "s", "users": 522, "rest": 3996, "categories": {"x": levels},
+        "numbers": {}, "k": 10,
+    }  # fmt: skip
+    assert len(profile_from_counts(**asked).lines) == 4
+    # 27 and 31 users are fewer than 50; together they are enough
+    few = profile_from_counts(**asked, min_size=50)
+    assert {line.level for line in few.lines} == {"a", "b"}
+    beside = profile_from_counts(**asked, min_size=50, also_hide={"x": ["b", "c", "d"]})
+    assert [line.level for line in beside.lines] == ["a"]
+    table = tagged(value=["high"] * 60 + ["low"] * 90, x=["p", "q"] * 75)
+    found = profile(table, A, ["x"], k=10, min_size=50, also_hide={"x": ["p", "q"]})
+    assert found.lines == ()
 
 
 def test_a_segment_is_over_tags():

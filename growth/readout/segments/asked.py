@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from growth.readout.segments.words import ABOUT, MEMBER_COLUMNS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from growth.dataset import Dataset
     from growth.readout.catalog import SegmentsParams
@@ -44,10 +44,11 @@ class Found:
         By tag, at `as_of` and at the earlier date.
     movement : Movement
         Between the two dates.
-    profile : Profile
-        The value looked into against the rest.
+    profile : Profile or None
+        The value looked into against the rest; None, as are overlap and reach, where
+        its size is hidden: they would tell it.
     overlap : Overlap or None
-        With other segments; None where none is named.
+        With other segments; None where none is named whose size is shown.
     trend : tuple of Sizes
         The lifecycle at the end of each month; empty without such a tag.
     reach : Reach or None
@@ -61,7 +62,7 @@ class Found:
     sizes: dict[str, Sizes]
     before: dict[str, Sizes]
     movement: Movement
-    profile: Profile
+    profile: Profile | None
     overlap: Overlap | None
     trend: tuple[Sizes, ...]
     reach: Reach | None
@@ -71,11 +72,11 @@ class Found:
         """Return what the document keeps, by name; the tag looked into is first."""
         first = self.movement.tag
         told: dict[str, Result] = {"sizes": self.sizes[first]}
-        told |= {"movement": self.movement, "profile": self.profile}
-        if self.overlap is not None:
-            told["overlap"] = self.overlap
-        if self.reach is not None:
-            told["reach"] = self.reach
+        told["movement"] = self.movement
+        asked = {
+            "profile": self.profile, "overlap": self.overlap, "reach": self.reach,
+        }  # fmt: skip
+        told |= {name: one for name, one in asked.items() if one is not None}
         more = {f"sizes_{k}": one for k, one in self.sizes.items() if k != first}
         return told | more
 
@@ -132,7 +133,6 @@ def look(opened: Dataset, params: SegmentsParams) -> Found:
     sizes = {
         one: _sizes(now, rules, one, params, day, _hidden(before[one])) for one in names
     }
-    focus = segments.tag_in(params.tag, params.value)
     movement = segments.movement(
         then,
         now,
@@ -144,23 +144,17 @@ def look(opened: Dataset, params: SegmentsParams) -> Found:
         min_size=params.min_size,
         also_hide=(_hidden(before[params.tag]), _hidden(sizes[params.tag])),
     )
+    shown = cell_of(sizes[params.tag], params.value).users is not None
     return Found(
         rules=rules,
         context=context,
         sizes=sizes,
         before=before,
         movement=movement,
-        profile=segments.profile(
-            now,
-            segments.Segment(params.value, focus),
-            _features(carried, params),
-            rules=rules,
-            min_side=params.min_size,
-            k=params.min_cell,
-        ),
-        overlap=_overlap(now, rules, params),
-        trend=_lifecycle(opened, rules, params),
-        reach=_reach(opened, now, params),
+        profile=_profile(now, carried, params, sizes) if shown else None,
+        overlap=_overlap(now, params, sizes) if shown else None,
+        trend=_lifecycle(opened, rules, params, {first: before, day: sizes}),
+        reach=_reach(opened, now, params) if shown else None,
         left_out=tuple(
             name
             for name in ([] if params.rules else params.pack_names())
@@ -238,14 +232,43 @@ def _hidden(sizes: Sizes) -> list[str]:
     return [cell.value for cell in sizes.cells if cell.users is None]
 
 
-def _overlap(tagged: Any, rules: Rules, params: SegmentsParams) -> Overlap | None:  # noqa: ANN401
+def _profile(
+    tagged: Any,  # noqa: ANN401
+    carried: Rules,
+    params: SegmentsParams,
+    sizes: Mapping[str, Sizes],
+) -> Profile:
+    from growth import segments
+
+    focus = segments.tag_in(params.tag, params.value)
+    return segments.profile(
+        tagged,
+        segments.Segment(params.value, focus),
+        _features(carried, params),
+        rules=carried,
+        min_side=params.min_size,
+        k=params.min_cell,
+        min_size=params.min_size,
+        also_hide={name: _hidden(one) for name, one in sizes.items()},
+    )
+
+
+def _overlap(
+    tagged: Any,  # noqa: ANN401
+    params: SegmentsParams,
+    sizes: Mapping[str, Sizes],
+) -> Overlap | None:
+    """Lay over each other what is named and of a size that is shown."""
     from growth import segments
 
     pairs = [(params.tag, params.value), *params.overlapping()]
     asked = {
         f"{tag}={value}": segments.tag_in(tag, value)
         for tag, value in pairs
-        if tag in rules.names and value in rules[tag].names
+        if any(
+            cell.value == value and cell.users is not None
+            for cell in (sizes[tag].cells if tag in sizes else ())
+        )
     }
     if len(asked) < 2:
         return None
@@ -253,25 +276,34 @@ def _overlap(tagged: Any, rules: Rules, params: SegmentsParams) -> Overlap | Non
 
 
 def _lifecycle(
-    opened: Dataset, rules: Rules, params: SegmentsParams
+    opened: Dataset,
+    rules: Rules,
+    params: SegmentsParams,
+    beside: Mapping[date, Mapping[str, Sizes]],
 ) -> tuple[Sizes, ...]:
-    """Return the lifecycle of who was ever active, as each month's end told it."""
+    """Return the lifecycle of who was ever active, as each month's end told it.
+
+    What sizes of the same day hide is hidden here too; where they hide those never
+    active, so is the day, whose total would tell them.
+    """
     from growth import segments
     from growth.engine import fetch
 
     if "lifecycle" not in rules.names:
         return ()
     own = segments.rules_of(*rules.closure("lifecycle"))
+    never = own["lifecycle"].default
     ends = [params.as_of]
     while len(ends) < params.months:
         ends.append(ends[-1].replace(day=1) - timedelta(days=1))
     found: list[Sizes] = []
     for day in reversed(ends):
+        away = _hidden(beside[day]["lifecycle"]) if day in beside else []
         asked = segments.tag(opened, own, as_of=day)
-        seen = asked.filter(asked.lifecycle != own["lifecycle"].default)
+        seen = asked.filter(asked.lifecycle != never)
         tagged = fetch(seen, "tagging users by month")
-        if tagged.num_rows:
-            found.append(_sizes(tagged, own, "lifecycle", params, day))
+        if tagged.num_rows and never not in away:
+            found.append(_sizes(tagged, own, "lifecycle", params, day, away))
     return tuple(found)
 
 

@@ -92,7 +92,7 @@ def moves_table(found: Found, *, lang: Lang | None = None) -> Block:
     ]
     moved.sort(key=lambda m: -(m.users or 0))
     if not moved:
-        return Block.of("p", label("segments.table.no_moves", lang), kind="note")
+        return _note("segments.table.no_moves", lang)
     rows = [
         Row(
             Interval(
@@ -109,7 +109,7 @@ def moves_table(found: Found, *, lang: Lang | None = None) -> Block:
     ]
     note = Block("")
     if found.movement.hidden:
-        note = Block.of("p", label("segments.table.moves_hidden", lang), kind="note")
+        note = _note("segments.table.moves_hidden", lang)
     return note + interval_table(
         rows,
         caption=label("segments.table.moves", lang),
@@ -135,8 +135,10 @@ def profile_table(found: Found, *, lang: Lang | None = None) -> Block:
     Block
         The lines of the smallest p-values; where there is none, why.
     """
+    if found.profile is None:
+        return _note("segments.profile.hidden", lang)
     if not found.profile.lines:
-        return Block.of("p", label(found.profile.verdict, lang), kind="note")
+        return _note(found.profile.verdict, lang)
     words = named(found.rules, lang)
     heads = {
         "trait": label("segments.table.trait", lang),
@@ -182,7 +184,9 @@ def overlap_note(
         A line each pair with the segment looked into.
     """
     if found.overlap is None:
-        return Block.of("p", label("segments.overlap.none_named", lang), kind="note")
+        hidden = found.profile is None
+        part = "profile.hidden" if hidden else "overlap.none_named"
+        return _note(f"segments.{part}", lang)
     own = found.overlap.segments[0]
     words = segment_words(found.rules, params, lang)
     lines = [
@@ -216,7 +220,9 @@ def reach_table(found: Found, *, lang: Lang | None = None) -> Block:
         A row a channel and reason; without a ledger of messages, that.
     """
     if found.reach is None:
-        return Block.of("p", label("segments.reach.no_messages", lang), kind="note")
+        hidden = found.profile is None
+        part = "profile.hidden" if hidden else "reach.no_messages"
+        return _note(f"segments.{part}", lang)
     hidden = label("chart.segments.hidden", lang)
     rows = [
         {
@@ -260,6 +266,10 @@ def wake_note(found: Found, *, lang: Lang | None = None) -> Block:
         users = count(cell.users)
     said = label("segments.wake.call_now", lang, users=users)
     return finding(said, [label("segments.wake.hold_out", lang)])
+
+
+def _note(key: str, lang: Lang | None) -> Block:
+    return Block.of("p", label(key, lang), kind="note")
 
 
 def _sizes_of(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from growth.labels import Lang
     from growth.readout.catalog import SegmentsParams
     from growth.readout.segments.asked import Found
+    from growth.segments.profile import Line
 
 __all__ = ["checks", "drawings", "summary"]
 
@@ -73,9 +74,7 @@ def summary(found: Found, params: SegmentsParams, *, lang: Lang | None = None) -
             )
         )
     reasons.append(label(found.movement.verdict, lang))
-    more = next(
-        (x for x in found.profile.lines if x.differs and (x.lift or 0) > 1), None
-    )
+    more = next((x for x in _lines(found) if x.differs and (x.lift or 0) > 1), None)
     if more is not None:
         reasons.append(
             label(
@@ -195,7 +194,7 @@ def drawings(
         charts["lifecycle"] = pictures.trend_chart(
             found.trend, words=own, title=title, lang=lang
         )
-    if any(line.lift for line in found.profile.lines):
+    if found.profile is not None and any(line.lift for line in _lines(found)):
         heading = label("chart.segments.profile", lang, segment=words[params.value])
         charts["profile"] = pictures.profile_chart(
             found.profile, words=names, title=heading, lang=lang
@@ -207,6 +206,10 @@ def drawings(
     if found.reach is not None and found.reach.users:
         charts["reach"] = pictures.reach_chart(found.reach, lang=lang)
     return charts
+
+
+def _lines(found: Found) -> tuple[Line, ...]:
+    return found.profile.lines if found.profile is not None else ()
 
 
 def _remarks(found: Found, lang: Lang | None) -> list[Check]:

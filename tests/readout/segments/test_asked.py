@@ -76,3 +76,34 @@ def test_rules_of_ones_own_are_read_from_a_file(opened, params, tmp_path):
     assert found.trend == ()
     assert "No other segment" in room.overlap_note(found, own).html
     assert room.wake_note(found).html == ""
+
+
+def test_what_sizes_hide_no_other_result_tells(found):
+    shown = {
+        tag: {cell.value for cell in one.cells if cell.users is not None}
+        for tag, one in found.sizes.items()
+    }
+    for line in found.profile.lines:
+        if line.feature in shown:
+            assert line.level in shown[line.feature], line
+    for name in found.overlap.segments:
+        tag, value = name.split("=")
+        assert value in shown[tag]
+    months = {one.as_of: one for one in found.trend}
+    for one in (found.sizes["lifecycle"], found.before["lifecycle"]):
+        hidden = {cell.value for cell in one.cells if cell.users is None}
+        beside = months[one.as_of].cells
+        assert hidden
+        assert hidden <= {cell.value for cell in beside if cell.users is None}
+
+
+def test_of_a_value_whose_size_is_hidden_nothing_else_is_told(opened, params):
+    few = replace(params, value="frequent", min_size=1000)
+    found = room.look(opened, few)
+    assert (found.profile, found.overlap, found.reach) == (None, None, None)
+    assert list(found.results())[:2] == ["sizes", "movement"]
+    assert "too few to be shown" in room.summary(found, few).html
+    assert "Its size is hidden" in room.profile_table(found).html
+    assert "Its size is hidden" in room.overlap_note(found, few).html
+    assert "Its size is hidden" in room.reach_table(found).html
+    assert {"profile", "overlap", "reach"}.isdisjoint(room.drawings(found, few))
