@@ -17,7 +17,7 @@ from growth.charts.figures import (
     written_interval,
 )
 from growth.charts.theme import ABOVE, COLOURS, HEIGHT, WIDTH, finish
-from growth.errors import ParameterError, suggest
+from growth.errors import ParameterError
 from growth.labels import column, label, worded
 
 if TYPE_CHECKING:
@@ -565,7 +565,7 @@ def deferral_chart(roll: RollForward, *, lang: Lang | None = None) -> alt.LayerC
     Parameters
     ----------
     roll : RollForward
-        What `tiers.roll_forward` found, in fen.
+        What `tiers.roll_forward` or `Simulation.roll_forward` found, in fen.
     lang : {"en", "zh"}, optional
         The language; the current one if omitted.
 
@@ -578,29 +578,26 @@ def deferral_chart(roll: RollForward, *, lang: Lang | None = None) -> alt.LayerC
     import altair as alt
 
     names = ("deferred", "recognised", "clawed")
+    periods = list(roll.months) or [str(i + 1) for i in range(len(roll.periods))]
     values = [
         {
-            "period": i + 1,
+            "period": name_of,
             "flow": label(f"chart.tiers.deferral.{name}", lang),
             "yuan": (1 if name == "deferred" else -1) * getattr(period, name) / 100,
             "told": amount(getattr(period, name), "fen"),
         }
-        for i, period in enumerate(roll.periods)
+        for name_of, period in zip(periods, roll.periods, strict=True)
         for name in names
     ]
     stock = [
         {
-            "period": i + 1,
+            "period": name_of,
             "value": period.closing / 100,
             "told": amount(period.closing, "fen"),
         }
-        for i, period in enumerate(roll.periods)
+        for name_of, period in zip(periods, roll.periods, strict=True)
     ]
-    x = alt.X(
-        "period:O",
-        title=column("period", lang),
-        axis=alt.Axis(labelAngle=0, ticks=False, domain=False),
-    )
+    x = _periods("period", periods, None if roll.months else column("period", lang))
     y = alt.Y(
         "yuan:Q",
         title=label("chart.tiers.deferred.y", lang),
@@ -665,7 +662,7 @@ def search_chart(found: Found, *, lang: Lang | None = None) -> alt.LayerChart:
     values: list[dict[str, Any]] = []
     for rank, one in enumerate(found.candidates[:MOST], 1):
         kind = kinds[2 if not one.allowed else 1 if one.separable else 0]
-        lo, hi = _behind(found, one)
+        lo, hi = one.span or (one.behind, one.behind)
         values.append(
             {
                 "name": f"{rank}. {_changed(one, lang)}",
@@ -737,13 +734,7 @@ def _simulation(result: Simulation | Comparison) -> Simulation:
 
 def _chosen(simulation: Simulation, name: str | None) -> Scenario:
     """Return a scenario by its name; the last, the change, if none is given."""
-    named = {one.name: one for one in simulation.scenarios}
-    if name is None:
-        return simulation.scenarios[-1]
-    if name not in named:
-        msg = f"scenario is {name!r}; it must be one of {list(named)}; correct it."
-        raise ParameterError(f"{msg}{suggest(name, named)}", code="unknown_scenario")
-    return named[name]
+    return simulation.scenario(name) if name else simulation.scenarios[-1]
 
 
 def _by_month(one: Scenario, name: str) -> NDArray[np.float64]:
@@ -766,16 +757,6 @@ def _ends(
 def _total(values: Sequence[dict[str, Any]], tier: str, sign: int) -> float:
     rows = [row for row in values if row["tier"] == tier]
     return float(sum(abs(r["value"]) for r in rows if r["value"] * sign > 0))
-
-
-def _behind(found: Found, one: Candidate) -> tuple[float, float]:
-    """Return the interval of a distance at the level that decides `separable`."""
-    from scipy.special import stdtrit
-
-    others = max(1, sum(c.allowed for c in found.candidates) - 1)
-    limit = stdtrit(max(1, found.replications - 1), 1 - 0.025 / others)
-    half = float(limit) * one.se if one.se else 0.0
-    return one.behind - half, one.behind + half
 
 
 def _kinds(comparison: Comparison, lang: Lang | None) -> list[str]:
@@ -830,15 +811,20 @@ def _counted(lo: float | None, hi: float | None, lang: Lang | None) -> str:
 
 
 def _months(simulation: Simulation) -> alt.X:
+    return _periods("month", simulation.month_ends)
+
+
+def _periods(field: str, names: Sequence[str], title: str | None = None) -> alt.X:
+    """Return an axis of periods; a year is written where it begins."""
     import altair as alt
 
     return alt.X(
-        "month:O",
-        title=None,
-        sort=list(simulation.month_ends),
+        f"{field}:O",
+        title=title,
+        sort=list(names),
         axis=alt.Axis(
             labelAngle=0,
-            labelExpr=MONTHS,
+            labelExpr=MONTHS if any("-" in name for name in names) else "datum.label",
             labelOverlap=True,
             ticks=False,
             domain=False,

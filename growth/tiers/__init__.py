@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from growth.tiers.liability import (
         Deferral,
         Period,
+        PointsPeriod,
         RollForward,
         deferred_revenue,
         roll_forward,
@@ -70,6 +71,7 @@ __all__ = [
     "Ledger",
     "Origin",
     "Period",
+    "PointsPeriod",
     "Population",
     "Programme",
     "Replayed",
@@ -132,6 +134,7 @@ _FILES = {
     "liability": (
         "Deferral",
         "Period",
+        "PointsPeriod",
         "RollForward",
         "deferred_revenue",
         "roll_forward",

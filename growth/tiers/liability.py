@@ -14,18 +14,21 @@ from growth.result import Cell, Result
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from growth.tiers.running import Totals
 
 __all__ = [
     "Deferral",
     "Period",
+    "PointsPeriod",
     "RollForward",
     "breakage_rate",
     "deferred_revenue",
     "fair_liability",
     "roll_forward",
+    "rolled_run",
+    "whole_parts",
 ]
 
 
@@ -42,6 +45,20 @@ class Period(NamedTuple):
     clawed: float
     re_estimate: float
     closing: float
+
+
+class PointsPeriod(NamedTuple):
+    """The points behind a period: what members hold, active and pending less debt.
+
+    ``opening + issued - redeemed - expired - clawed = closing``.
+    """
+
+    opening: int
+    issued: int
+    redeemed: int
+    expired: int
+    clawed: int
+    closing: int
 
 
 class Deferral(NamedTuple):
@@ -91,7 +108,34 @@ def fair_liability(
         As `points`.
     """
     kept = 1 - np.asarray(breakage).reshape(-1, *([1] * (np.ndim(points) - 1)))
-    return np.asarray(np.floor(points * (value_fen / block) * kept + 0.5), np.int64)
+    return whole_parts(points, value_fen / block * kept)
+
+
+def whole_parts(parts: ArrayLike, each: ArrayLike = 1.0) -> NDArray[np.int64]:
+    """Round amounts along their last axis so that nothing is lost.
+
+    Parameters
+    ----------
+    parts : array
+        Parts of a sum, along the last axis.
+    each : float or array, default 1
+        What one is worth, alike along the last axis.
+
+    Returns
+    -------
+    ndarray of int
+        Each within 1 of its amount; the first k add up to what their sum is rounded
+        to, however a sum of integers is parted.
+
+    Examples
+    --------
+    >>> whole_parts([0.4, 0.4, 0.4]).tolist()
+    [0, 1, 0]
+    >>> whole_parts([5, 5, 5], 0.1).tolist()
+    [1, 0, 1]
+    """
+    sums = np.floor(np.cumsum(parts, axis=-1) * np.asarray(each) + 0.5)
+    return np.asarray(np.diff(sums.astype(np.int64), axis=-1, prepend=0))
 
 
 def deferred_revenue(
@@ -139,10 +183,15 @@ def deferred_revenue(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RollForward(Result):
-    """Deferred revenue from period to period; `closing` is what still waits."""
+    """Deferred revenue from period to period; `closing` is what still waits.
+
+    Out of a simulation, `months` names the periods and `points` has what members hold.
+    """
 
     periods: tuple[Period, ...]
     closing: float
+    months: tuple[str, ...] = ()
+    points: tuple[PointsPeriod, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -150,11 +199,18 @@ class RollForward(Result):
         return f"tiers.liability.{'open' if self.closing else 'settled'}"
 
     def rows(self) -> list[dict[str, Cell]]:
-        """Return one row a period."""
-        return [
-            {"period": i + 1, **period._asdict()}
-            for i, period in enumerate(self.periods)
-        ]
+        """Return one row a period, with its points where they are known."""
+        names: Sequence[Cell] = self.months or range(1, len(self.periods) + 1)
+        found: list[dict[str, Cell]] = []
+        for name, one in zip(names, self.periods, strict=True):
+            money = one._asdict()
+            found.append(
+                {"period": name}
+                | {k if k != "clawed" else "given_back": v for k, v in money.items()}
+            )
+        for row, held in zip(found, self.points, strict=False):
+            row |= {f"points_{name}": n for name, n in held._asdict().items()}
+        return found
 
 
 def roll_forward(
@@ -163,6 +219,8 @@ def roll_forward(
     redeemed: Sequence[float],
     expected: Sequence[float],
     clawed: Sequence[float] | None = None,
+    opening: float = 0.0,
+    expected_before: Sequence[float] | None = None,
 ) -> RollForward:
     """Recognise deferred revenue as points are used, re-estimating each period.
 
@@ -176,6 +234,11 @@ def roll_forward(
         Points expected to be used in the end, as estimated in each period.
     clawed : sequence of float, optional
         Deferred revenue given back with refunds, in each period; none if omitted.
+    opening : float, default 0
+        Revenue deferred before the first period.
+    expected_before : sequence of float, optional
+        What would be expected at each period's end if the estimate had not changed in
+        it; `expected` of the period before if omitted, as where nothing is issued.
 
     Returns
     -------
@@ -201,7 +264,11 @@ def roll_forward(
     ([4110, 3493], 1073)
     """
     back = [0.0] * len(deferred) if clawed is None else list(clawed)
-    sizes = {len(deferred), len(redeemed), len(expected), len(back)}
+    former = (
+        [*expected[:1], *expected[:-1]] if expected_before is None
+        else list(expected_before)
+    )  # fmt: skip
+    sizes = {len(part) for part in (deferred, redeemed, expected, back, former)}
     falls = any(b < a for a, b in pairwise(redeemed))
     over = any(r > e for r, e in zip(redeemed, expected, strict=False))
     if len(sizes) > 1 or falls or over:
@@ -209,18 +276,103 @@ def roll_forward(
         msg = f"{msg} have a value a period, never fall, and stay below; correct them."
         raise ParameterError(msg, code="bad_liability")
     periods: list[Period] = []
-    opening = total = done = 0.0
-    before = expected[0] if len(expected) else 0.0
-    for new, used, hope, clawing in zip(
-        deferred, redeemed, expected, back, strict=True
+    total = waits = opening
+    done = 0.0
+    for new, used, hope, clawing, before in zip(
+        deferred, redeemed, expected, back, former, strict=True
     ):
         total += new - clawing
         to_date = total * used / hope if hope else 0.0
         as_before = total * used / before if before else 0.0
         recognised = to_date - done
-        closing = opening + new - recognised - clawing
+        closing = waits + new - recognised - clawing
         periods.append(
-            Period(opening, new, recognised, clawing, as_before - to_date, closing)
+            Period(waits, new, recognised, clawing, as_before - to_date, closing)
         )
-        opening, done, before = closing, to_date, hope
-    return RollForward(periods=tuple(periods), closing=opening)
+        waits, done = closing, to_date
+    return RollForward(periods=tuple(periods), closing=waits)
+
+
+def rolled_run(
+    totals: Totals, *, months: Sequence[str], value_fen: int, block: int
+) -> RollForward:
+    """Roll a run's points, and the revenue deferred for them, forward by the month.
+
+    Parameters
+    ----------
+    totals : Totals
+        A run; the mean of its replications is rolled.
+    months : sequence of str
+        Names of its months.
+    value_fen, block : int
+        What a block of points is worth.
+
+    Returns
+    -------
+    RollForward
+        In whole fen and points, roundings carried.
+
+    Notes
+    -----
+    `deferred_revenue` splits a month's sales, net of discount, between the goods and
+    the month's points. A share of points is expected to die, as large as among those
+    that died or were used until then; points used and the others held are what is
+    expected to be used in total. Points held at the start open at that value, and
+    refunds give back what a point was deferred at on average.
+    """
+    flows = ("issued", "redeemed", "expired", "clawed")
+    mean = {
+        name: totals.of(name).sum(axis=(1, 3)).mean(axis=0)
+        for name in (*flows, "gross_fen", "discount_fen", "active", "pending", "debt")
+    }
+    issued, redeemed, expired, clawed = (mean[name] for name in flows)
+    net = mean["active"] + mean["pending"] - mean["debt"]
+    at_start = float((net - issued + redeemed + expired + clawed)[0])
+    used, died = np.cumsum(redeemed), np.cumsum(expired)
+    gone = used + died
+    breakage = np.divide(died, gone, out=np.zeros_like(gone), where=gone > 0)
+    price = value_fen / block
+    sales = np.maximum(0.0, mean["gross_fen"] - mean["discount_fen"])
+    deferred = [
+        deferred_revenue(
+            sales=s, points=n, value_per_point=price, expected=n * (1 - b)
+        ).deferred
+        for s, n, b in zip(sales, issued, breakage, strict=True)
+    ]
+    pool, points = max(0.0, at_start) * price * (1 - breakage[0]), max(0.0, at_start)
+    opening, back = float(pool), []
+    for new, more, taken in zip(deferred, issued, clawed, strict=True):
+        pool, points = pool + new, points + more
+        back.append(pool * min(1.0, taken / points) if points else 0.0)
+        pool, points = pool - back[-1], max(0.0, points - taken)
+    held = mean["active"] + mean["pending"]
+    before = np.concatenate([breakage[:1], breakage[:-1]])
+    rolled = roll_forward(
+        deferred=deferred, redeemed=used.tolist(), clawed=back, opening=opening,
+        expected=(used + held * (1 - breakage)).tolist(),
+        expected_before=(used + held * (1 - before)).tolist(),
+    ).periods  # fmt: skip
+    money = _chained(
+        opening, [[p.deferred for p in rolled], [-p.recognised for p in rolled],
+                  [-p.clawed for p in rolled]],
+    )  # fmt: skip
+    periods = tuple(
+        Period(a, new, -out, -back, round(one.re_estimate), z)
+        for one, (a, new, out, back, z) in zip(rolled, money, strict=True)
+    )
+    counts = _chained(at_start, [issued, -redeemed, -expired, -clawed])
+    return RollForward(
+        periods=periods, closing=periods[-1].closing, months=tuple(months),
+        points=tuple(PointsPeriod(a, n, -r, -e, -c, z) for a, n, r, e, c, z in counts),
+    )  # fmt: skip
+
+
+def _chained(opening: float, flows: Sequence[ArrayLike]) -> list[tuple[int, ...]]:
+    """Return whole openings, flows and closings, period after period."""
+    whole = np.stack([whole_parts(flow) for flow in flows])
+    ends = round(opening) + np.cumsum(whole.sum(axis=0))
+    starts = [round(opening), *ends[:-1].tolist()]
+    return [
+        (a, *parts, z)
+        for a, parts, z in zip(starts, whole.T.tolist(), ends.tolist(), strict=True)
+    ]

@@ -13,7 +13,7 @@ from scipy.special import stdtrit
 from growth.errors import ParameterError
 from growth.result import Cell, Notice, Result
 from growth.tiers.comparison import record_of
-from growth.tiers.intervals import FEWEST
+from growth.tiers.intervals import FEWEST, Span
 from growth.tiers.programme import Programme  # noqa: TC001  (a result's types can be read)
 from growth.tiers.simulation import need_programme, read_metric, simulate_scenarios
 
@@ -34,8 +34,10 @@ LEVEL: Final = 0.95
 class Candidate:
     """One programme tried; `value` is margin less the change in liability, fen.
 
-    `behind` is the mean paired distance to the best, `se` its standard error;
-    `separable` says whether chance alone would show such a distance.
+    `behind` is the mean paired distance to the best, `se` its standard error; `span`
+    is its interval, as wide as so many candidates ask for (95 % shared among all), None
+    of one replication; `separable` says whether it lies above zero: chance alone would
+    not show such a distance.
     """
 
     changes: tuple[tuple[str, object], ...]
@@ -43,6 +45,7 @@ class Candidate:
     value: float
     behind: float
     se: float
+    span: Span | None
     separable: bool
     allowed: bool
 
@@ -76,8 +79,10 @@ class Found(Result):
         found: list[dict[str, Cell]] = []
         for one in self.candidates:
             row: dict[str, Cell] = {k: str(v) for k, v in one.changes}
+            lo, hi = one.span or (None, None)
             row |= {"value_fen": one.value, "behind_fen": one.behind, "se": one.se,
-                    "separable": one.separable, "allowed": one.allowed}  # fmt: skip
+                    "lo": lo, "hi": hi, "separable": one.separable,
+                    "allowed": one.allowed}  # fmt: skip
             found.append(row)
         return found
 
@@ -201,11 +206,13 @@ def search(  # noqa: PLR0913
         pairs = values_of[top] - values
         se = float(pairs.std(ddof=1)) / sqrt(len(pairs)) if len(pairs) > 1 else 0.0
         behind = float(pairs.mean())
+        half = limit * se
+        span = Span(behind - half, behind + half) if len(pairs) > 1 else None
         found.append(
             Candidate(
                 changes=changes[name], programme=scenarios[name],
-                value=float(values.mean()), behind=behind, se=se,
-                separable=behind > limit * se if len(pairs) > 1 else behind > 0,
+                value=float(values.mean()), behind=behind, se=se, span=span,
+                separable=span.lo > 0 if span else behind > 0,
                 allowed=allowed[name],
             )
         )  # fmt: skip

@@ -13,7 +13,13 @@ from growth.errors import Fault, ParameterError, suggest
 from growth.result import Cell, Estimate, Notice, Result
 from growth.tiers import rules
 from growth.tiers.checks import count_faults, seed_fault, share_fault
-from growth.tiers.liability import breakage_rate, fair_liability
+from growth.tiers.liability import (
+    RollForward,
+    breakage_rate,
+    fair_liability,
+    rolled_run,
+    whole_parts,
+)
 from growth.tiers.programme import Programme
 from growth.tiers.response import NO_RESPONSE, Response
 from growth.tiers.running import Run, Totals, broken, run_totals
@@ -30,10 +36,11 @@ __all__ = ["METRICS", "Scenario", "Simulation", "read_metric", "simulate"]
 
 EPOCH: Final = date(1970, 1, 1)
 ENGINES: Final = ("event", "daily")
-#: Totals over the whole run that are compared and reported with intervals.
+#: Totals over the whole run that are compared and reported with intervals; the first
+#: is what a readout leads with.
 METRICS: Final = (
-    "net_fen", "margin_fen", "benefit_cost_fen", "gross_fen", "orders", "issued",
-    "redeemed", "liability_fen", "members_above_first",
+    "margin_fen", "net_fen", "benefit_cost_fen", "liability_fen", "gross_fen", "orders",
+    "issued", "redeemed", "members_above_first",
 )  # fmt: skip
 
 
@@ -61,12 +68,12 @@ class Scenario:
         )
         perks = np.array([tier.perk_fen_per_month for tier in self.programme.tiers])
         kept = found["discount_fen"] - t.of("discount_back_fen")
-        cost = kept + t.of("redeemed") * p.value_fen // p.block
-        cost = cost + found["members"] * perks
+        # the rounding of a part is the next tier's, so that who stands where changes
+        # no sum
+        paid = np.cumsum(t.of("redeemed"), axis=-1) * p.value_fen // p.block
+        cost = kept + np.diff(paid, axis=-1, prepend=0) + found["members"] * perks
         listed = found["gross_fen"] - t.of("list_back_fen")
-        found["margin_fen"] = (
-            np.floor(listed * self.margin_rate + 0.5).astype(np.int64) - cost
-        )
+        found["margin_fen"] = whole_parts(listed, self.margin_rate) - cost
         found["benefit_cost_fen"] = cost
         for name in (
             "issued", "redeemed", "expired", "clawed", "uncollected", "capped",
@@ -80,6 +87,12 @@ class Scenario:
             breakage=breakage_rate(t),
         )
         return found
+
+    @property
+    def breakage(self) -> float | None:
+        """The share that died of points that died or were used; None where none did."""
+        died, used = (int(self.totals.of(n).sum()) for n in ("expired", "redeemed"))
+        return died / (died + used) if died + used else None
 
     def metric(self, name: str, totals: Totals | None = None) -> NDArray[np.float64]:
         """Return a metric of `METRICS` in each replication."""
@@ -171,6 +184,65 @@ class Simulation(Result):
                 found.append(row)
         return found
 
+    def scenario(self, name: str | None = None) -> Scenario:
+        """Return a scenario by its name.
+
+        Parameters
+        ----------
+        name : str, optional
+            The first if omitted.
+
+        Returns
+        -------
+        Scenario
+            One programme's sums.
+
+        Raises
+        ------
+        ParameterError
+            If there is none of that name (``unknown_scenario``).
+        """
+        named = {one.name: one for one in self.scenarios}
+        if name is None:
+            return self.scenarios[0]
+        if name not in named:
+            msg = f"scenario is {name!r}; it must be one of {list(named)}; correct it."
+            raise ParameterError(
+                f"{msg}{suggest(name, named)}", code="unknown_scenario"
+            )
+        return named[name]
+
+    def roll_forward(self, scenario: str | None = None) -> RollForward:
+        """Return points and the revenue deferred for them, from month to month.
+
+        Parameters
+        ----------
+        scenario : str, optional
+            The scenario; the first if omitted.
+
+        Returns
+        -------
+        RollForward
+            The mean of the replications, in whole points and fen: each month opens
+            where the one before closed, and no rounding is lost.
+
+        Raises
+        ------
+        ParameterError
+            As `scenario`.
+
+        Notes
+        -----
+        IFRS 15: see `tiers.roll_forward`. Points held at the start open at the value
+        of what is expected to be used of them.
+        """
+        one = self.scenario(scenario)
+        redeem = one.programme.points.redeem
+        return rolled_run(
+            one.totals, months=self.month_ends, value_fen=redeem.value_fen,
+            block=redeem.block,
+        )  # fmt: skip
+
     def monthly(self, name: str, scenario: str | None = None) -> list[dict[str, Cell]]:
         """Return a column's mean over replications, by month and tier.
 
@@ -185,8 +257,13 @@ class Simulation(Result):
         -------
         list of dict
             ``month``, ``tier``, ``value``, in order.
+
+        Raises
+        ------
+        ParameterError
+            As `scenario`.
         """
-        one = next(s for s in self.scenarios if scenario in {None, s.name})
+        one = self.scenario(scenario)
         mean = one.table()[name].sum(axis=1).mean(axis=0)
         return [
             {"month": month, "tier": tier, "value": float(mean[i, j])}

@@ -193,3 +193,18 @@ def test_every_chart_is_safe_svg_in_both_languages(lang, compared, searched, rol
         assert "NaN" not in text
         assert "<script" not in text
         assert "http" not in text.replace("http://www.w3.org", "")
+
+
+def test_a_simulations_deferred_revenue_is_drawn_by_month(compared):
+    roll = compared.simulation.roll_forward("new")
+    chart = charts.deferral_chart(roll)
+    rows = values_of(chart, "yuan")
+    by = {(row["period"], row["flow"]): row["yuan"] for row in rows}
+    for month, one in zip(compared.simulation.month_ends, roll.periods, strict=True):
+        assert by[month, "Deferred with new points"] == one.deferred / 100
+        assert by[month, "Recognised as points are used"] == -one.recognised / 100
+    waits = [row["value"] for row in values_of(chart, "value")]
+    assert waits == [one.closing / 100 for one in roll.periods]
+    axis = chart.to_dict()["layer"][0]["encoding"]["x"]
+    assert axis["title"] is None
+    assert to_svg(chart)

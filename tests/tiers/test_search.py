@@ -63,6 +63,15 @@ def test_with_a_keen_response_a_lower_threshold_wins():
     assert dict(worst.changes) == {"tiers.1.min_spend_fen": 500_000}
     assert worst.behind > 0 == best.behind
     assert best.value - worst.value == pytest.approx(worst.behind)
+    for one in found.candidates:  # what is drawn is what decides
+        assert one.span.lo <= one.behind <= one.span.hi
+        assert one.separable == (one.span.lo > 0)
+    assert best.span == (0, 0)
+    once = search(
+        people(50), PROGRAMME, grid={"tiers.1.min_spend_fen": [10_000]},
+        response=KEEN, **GIVEN | {"replications": 1},
+    )  # fmt: skip
+    assert {one.span for one in once.candidates} == {None}
     again = search(
         people(), PROGRAMME, grid={"tiers.1.min_spend_fen": [10_000, 500_000]},
         response=KEEN, threads=3, **GIVEN,
