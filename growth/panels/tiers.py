@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["designer"]
 
 DRAWS: Final = 3  # enough to see, quick enough to move
+MEMBERS: Final = 100_000
 STEPS: Final = 20  # of a threshold's slider, from nothing to what it is now
 WIDEST: Final = 3  # times a threshold's present value
 MOST: Final = 5.0  # a multiplier
@@ -36,6 +37,7 @@ def designer(
     redemption: float,
     months: int = 12,
     replications: int = DRAWS,
+    members: int = MEMBERS,
     seed: int = 1,
     response: Response = tiers.NO_RESPONSE,
     data: str = "data/sample",
@@ -46,14 +48,16 @@ def designer(
     Parameters
     ----------
     people : Population
-        From `tiers.fit`: the members that every change is tried on. About 100,000
-        answer in the time of a second or two; fit a part of more.
+        From `tiers.fit`: the members that every change is tried on.
     programme : Programme, path or str
         The present one, or its file.
     margin_rate, redemption, months, seed, response
         As in `tiers.compare`.
     replications : int, default 3
         Few, to be quick; the readout draws more.
+    members : int, default 100_000
+        Where there are more, changes are tried on so many of them, drawn at random;
+        the answer is theirs, and says so. So many answer in a second or two.
     data : str
         Where the members' orders are: what the readout that asks the same reads.
     lang : {"en", "zh"}, optional
@@ -80,6 +84,7 @@ def designer(
     file = None if isinstance(programme, tiers.Programme) else str(programme)
     present = tiers.load_programme(programme) if file else programme
     assert isinstance(present, tiers.Programme)
+    people = people.sample(members, seed=seed)
     controls = _controls(present, lang)
     assumed: dict[str, Any] = {
         "margin_rate": margin_rate,

@@ -6,7 +6,7 @@ any run of members and any replication, keyed like every other draw.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, Protocol
 
@@ -86,6 +86,10 @@ class Generator(Protocol):
         """Return the generator with so many newcomers behind its members."""
         ...
 
+    def take(self, members: NDArray[np.int64]) -> Generator:
+        """Return the generator of some members, by their numbers in rising order."""
+        ...
+
 
 @lru_cache(maxsize=64)
 def amounts_of(shape: float) -> Floats:
@@ -118,6 +122,13 @@ class History(NamedTuple):
     t: NDArray[np.float32]
     orders: NDArray[np.int32]
     mean: NDArray[np.float32]
+
+    def take(self, members: NDArray[np.int64]) -> History:
+        """Return what is known of some members, by their numbers."""
+        return History(
+            self.x[members], self.t_x[members], self.t[members], self.orders[members],
+            self.mean[members],
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,6 +217,18 @@ class BgNbdGammaGamma:
             newcomer_count=self.newcomer_count + count,
         )  # fmt: skip
 
+    def take(self, members: NDArray[np.int64]) -> BgNbdGammaGamma:
+        """Return it for some members only."""
+        history, kept = self.history, self.kept
+        past = 0 if history is None else len(history.x)
+        known = members[members < past]
+        return replace(
+            self,
+            history=None if history is None else history.take(known),
+            kept=None if kept is None else tuple(part[members] for part in kept),
+            newcomer_count=len(members) - len(known),
+        )
+
     def parameters(
         self, seed: int, replication: int
     ) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -280,6 +303,10 @@ class Replay:
         """Refuse: what happened knows no newcomers."""
         _no_priors(self.name, count)
 
+    def take(self, members: NDArray[np.int64]) -> Replay:
+        """Return it for some members only."""
+        return replace(self, future=self.future.take(members))
+
     def draw(
         self, first: int, last: int, *, start: int, end: int, seed: int,
         replication: int, fixed: bool,
@@ -294,7 +321,8 @@ class Replay:
 
 def _no_priors(name: str, count: int) -> NoReturn:
     msg = f"generator {name!r} cannot draw {count} newcomers; it must be 'bgnbd', which"
-    raise ParameterError(f"{msg} has priors; pass generator=.", code="no_priors")
+    msg = f"{msg} has priors; fit it and pass generator='bgnbd'."
+    raise ParameterError(msg, code="no_priors")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -319,6 +347,10 @@ class LastWindowRepeats:
     def newcomers(self, count: int) -> LastWindowRepeats:
         """Refuse: it has no priors."""
         _no_priors(self.name, count)
+
+    def take(self, members: NDArray[np.int64]) -> LastWindowRepeats:
+        """Return it for some members only."""
+        return replace(self, past=self.past.take(members))
 
     def draw(
         self, first: int, last: int, *, start: int, end: int, seed: int,
@@ -380,6 +412,13 @@ class CellBootstrap:
     def newcomers(self, count: int) -> CellBootstrap:
         """Refuse: it has no priors."""
         _no_priors(self.name, count)
+
+    def take(self, members: NDArray[np.int64]) -> CellBootstrap:
+        """Return it for some members only; all donors stay."""
+        return replace(
+            self, recency=self.recency[members], frequency=self.frequency[members],
+            mean=self.mean[members],
+        )  # fmt: skip
 
     def draw(
         self, first: int, last: int, *, start: int, end: int, seed: int,

@@ -53,7 +53,8 @@ STREAMS: Final = 64
     ARRIVAL,
     INVITES,
     PARAMETERS,
-) = range(28)
+    SAMPLE,
+) = range(29)
 
 
 def mix(z: ArrayLike) -> Words:

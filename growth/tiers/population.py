@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray  # noqa: TC002  (read with a result's types)
 
 from growth.errors import Fault, ParameterError
-from growth.result import Cell, Result
+from growth.result import Cell, Notice, Result
+from growth.tiers import keyed
 from growth.tiers.backtest import BackTest  # noqa: TC001  (a result's types can be read)
+from growth.tiers.checks import count_faults, seed_fault
 from growth.tiers.generators import Generator  # noqa: TC001  (a result's types can be read)
 from growth.tiers.seasons import FLAT, Calendar
 
@@ -59,6 +61,14 @@ class Past(NamedTuple):
         rows[:, 3] = -1 if self.ref is None else self.ref[low:high]
         return rows, self.at[first : last + 1] - low
 
+    def take(self, members: NDArray[np.int64]) -> Past:
+        """Return the past of some members, by their numbers in rising order."""
+        count = np.diff(self.at)[members]
+        at = np.zeros(len(members) + 1, np.int64)
+        np.cumsum(count, out=at[1:])
+        rows = np.arange(at[-1]) + np.repeat(self.at[members] - at[:-1], count)
+        return Past(at, *(None if p is None else p[rows] for p in self[1:]))  # type: ignore[arg-type]
+
     @property
     def nbytes(self) -> int:
         """Bytes held."""
@@ -83,6 +93,19 @@ class Habits:
     review_rate: float | NDArray[np.float32] = 0.0
     refund_rate: float | NDArray[np.float32] = 0.0
     refund_days: int = 14
+
+    def take(self, members: NDArray[np.int64]) -> Habits:
+        """Return the habits of some members, by their numbers."""
+
+        def some(habit: float | NDArray[np.float32]) -> float | NDArray[np.float32]:
+            return habit[members] if isinstance(habit, np.ndarray) else habit
+
+        return Habits(
+            logins_per_day=some(self.logins_per_day),
+            review_rate=some(self.review_rate),
+            refund_rate=some(self.refund_rate),
+            refund_days=self.refund_days,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,8 +206,55 @@ class Population(Result):
         msg = f"generator is {name!r}; it must be one of {known} or 'auto'; fit() says"
         raise ParameterError(f"{msg} what was tried.", code="unknown_generator")
 
+    def sample(self, members: int, *, seed: int) -> Population:
+        """Return a part of the population, drawn at random, to try things on.
+
+        Parameters
+        ----------
+        members : int
+            How many, 1 or more; everybody if there are fewer.
+        seed : int
+            Of the draw. A larger sample of the same seed holds the smaller one.
+
+        Returns
+        -------
+        Population
+            Their past and how they buy, and the record of back-tests, which is of
+            everybody; notice ``population_sampled``.
+
+        Raises
+        ------
+        ParameterError
+            If a number is unusable (``bad_members``, ``bad_seed``).
+        """
+        if faults := [*count_faults(members=members), *seed_fault(seed)]:
+            raise ParameterError.of("the sample", faults)
+        if members >= self.members:
+            return self
+        keys = keyed.key(seed, 0, np.arange(self.members))
+        drawn = np.argpartition(keyed.draw(keys, 0, keyed.SAMPLE), members - 1)
+        some = np.sort(drawn[:members])
+        later = int((some >= self.members - self.arrivals).sum())
+        told = (("members", members), ("of", self.members))
+        return replace(
+            self,
+            members=members,
+            generators=tuple(one.take(some) for one in self.generators),
+            past=self.past.take(some),
+            joined=self.joined[some],
+            habits=self.habits.take(some),
+            ids=None if self.ids is None else self.ids[some[: members - later]],
+            channel=None if self.channel is None else self.channel[some],
+            arrivals=later,
+            notices=(*self.notices, Notice("population_sampled", args=told)),
+        )
+
     def with_arrivals(
-        self, days: ArrayLike, channel: Sequence[str] | None = None
+        self,
+        days: ArrayLike,
+        channel: Sequence[str] | None = None,
+        *,
+        generator: str = "auto",
     ) -> Population:
         """Return the population with people who join later.
 
@@ -192,8 +262,12 @@ class Population(Result):
         ----------
         days : array of date-like or int
             Each newcomer's day of joining, after `as_of`; they order on that day.
+            A number counts days since 1970-01-01.
         channel : sequence of str, optional
             Each newcomer's channel.
+        generator : str, default "auto"
+            Who draws everybody's orders from here on: the chosen one, or another of
+            the population's. Only ``bgnbd`` knows newcomers.
 
         Returns
         -------
@@ -203,19 +277,20 @@ class Population(Result):
         Raises
         ------
         ParameterError
-            If a day is already known (``arrival_in_the_past``), or the generator
-            knows no newcomers (``no_priors``).
+            If `days` are none (``bad_arrivals``) or already known
+            (``arrival_in_the_past``), channels are not as many (``bad_channel``), or
+            the generator knows no newcomers (``no_priors``).
         """
-        at = np.asarray(days)
-        if at.dtype.kind in "MO":
-            at = np.asarray(at, dtype="datetime64[D]").astype(np.int64)
-        at = at.astype(np.int32)
+        at = _days_of(days)
         if at.size and at.min() < self.start:
             seen = EPOCH + timedelta(days=int(at.min()))
             msg = f"an arrival is of {seen}; it must come after {self.as_of}; put it"
             raise ParameterError(f"{msg} in the past.", code="arrival_in_the_past")
-        chosen = self.pick()
-        more = chosen.newcomers(len(at))
+        if channel is not None and len(channel) != len(at):
+            msg = f"channel names {len(channel)} newcomers of {len(at)}; it must name"
+            msg = f"{msg} each one's; pass as many."
+            raise ParameterError(msg, code="bad_channel")
+        more = self.pick(generator).newcomers(len(at))
         past = self.past
         grown = past._replace(
             at=np.concatenate([past.at, np.full(len(at), past.at[-1])])
@@ -314,3 +389,20 @@ class Population(Result):
             calendar=calendar,
             cap=float(cap),
         )
+
+
+def _days_of(days: ArrayLike) -> NDArray[np.int32]:
+    """Return days of joining, since 1970-01-01."""
+    at = np.asarray(days)
+    try:
+        if at.dtype.kind in "MOU" and at.size:
+            at = np.asarray(at, dtype="datetime64[D]").astype(np.int64)
+        whole = at.astype(np.int32)
+        good = at.ndim == 1 and bool((whole == at).all())
+    except (ValueError, TypeError):
+        good = False
+    if not good:
+        seen = repr(days)[:60]
+        msg = f"days is {seen}; it must be a list of days, one a newcomer; pass dates"
+        raise ParameterError(f"{msg} or numbers.", code="bad_arrivals")
+    return whole

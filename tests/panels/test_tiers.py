@@ -148,3 +148,13 @@ def test_assumptions_out_of_range_are_refused_at_once(people, file):
     assert "margin_rate" in made.status.view.value
     with pytest.raises(ParameterError, match=r"gone\.toml"):
         panels.designer(people, "gone.toml", **ASSUMED)
+
+
+def test_of_many_members_a_part_is_tried_and_the_panel_says_so(people, file):
+    panel = panels.designer(people, file, members=80, **ASSUMED)
+    assert panel.result.simulation.members == 80
+    assert "80 of 200 members" in panel.card.value
+    same = tiers.Population.sample(people, 80, seed=1)
+    now = tiers.load_programme(file)
+    whole = tiers.compare(same, {"now": now, "new": now}, seed=1, **ASSUMED)
+    assert panel.result.differences == whole.differences

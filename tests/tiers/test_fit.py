@@ -1,5 +1,6 @@
 """How members buy: what was planted is found, and forecasts are judged by the past."""
 
+import dataclasses
 import json
 from datetime import date, timedelta
 from math import log
@@ -14,6 +15,7 @@ from growth.tiers import (
     NO_RESPONSE,
     BackTest,
     Calendar,
+    Habits,
     Origin,
     compare,
     fit,
@@ -226,6 +228,79 @@ def test_a_short_past_is_said_to_teach_nothing(piece):
     )  # fmt: skip
     ahead = simulate(seasonal, PROGRAMME, months=12, replications=1, **ASSUMED)
     assert "season_not_covered" not in {notice.code for notice in ahead.notices}
+
+
+def test_a_sample_keeps_each_members_past_and_habits(fitted):
+    each = np.arange(fitted.members, dtype=np.float32) / fitted.members
+    whole = dataclasses.replace(fitted, habits=Habits(review_rate=each, refund_days=9))
+    some = whole.sample(200, seed=3)
+    assert some.members == len(some.ids) == 200
+    place = np.searchsorted(whole.ids.astype(str), some.ids.astype(str))
+    assert (whole.ids[place] == some.ids).all()
+    assert some.habits.review_rate.tolist() == each[place].tolist()
+    assert some.habits.refund_days == 9
+    assert (some.joined == whole.joined[place]).all()
+    for i in (0, 57, 199):
+        mine, _ = some.past.events(i, i + 1)
+        theirs, _ = whole.past.events(place[i], place[i] + 1)
+        assert (mine == theirs).all()
+    model, all_of = some.pick("bgnbd"), whole.pick("bgnbd")
+    assert (model.history.mean == all_of.history.mean[place]).all()
+    alike = some.pick("bootstrap")
+    assert (alike.recency == whole.pick("bootstrap").recency[place]).all()
+    assert some.back_tests == whole.back_tests
+    assert some.generator == whole.generator
+    (told,) = (n for n in some.notices if n.code == "population_sampled")
+    assert dict(told.args) == {"members": 200, "of": whole.members}
+    assert whole.sample(10**6, seed=3) is whole
+
+
+def test_a_larger_sample_holds_the_smaller_and_stands_for_all(fitted):
+    small, large = (set(fitted.sample(n, seed=5).ids) for n in (100, 700))
+    assert small < large
+    assert small != set(fitted.sample(100, seed=6).ids)
+    how = ASSUMED | {"months": 3, "replications": 4}
+    part, whole = (
+        simulate(people, PROGRAMME, **how).scenarios[0].metric("gross_fen").mean()
+        for people in (fitted.sample(700, seed=5), fitted)
+    )
+    assert part * fitted.members / 700 == pytest.approx(whole, rel=0.1)
+    for generator in ("bootstrap", "repeat"):
+        one = simulate(fitted.sample(50, seed=5), PROGRAMME, generator=generator, **how)
+        assert one.scenarios[0].metric("gross_fen").mean() > 0
+
+
+def test_newcomers_come_after_the_members_and_are_sampled_with_them(fitted):
+    later = fitted.with_arrivals(["2026-03-05"] * 300, generator="bgnbd")
+    assert later.generator == "bgnbd"
+    assert (later.members, later.arrivals) == (fitted.members + 300, 300)
+    some = later.sample(400, seed=1)
+    assert some.arrivals == 400 - len(some.ids)
+    assert 30 < some.arrivals < 110
+    found = simulate(some, PROGRAMME, months=2, replications=1, **ASSUMED)
+    assert found.scenarios[0].table()["joined"].sum() == some.arrivals
+    assert found.roll_forward().points[0].opening > 0  # of those who have a past
+
+
+@pytest.mark.parametrize(
+    ("call", "code", "message"),
+    [
+        (lambda p: p.sample(0, seed=1), "bad_members", "members is 0"),
+        (lambda p: p.sample(5, seed=-1), "bad_seed", "seed is -1"),
+        (lambda p: p.with_arrivals(["soon"]), "bad_arrivals", r"days is \['soon'\]"),
+        (lambda p: p.with_arrivals(20_800.5), "bad_arrivals", "a list of days"),
+        (lambda p: p.with_arrivals([date(2026, 2, 1)]), "arrival_in_the_past",
+         "it must come after 2026-02-28"),
+        (lambda p: p.with_arrivals([date(2026, 3, 1)], ["a", "b"]), "bad_channel",
+         "names 2 newcomers of 1"),
+        (lambda p: p.with_arrivals([date(2026, 3, 1)], generator="repeat"),
+         "no_priors", "pass generator='bgnbd'"),
+    ],
+)  # fmt: skip
+def test_a_sample_or_newcomers_that_cannot_be_are_refused(fitted, call, code, message):
+    with pytest.raises(ParameterError, match=message) as info:
+        call(fitted)
+    assert info.value.code == code
 
 
 def orders(**over):
