@@ -10,6 +10,7 @@ from growth import tiers
 from growth.errors import ParameterError
 from growth.readout import TiersParams
 from growth.readout import tiers as room
+from growth.readout.tiers import words
 from growth.tiers import BackTest, Origin, Span
 
 NOW = """
@@ -113,8 +114,8 @@ def test_a_record_of_forecasts_is_named_and_its_interval_quoted(recorded, params
     assert margin.headline == margin.calibrated
     table = room.money_table(recorded).html
     assert "Model alone (too narrow)" in table
-    assert room._ends(margin.mc, "fen", "en") in table
-    assert room._ends(margin.calibrated, "fen", "en") in table
+    assert words.ends(margin.mc, "fen", "en") in table
+    assert words.ends(margin.calibrated, "fen", "en") in table
     assert "Calibrated interval" in room.counts_table(recorded).html
 
 
@@ -139,7 +140,7 @@ def test_what_points_owe_is_what_the_simulation_says(plain):
     said = room.owed_table(plain).html
     for one in plain.change.simulation.scenarios:
         owed = one.metric("liability_fen").mean()
-        assert room._money(float(owed)) in said
+        assert words.money(float(owed)) in said
 
 
 def test_the_actual_orders_give_each_tier_its_members(plain):
