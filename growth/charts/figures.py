@@ -23,6 +23,7 @@ __all__ = [
     "listed",
     "p_value",
     "percent",
+    "times",
     "written",
     "written_interval",
 ]
@@ -116,7 +117,13 @@ def amount(value: float | None, unit: str) -> str:
             return f"{value:,.{_digits(value, 3, most=4)}f}".replace("-", "−")
 
 
-def difference(value: float | None, unit: str, *, lang: Lang | None = None) -> str:
+def difference(
+    value: float | None,
+    unit: str,
+    *,
+    digits: int | None = None,
+    lang: Lang | None = None,
+) -> str:
     """Write a difference of means in the metric's unit, with its sign.
 
     Parameters
@@ -125,6 +132,9 @@ def difference(value: float | None, unit: str, *, lang: Lang | None = None) -> s
         Treatment minus control, in `unit`; None is an en dash.
     unit : {"share", "ratio", "fen", "count", "ms"} or other
         As for `amount`; a difference of shares is in percentage points.
+    digits : int, optional
+        Decimals of percentage points, where a column is to have equally many; two
+        significant digits if omitted.
     lang : {"en", "zh"}, optional
         The language; the current one if omitted.
 
@@ -138,19 +148,26 @@ def difference(value: float | None, unit: str, *, lang: Lang | None = None) -> s
     if unit == "ratio":
         return percent(value, signed=True, digits=2)
     if unit == "share":
-        return label("figure.points", lang, points=_points(value))
+        return label("figure.points", lang, points=_points(value, digits))
     sign = "+" if value > 0 else "−" if value < 0 else ""
     return sign + amount(abs(value), unit)
 
 
 def difference_interval(
-    lo: float | None, hi: float | None, unit: str, *, lang: Lang | None = None
+    lo: float | None,
+    hi: float | None,
+    unit: str,
+    *,
+    digits: int | None = None,
+    lang: Lang | None = None,
 ) -> str:
     """Write an interval of a difference: ``−1.1 to +1.2 pp``; None is an en dash."""
     if lo is None or hi is None:
         return NONE
     if unit == "share":
-        ends = label("figure.interval", lang, lo=_points(lo), hi=_points(hi))
+        ends = label(
+            "figure.interval", lang, lo=_points(lo, digits), hi=_points(hi, digits)
+        )
         return label("figure.points", lang, points=ends)
     low, high = difference(lo, unit), difference(hi, unit)
     return label("figure.interval", lang, lo=low, hi=high)
@@ -212,6 +229,13 @@ def listed(words: Iterable[str], *, lang: Lang | None = None) -> str:
     return text
 
 
+def times(value: float | None) -> str:
+    """Write how many times as often: ``0.36``, ``1.09``, ``35.6``, ``120``."""
+    if value is None:
+        return NONE
+    return f"{value:,.{min(_digits(value, 3, most=2), 2)}f}" if value else "0"
+
+
 def p_value(value: float | None) -> str:
     """Write a p-value: ``0.76``, ``0.006``, ``<0.001``; None is an en dash."""
     if value is None:
@@ -221,7 +245,9 @@ def p_value(value: float | None) -> str:
     return f"{value:.2f}" if value >= 0.1 else f"{value:.3f}"
 
 
-def _points(share: float) -> str:
+def _points(share: float, digits: int | None = None) -> str:
+    if digits is not None:
+        return percent(share, signed=True, digits=digits).removesuffix("%")
     points = share * 100
     sign = "+" if points else ""
     return f"{points:{sign}.{_digits(points, 2, most=3)}f}".replace("-", "−")

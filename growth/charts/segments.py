@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from growth.labels import Lang
     from growth.segments import Crossed, Movement, Overlap, Profile, Reach, Sizes
+    from growth.segments.profile import Line
 
 __all__ = [
     "cross_chart",
@@ -25,18 +26,33 @@ __all__ = [
     "profile_chart",
     "reach_chart",
     "sizes_chart",
+    "trait_words",
     "trend_chart",
     "upset_chart",
 ]
 
 ROW: Final = 26
-MOST: Final = 15  # rows of an UpSet chart and of a profile
-STEPS: Final = 16  # pieces of a ribbon
+MOST: Final = 10  # rows of an UpSet chart and of a profile
+STEPS: Final = 4  # pieces of a ribbon, drawn as curves
+LIFTS: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 GAP: Final = 0.02  # between the blocks of a flow, a share of its height
 STATES: Final = (
     *("#0b5cad", "#0b6e4f", "#8a6100", "#b3400d", "#57606a", "#7a3e9d"),
     *("#2f8f9d", "#c2548f", "#6b5b2a", "#3d4aa3", "#a07d00", "#1b1f24"),
 )
+STANDINGS: Final = MappingProxyType(
+    {
+        "open": "open", "capped": "capped", "used_up": "over", "window_closed": "over",
+        "denied": "refused", "opted_out": "refused", "no_grant": "never",
+        "no_window": "never", "not_opted_in": "never",
+    }
+)  # fmt: skip
+STANDING_COLOURS: Final = MappingProxyType(
+    {
+        "open": COLOURS["good"], "capped": "#7a3e9d", "over": "#8a6100",
+        "refused": "#b3400d", "never": COLOURS["line"],
+    }
+)  # fmt: skip
 NO_WORDS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -134,14 +150,15 @@ def trend_chart(
     Returns
     -------
     altair.LayerChart
-        Stacked columns; hidden values leave a gap.
+        Stacked columns of the values that anybody has; the hidden ones are one grey
+        piece.
     """
     import altair as alt
 
-    order = list(dict.fromkeys(c.value for one in sizes for c in one.cells))
+    order = list(dict.fromkeys(c.value for one in sizes for c in one.cells if c.users))
     values: list[dict[str, Any]] = [
         {
-            "as_of": one.as_of.isoformat() if one.as_of else str(i),
+            "as_of": _day(one, i),
             "value": words.get(cell.value, cell.value),
             "share": cell.share,
             "place": order.index(cell.value),
@@ -149,9 +166,14 @@ def trend_chart(
         }
         for i, one in enumerate(sizes)
         for cell in one.cells
-        if cell.users is not None
+        if cell.users
     ]
     shown = [words.get(name, name) for name in order]
+    colours = _colours(len(shown))
+    if any(one.hidden for one in sizes):
+        hidden = label("chart.segments.hidden", lang)
+        values += _hidden_rest(sizes, values, hidden)
+        shown, colours = [*shown, hidden], [*colours, COLOURS["line"]]
     bars = (
         alt.Chart(alt.InlineData(values=values))
         .mark_bar(stroke=COLOURS["card"], strokeWidth=1)
@@ -169,9 +191,13 @@ def trend_chart(
                 sort=shown,
                 title=None,
                 legend=alt.Legend(
-                    orient="bottom", symbolType="square", labelFontSize=13, columns=3
+                    orient="bottom",
+                    symbolType="square",
+                    labelFontSize=13,
+                    columns=3,
+                    columnPadding=18,
                 ),
-                scale=alt.Scale(domain=shown, range=_colours(len(shown))),
+                scale=alt.Scale(domain=shown, range=colours),
             ),
             order=alt.Order("place:Q"),
             tooltip=["as_of:N", "value:N", alt.Tooltip("said:N", title=" ")],
@@ -180,8 +206,31 @@ def trend_chart(
     chart = alt.layer(bars).properties(width=WIDTH, height=HEIGHT)
     tag = sizes[0].tag if sizes else ""
     named = title or label("chart.segments.trend", lang, tag=tag)
-    told = "; ".join(f"{r['as_of']} {r['value']} {r['said']}" for r in values[-6:])
+    last = max((row["as_of"] for row in values), default="")
+    told = "; ".join(
+        f"{r['as_of']} {r['value']} {r['said']}" for r in values if r["as_of"] == last
+    )
     return finish(chart, name=f"trend_{tag}", title=named, description=told or named)
+
+
+def _day(sizes: Sizes, at: int) -> str:
+    return sizes.as_of.isoformat() if sizes.as_of else str(at)
+
+
+def _hidden_rest(
+    sizes: Sequence[Sizes], rows: Sequence[Mapping[str, Any]], word: str
+) -> list[dict[str, Any]]:
+    """Return for each date with hidden values what they have together."""
+    found = []
+    for i, one in enumerate(sizes):
+        told = sum(row["share"] for row in rows if row["as_of"] == _day(one, i))
+        if one.hidden and told < 1:
+            rest = 1 - told
+            found.append(
+                {"as_of": _day(one, i), "value": word, "share": rest,
+                 "place": len(one.cells), "said": percent(rest)}
+            )  # fmt: skip
+    return found
 
 
 def movement_chart(
@@ -212,8 +261,9 @@ def movement_chart(
     order = list(dict.fromkeys(m.before for m in movement.moves))
     order += [m.after for m in movement.moves if m.after not in order]
     order = [*(v for v in dict.fromkeys(order) if v != "absent"), "absent"]
-    named = {**{v: words.get(v, v) for v in order},
-             "absent": label("chart.segments.absent", lang)}  # fmt: skip
+    named = {v: words.get(v, v) for v in order}
+    before = named | {"absent": label("chart.segments.joined", lang)}
+    after = named | {"absent": label("chart.segments.left", lang)}
     total = movement.users or 1
     known = (
         dict(movement.before_users) | {"absent": movement.joined},
@@ -234,14 +284,14 @@ def movement_chart(
         y0, y1 = at_left[move.before][0], at_right[move.after][0]
         at_left[move.before] = (y0 + high, at_left[move.before][1])
         at_right[move.after] = (y1 + high, at_right[move.after][1])
-        way = f"{named[move.before]} → {named[move.after]}"
+        way = f"{before[move.before]} → {after[move.after]}"
         for k in range(STEPS + 1):
             along = k / STEPS
             at = y0 + (y1 - y0) * (1 - cos(pi * along)) / 2
             ribbons.append(
                 {
                     "way": way,
-                    "from": named[move.before],
+                    "from": before[move.before],
                     "x": along,
                     "y": at,
                     "y2": at + high,
@@ -254,16 +304,16 @@ def movement_chart(
             "y": low,
             "y2": high,
             "mid": (low + high) / 2,
-            "said": f"{named[value]} {_counted(known[side][value], lang)}",
+            "said": f"{words_of[value]} {_counted(known[side][value], lang)}",
         }
-        for side, blocks in ((0, left), (1, right))
+        for side, blocks, words_of in ((0, left, before), (1, right, after))
         for value, (low, high) in blocks.items()
         if high > low
     ]
     colours = alt.Color(
         "from:N",
         legend=None,
-        scale=alt.Scale(domain=[named[v] for v in order], range=_colours(len(order))),
+        scale=alt.Scale(domain=[before[v] for v in order], range=_colours(len(order))),
     )
     # the blocks overlap where gaps end them; the axis runs downwards
     tallest = max([end["y2"] for end in ends], default=1.0)
@@ -271,7 +321,7 @@ def movement_chart(
     x = alt.X("x:Q", axis=None, scale=alt.Scale(domain=[-0.62, 1.5], nice=False))
     flows = (
         alt.Chart(alt.InlineData(values=ribbons))
-        .mark_area(opacity=0.55)
+        .mark_area(opacity=0.55, interpolate="monotone")
         .encode(
             x=x,
             y=y,
@@ -305,7 +355,7 @@ def movement_chart(
                 (movement.first_as_of, movement.second_as_of)]  # fmt: skip
         title = label("chart.segments.movement", lang, first=days[0], second=days[1])
     told = "; ".join(
-        f"{named[m.before]} → {named[m.after]} {count(m.users or 0)}" for m in moves
+        f"{before[m.before]} → {after[m.after]} {count(m.users or 0)}" for m in moves
     )
     if movement.hidden:
         told += f"; {label('chart.segments.some_hidden', lang)}"
@@ -357,7 +407,7 @@ def upset_chart(
     Returns
     -------
     altair.LayerChart
-        The 15 largest intersections, a row each: filled dots joined by a line are
+        The 10 largest intersections, a row each: filled dots joined by a line are
         the segments that hold exactly these users.
     """
     import altair as alt
@@ -369,12 +419,13 @@ def upset_chart(
     width = max(3.0, len(names) * 0.9)
     start = len(names) - 0.3
     hidden = label("chart.segments.hidden", lang)
-    dots: list[dict[str, Any]] = []
+    dots: dict[bool, list[dict[str, Any]]] = {False: [], True: []}
     links: list[dict[str, Any]] = []
     bars: list[dict[str, Any]] = []
     for row, item in enumerate(shown):
         own = [i for i, name in enumerate(names) if name in item.segments]
-        dots += [{"x": i, "y": row, "in": i in own} for i in range(len(names))]
+        for i in range(len(names)):
+            dots[i in own].append({"x": i, "y": row, "in": i in own})
         links += [{"x": a, "x2": b, "y": row} for a, b in pairwise(own)]
         users = item.users
         bars.append(
@@ -406,14 +457,11 @@ def upset_chart(
         layer(links)
         .mark_rule(color=COLOURS["ink"], strokeWidth=2)
         .encode(x=x, x2="x2:Q", y=y),
-        layer(dots)
-        .mark_point(filled=True, size=90, opacity=1)
-        .encode(
-            x=x,
-            y=y,
-            color=alt.condition(
-                "datum.in", alt.value(COLOURS["ink"]), alt.value(COLOURS["line"])
-            ),
+        *(
+            layer(dots[member])
+            .mark_point(filled=True, size=90, opacity=1, color=COLOURS[colour])
+            .encode(x=x, y=y)
+            for member, colour in ((False, "line"), (True, "ink"))
         ),
         layer(bars)
         .mark_bar(color=COLOURS["accent"], height=ROW - 12)
@@ -456,7 +504,7 @@ def profile_chart(
     Returns
     -------
     altair.LayerChart
-        The 15 categories of the smallest p-values, a dot each with its interval on a
+        The 10 categories of the smallest p-values, a dot each with its interval on a
         log axis; 1 is no difference, a filled dot differs after correction. Numbers
         stand in the table.
     """
@@ -465,7 +513,7 @@ def profile_chart(
     lines = [one for one in profile.lines if one.lift and one.lift_low][:MOST]
     values: list[dict[str, Any]] = [
         {
-            "trait": _trait(one.feature, one.level or "", words),
+            "trait": trait_words(one, words, lang),
             "lift": one.lift,
             "lo": one.lift_low,
             "hi": one.lift_high,
@@ -476,9 +524,14 @@ def profile_chart(
     ]
     order = [row["trait"] for row in values]
     ends = [end for one in lines for end in (one.lift_low, one.lift_high) if end]
-    far = max([max(end, 1 / end) for end in ends], default=2.0)
-    scale = alt.Scale(type="log", domain=[1 / far / 1.05, far * 1.05], nice=False)
-    ticks = [t for t in (0.1, 0.2, 0.5, 1, 2, 5, 10) if 1 / far <= t <= far]
+    # from a tick to a tick, with one on either side of 1
+    low = max((t for t in LIFTS if t <= min(ends, default=1)), default=LIFTS[0])
+    high = min((t for t in LIFTS if t >= max(ends, default=1)), default=LIFTS[-1])
+    low, high = min(low, 0.5), max(high, 2)
+    scale = alt.Scale(
+        type="log", domain=[low / 1.05, high * 1.05], nice=False, clamp=True
+    )
+    ticks = [t for t in LIFTS if low <= t <= high]
     base = alt.Chart(alt.InlineData(values=values)).encode(
         y=alt.Y("trait:N", sort=order, title=None, axis=_plain(order))
     )
@@ -514,10 +567,30 @@ def profile_chart(
     return finish(chart, name="profile", title=named, description=told or named)
 
 
-def _trait(feature: str, level: str, words: Mapping[str, str]) -> str:
-    name = words.get(feature, feature)
-    told = words.get(f"{feature}={level}", level)
-    return f"{name}: {told}"
+def trait_words(
+    line: Line, words: Mapping[str, str] = NO_WORDS, lang: Lang | None = None
+) -> str:
+    """Return what one line of a profile is about.
+
+    Parameters
+    ----------
+    line : Line
+        The line.
+    words : mapping of str to str, optional
+        What features and levels are called: ``"region"``, ``"region=44"``.
+    lang : {"en", "zh"}, optional
+        The language; the current one if omitted.
+
+    Returns
+    -------
+    str
+        The feature, and of categories the level.
+    """
+    name = words.get(line.feature, line.feature)
+    if line.level is None:
+        return name
+    level = words.get(f"{line.feature}={line.level}", line.level)
+    return label("chart.segments.trait", lang, feature=name, level=level)
 
 
 def cross_chart(
@@ -614,57 +687,106 @@ def reach_chart(
     Returns
     -------
     altair.LayerChart
-        A bar a channel, its open part in colour and named.
+        A bar a channel, in pieces by standing; the share that may be reached is in
+        words beside.
     """
     import altair as alt
 
-    values: list[dict[str, Any]] = []
-    at: dict[str, float] = {}
+    named = {
+        cell.channel: label(f"segments.channel.{cell.channel}", lang)
+        for cell in reach.cells
+    }
+    values = _standings(reach, named, lang)
     total = reach.users or 1
-    for cell in reach.cells:
-        if cell.users is None:
-            continue
-        low = at.get(cell.channel, 0.0)
-        high = low + cell.users / total
-        at[cell.channel] = high
-        values.append(
-            {
-                "channel": label(f"segments.channel.{cell.channel}", lang),
-                "low": low,
-                "high": high,
-                "open": cell.reason == "open",
-                "said": percent(cell.users / total) if cell.reason == "open" else "",
-                "why": label(f"segments.reason.{cell.reason}", lang),
-                "users": count(cell.users),
-            }
+    open_to = {c.channel: c.users for c in reach.cells if c.reason == "open"}
+    said = [
+        {
+            "channel": word,
+            "said": label("chart.segments.hidden", lang)
+            if (users := open_to.get(channel, 0)) is None
+            else label("chart.segments.open", lang, share=percent(users / total)),
+        }
+        for channel, word in named.items()
+    ]
+    legend = {
+        label(f"chart.segments.standing.{one}", lang): colour
+        for one, colour in STANDING_COLOURS.items()
+    }
+    seen = [why for why in legend if any(row["why"] == why for row in values)]
+    y = alt.Y(
+        "channel:N",
+        sort=[*named.values()],
+        title=None,
+        axis=_plain([*named.values()]),
+    )
+    scale = alt.Scale(domain=[0, 1.5], nice=False)
+    bars = (
+        alt.Chart(alt.InlineData(values=values))
+        .mark_bar(height=ROW - 8, stroke=COLOURS["card"], strokeWidth=1)
+        .encode(
+            y=y,
+            x=alt.X(
+                "low:Q",
+                title=label("chart.segments.share", lang),
+                scale=scale,
+                axis=alt.Axis(
+                    format=".0%", values=[0, 0.25, 0.5, 0.75, 1], domain=False
+                ),
+            ),
+            x2="high:Q",
+            color=alt.Color(
+                "why:N",
+                title=None,
+                scale=alt.Scale(domain=seen, range=[legend[why] for why in seen]),
+                legend=alt.Legend(
+                    orient="bottom",
+                    symbolType="square",
+                    labelFontSize=13,
+                    columns=3,
+                    columnPadding=18,
+                ),
+            ),
+            tooltip=["channel:N", "why:N", "users:N"],
         )
-    order = list(dict.fromkeys(row["channel"] for row in values))
-    base = alt.Chart(alt.InlineData(values=values)).encode(
-        y=alt.Y("channel:N", sort=order, title=None, axis=_plain(order))
     )
-    x = alt.X(
-        "low:Q",
-        title=label("chart.segments.share", lang),
-        scale=alt.Scale(domain=[0, 1.12], nice=False),
-        axis=alt.Axis(format=".0%", values=[0, 0.25, 0.5, 0.75, 1], domain=False),
+    texts = (
+        alt.Chart(alt.InlineData(values=said))
+        .mark_text(align="left", dx=6, fontSize=13, color=COLOURS["ink"])
+        .encode(y=y, x=alt.datum(1, scale=scale), text="said:N")
     )
-    bars = base.mark_bar(height=ROW - 8, stroke=COLOURS["card"], strokeWidth=1).encode(
-        x=x,
-        x2="high:Q",
-        color=alt.condition(
-            "datum.open", alt.value(COLOURS["good"]), alt.value(COLOURS["line"])
-        ),
-        tooltip=["channel:N", "why:N", "users:N"],
-    )
-    texts = base.transform_filter("datum.open").mark_text(
-        align="left", dx=6, fontSize=13, color=COLOURS["ink"]
-    ).encode(x=alt.X("high:Q"), text="said:N")  # fmt: skip
     chart = alt.layer(bars, texts).properties(
-        width=WIDTH, height=ROW * 1.3 * max(len(order), 1)
+        width=WIDTH, height=ROW * 1.3 * max(len(named), 1)
     )
-    named = title or label("chart.segments.reach", lang)
-    told = "; ".join(f"{r['channel']} {r['why']} {r['users']}" for r in values)
-    return finish(chart, name="reach", title=named, description=told or named)
+    heading = title or label("chart.segments.reach", lang)
+    words = "; ".join(f"{r['channel']} {r['why']} {r['users']}" for r in values)
+    return finish(chart, name="reach", title=heading, description=words or heading)
+
+
+def _standings(
+    reach: Reach, named: Mapping[str, str], lang: Lang | None
+) -> list[dict[str, Any]]:
+    """Return each channel's pieces, one for all reasons of a kind."""
+    total = reach.users or 1
+    users: dict[tuple[str, str], int] = {}
+    for cell in reach.cells:
+        kind = cell.channel, STANDINGS[cell.reason]
+        users[kind] = users.get(kind, 0) + (cell.users or 0)
+    rows = []
+    for channel, word in named.items():
+        low = 0.0
+        for standing in STANDING_COLOURS:
+            if n := users.get((channel, standing), 0):
+                rows.append(
+                    {
+                        "channel": word,
+                        "low": low,
+                        "high": low + n / total,
+                        "why": label(f"chart.segments.standing.{standing}", lang),
+                        "users": count(n),
+                    }
+                )
+            low += n / total
+    return rows
 
 
 def _plain(names: Sequence[str] = ()) -> Any:  # noqa: ANN401

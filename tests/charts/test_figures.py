@@ -9,6 +9,7 @@ from growth.charts.figures import (
     listed,
     p_value,
     percent,
+    times,
 )
 
 
@@ -72,6 +73,12 @@ def test_the_rest():
         "0.76", "0.098", "0.006", "<0.001", "1.00", "–",
     ]  # fmt: skip
     assert difference_interval(-0.011, 0.012, "share") == "−1.1 to +1.2 pp"
+    assert difference(0.00041, "share", digits=1) == "0.0 pp"
+    assert difference(-0.0506, "share", digits=1) == "−5.1 pp"
+    assert difference_interval(-0.0011, 0.012, "share", digits=1) == "−0.1 to +1.2 pp"
+    assert [times(x) for x in (0.355, 1.085, 35.57, 120.4, 0, None)] == [
+        "0.35", "1.08", "35.6", "120", "0", "–",
+    ]  # fmt: skip
     assert difference_interval(-0.011, 0.0, "share", lang="zh") == "−1.1 至 0 个百分点"
     assert difference_interval(-20, 300, "fen") == "−¥0.20 to +¥3.00"
     assert difference_interval(None, 1, "fen") == "–"

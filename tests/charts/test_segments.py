@@ -6,6 +6,7 @@ import pytest
 from growth import segments
 from growth.charts import segments as charts
 from growth.charts import to_svg
+from growth.segments.reach import REASONS
 
 DAYS = date(2026, 1, 31), date(2026, 2, 28)
 
@@ -68,9 +69,9 @@ def test_ribbons_are_as_wide_as_their_moves_and_end_on_their_blocks(movement):
     ribbons = values_of(chart, "way")
     wide = {row["way"]: row["y2"] - row["y"] for row in ribbons}
     assert wide["Alpha → Alpha"] == pytest.approx(500 / movement.users)
-    assert wide["not here → Alpha"] == pytest.approx(60 / movement.users)
+    assert wide["joined since → Alpha"] == pytest.approx(60 / movement.users)
     blocks = {row["said"] for row in values_of(chart, "mid")}
-    assert {"Alpha 590", "Alpha 600", "not here 60"} <= blocks
+    assert {"Alpha 590", "Alpha 600", "joined since 60"} <= blocks
     for side in (0.0, 1.0):
         edges = sorted((row["y"], row["y2"]) for row in ribbons if row["x"] == side)
         # no two ribbons share a place on a block
@@ -107,6 +108,42 @@ def test_columns_stand_by_date(sizes):
     later = segments.sizes_from_counts({"a": 500, "c": 90}, tag="t", as_of=DAYS[1])
     rows = values_of(charts.trend_chart([sizes, later]), "place")
     assert {row["as_of"] for row in rows} == {day.isoformat() for day in DAYS}
+
+
+def test_what_is_hidden_is_one_grey_piece_and_values_nobody_has_are_left_out():
+    counts = {"a": 700, "b": 3, "c": 97, "d": 0}
+    hiding = segments.sizes_from_counts(counts, tag="t", as_of=DAYS[0], min_size=50)
+    told = segments.sizes_from_counts({"a": 500, "c": 90}, tag="t", as_of=DAYS[1])
+    chart = charts.trend_chart([hiding, told], lang="en")
+    pieces = {(row["as_of"], row["value"]): row for row in values_of(chart, "place")}
+    grey = pieces[DAYS[0].isoformat(), "hidden"]
+    assert grey["share"] == pytest.approx(100 / 800)
+    assert {value for _, value in pieces} == {"a", "c", "hidden"}
+    for day in DAYS:
+        own = [row["share"] for (at, _), row in pieces.items() if at == day.isoformat()]
+        assert sum(own) == pytest.approx(1)
+    assert "hidden 12.5%" not in chart.to_dict()["description"]  # of the last day only
+
+
+def test_standings_of_one_kind_are_one_piece_and_the_open_part_is_in_words():
+    cells = [
+        segments.ReachCell("subscribe", "open", 25, 25),
+        segments.ReachCell("subscribe", "used_up", 50, None),
+        segments.ReachCell("subscribe", "no_grant", 25, None),
+        segments.ReachCell("sms", "opted_out", 40, None),
+        segments.ReachCell("sms", "open", None, None),
+    ]
+    reach = segments.Reach.of(cells, at=None, users=100, reachable=25)
+    chart = charts.reach_chart(reach, lang="en")
+    why = [row["why"] for row in values_of(chart, "why")]
+    assert why == ["may be reached", "used up or closed", "never agreed or wrote",
+                   "refused"]  # fmt: skip
+    said = {row["channel"]: row["said"] for row in values_of(chart, "said")}
+    assert said == {
+        "Subscription message": "25.0% may be reached",
+        "Text message": "hidden",
+    }
+    assert set(charts.STANDINGS) == set(REASONS)
 
 
 @pytest.mark.parametrize("lang", ["en", "zh"])

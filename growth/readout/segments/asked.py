@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Found", "cell_of", "look"]
 
+NEAR: Final = 7  # days so few that what one date hides, the other would tell
 MANY: Final = 12  # values of a tag: more, and those nobody has are left out
 
 
@@ -130,8 +131,10 @@ def look(opened: Dataset, params: SegmentsParams) -> Found:
     then = fetch(asked, "tagging users of then")
     names = rules.names
     before = {one: _sizes(then, rules, one, params, first) for one in names}
+    near = params.back_days < NEAR
     sizes = {
-        one: _sizes(now, rules, one, params, day, _hidden(before[one])) for one in names
+        one: _sizes(now, rules, one, params, day, _hidden(before[one]) if near else ())
+        for one in names
     }
     movement = segments.movement(
         then,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from growth.charts.figures import (
@@ -10,15 +11,16 @@ from growth.charts.figures import (
     difference,
     difference_interval,
     percent,
+    times,
 )
 from growth.charts.intervals import Interval
+from growth.charts.segments import trait_words
 from growth.labels import column, label
 from growth.readout.blocks import Block, Row, data_table, finding, interval_table
 from growth.readout.segments.asked import cell_of
 from growth.readout.segments.words import (
     named,
     segment_words,
-    trait_words,
     value_words,
 )
 
@@ -37,7 +39,8 @@ __all__ = [
 ]
 
 MOVES: Final = 8  # of the table
-LINES: Final = 15
+LINES: Final = 10
+DIGITS: Final = 1  # of shares and their changes
 EVERYONE: Final = "segments_value_everyone"
 
 
@@ -84,7 +87,7 @@ def moves_table(found: Found, *, lang: Lang | None = None) -> Block:
         Up to 8 rows with their intervals; where nobody moved, that.
     """
     words = value_words(found.rules[found.movement.tag], lang)
-    words["absent"] = label("chart.segments.absent", lang)
+    words["absent"] = label("chart.segments.left", lang)
     moved = [
         m
         for m in found.movement.moves
@@ -151,13 +154,16 @@ def profile_table(found: Found, *, lang: Lang | None = None) -> Block:
     rows = []
     for line in found.profile.lines[:LINES]:
         unit = "share" if line.level is not None else _unit(line.feature)
+        written = percent if line.level is not None else partial(amount, unit=unit)
+        ends = difference_interval(line.low, line.high, unit, digits=DIGITS, lang=lang)
+        gap = difference(line.difference, unit, digits=DIGITS, lang=lang)
         rows.append(
             {
-                "trait": trait_words(line, words),
-                "segment": amount(line.segment, unit),
-                "rest": amount(line.rest, unit),
-                "difference": difference(line.difference, unit, lang=lang),
-                "ends": difference_interval(line.low, line.high, unit, lang=lang),
+                "trait": trait_words(line, words, lang),
+                "segment": written(line.segment),
+                "rest": written(line.rest),
+                "difference": gap,
+                "ends": ends,
                 "differs": label(f"segments.word.{_word(line.differs)}", lang),
             }
         )
@@ -181,27 +187,37 @@ def overlap_note(
     Returns
     -------
     Block
-        A line each pair with the segment looked into.
+        A row each other segment: how many of the one looked into it holds.
     """
     if found.overlap is None:
-        hidden = found.profile is None
-        part = "profile.hidden" if hidden else "overlap.none_named"
+        part = "overlap.none_named" if found.profile else "profile.hidden"
         return _note(f"segments.{part}", lang)
     own = found.overlap.segments[0]
     words = segment_words(found.rules, params, lang)
-    lines = [
-        label(
-            "segments.overlap.pair",
-            lang,
-            other=words[pair.other],
-            own=words[own],
-            users=count(pair.users),
-            lift=f"{pair.lift:.2f}",
-        )
+    whole = dict(found.overlap.sizes)[own] or 0
+    rows = [
+        {
+            "other": words[pair.other],
+            "users": count(pair.users),
+            "share": percent(pair.users / whole),
+            "lift": times(pair.lift),
+            "jaccard": times(pair.jaccard),
+        }
         for pair in found.overlap.pairs
-        if own == pair.one and pair.users is not None and pair.lift is not None
+        if own == pair.one and pair.users and whole
     ]
-    return finding(label(found.overlap.verdict, lang), lines)
+    block = finding(label(found.overlap.verdict, lang), [])
+    if not rows:
+        return block
+    heads = {
+        "other": label("segments.table.other", lang),
+        "users": label("segments.table.both", lang),
+        "share": label("segments.table.share_of", lang, segment=words[own]),
+        "lift": label("segments.table.lift", lang),
+        "jaccard": label("segments.table.jaccard", lang),
+    }
+    caption = label("segments.table.overlap", lang, segment=words[own])
+    return block + data_table(heads, rows, caption=caption)
 
 
 def reach_table(found: Found, *, lang: Lang | None = None) -> Block:
@@ -220,8 +236,7 @@ def reach_table(found: Found, *, lang: Lang | None = None) -> Block:
         A row a channel and reason; without a ledger of messages, that.
     """
     if found.reach is None:
-        hidden = found.profile is None
-        part = "profile.hidden" if hidden else "reach.no_messages"
+        part = "reach.no_messages" if found.profile else "profile.hidden"
         return _note(f"segments.{part}", lang)
     hidden = label("chart.segments.hidden", lang)
     rows = [
@@ -285,7 +300,8 @@ def _sizes_of(
         old = then.get(cell.value)
         change = ""
         if known and cell.share is not None and old and old.share is not None:
-            change = difference(cell.share - old.share, "share", lang=lang)
+            gap = cell.share - old.share
+            change = difference(gap, "share", digits=DIGITS, lang=lang)
         rows.append(
             {
                 "value": words.get(cell.value, cell.value),

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from growth.charts import segments as pictures
-from growth.charts.figures import count, listed, percent
+from growth.charts.figures import count, difference, listed, percent, times
+from growth.charts.segments import trait_words
 from growth.labels import label
 from growth.readout.blocks import Block, Check, State, Tile, check_list, headline
 from growth.readout.segments.asked import cell_of
 from growth.readout.segments.words import (
     named,
     segment_words,
-    trait_words,
     value_words,
 )
 from growth.readout.trust import noticed, rows_check
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from growth.labels import Lang
     from growth.readout.catalog import SegmentsParams
     from growth.readout.segments.asked import Found
+    from growth.segments import Rules
     from growth.segments.profile import Line
 
 __all__ = ["checks", "drawings", "summary"]
@@ -60,6 +61,7 @@ def summary(found: Found, params: SegmentsParams, *, lang: Lang | None = None) -
             "segments.headline.share",
             lang,
             share=percent(cell.share),
+            own=count(cell.users),
             users=count(found.sizes[params.tag].users),
             value=value,
         )
@@ -71,17 +73,23 @@ def summary(found: Found, params: SegmentsParams, *, lang: Lang | None = None) -
                 lang,
                 first=params.first.isoformat(),
                 share=percent(earlier.share),
+                change=difference(
+                    (cell.share or 0.0) - (earlier.share or 0.0),
+                    "share",
+                    digits=1,
+                    lang=lang,
+                ),
             )
         )
     reasons.append(label(found.movement.verdict, lang))
-    more = next((x for x in _lines(found) if x.differs and (x.lift or 0) > 1), None)
+    more = next((x for x in _lines(found) if _tells(x, found.rules)), None)
     if more is not None:
         reasons.append(
             label(
                 "segments.headline.more",
                 lang,
-                trait=trait_words(more, named(found.rules, lang)),
-                lift=f"{more.lift:.2f}",
+                trait=trait_words(more, named(found.rules, lang), lang),
+                lift=times(more.lift),
                 segment=percent(more.segment),
                 rest=percent(more.rest),
             )
@@ -147,7 +155,10 @@ def checks(
             ),
         )
     )
-    hashes = ", ".join(f"{k} {v[:8]}" for k, v in found.rules.hashes().items())
+    names = named(found.rules, lang)
+    hashes = listed(
+        (f"{names[k]} {v[:8]}" for k, v in found.rules.hashes().items()), lang=lang
+    )
     lines.append(Check("info", label("segments.check.rules", lang), hashes))
     if found.context.yards:
         day = found.context.as_of.isoformat()
@@ -206,6 +217,14 @@ def drawings(
     if found.reach is not None and found.reach.users:
         charts["reach"] = pictures.reach_chart(found.reach, lang=lang)
     return charts
+
+
+def _tells(line: Line, rules: Rules) -> bool:
+    """Return whether more of a segment have something; a default value is nothing."""
+    if not line.differs or (line.lift or 0) <= 1:
+        return False
+    tag = line.feature
+    return tag not in rules.names or rules[tag].default != line.level
 
 
 def _lines(found: Found) -> tuple[Line, ...]:

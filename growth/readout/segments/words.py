@@ -1,4 +1,4 @@
-"""What the page calls tags, their values, segments, traits and members' columns."""
+"""What the page calls tags, their values, segments and members' columns."""
 
 from __future__ import annotations
 
@@ -12,14 +12,12 @@ if TYPE_CHECKING:
     from growth.labels import Lang
     from growth.readout.catalog import SegmentsParams
     from growth.segments import Rules, Tag
-    from growth.segments.profile import Line
 
 __all__ = [
     "ABOUT",
     "MEMBER_COLUMNS",
     "named",
     "segment_words",
-    "trait_words",
     "value_words",
 ]
 
@@ -100,24 +98,3 @@ def segment_words(
     pairs = [(params.tag, params.value), *params.overlapping()]
     words = named(rules, lang)
     return {f"{t}={v}": words.get(f"{t}={v}", v) for t, v in pairs}
-
-
-def trait_words(line: Line, words: Mapping[str, str]) -> str:
-    """Return what one line of a profile is about.
-
-    Parameters
-    ----------
-    line : Line
-        The line.
-    words : mapping of str to str
-        As `named` returns.
-
-    Returns
-    -------
-    str
-        The feature, and of categories the level.
-    """
-    trait = words.get(line.feature, line.feature)
-    if line.level is None:
-        return trait
-    return f"{trait}: {words.get(f'{line.feature}={line.level}', line.level)}"

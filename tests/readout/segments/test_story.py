@@ -21,3 +21,10 @@ def test_every_chart_has_words_in_both_languages(params, found):
         ]  # fmt: skip
         for chart in charts.values():
             assert chart.to_dict()["title"]
+
+
+def test_a_reason_is_something_more_of_them_have(params, found):
+    said = room.summary(found, params, lang="en").html
+    assert "times as common as among the rest" in said
+    assert "No visit on record” is" not in said  # a default says what is not
+    assert " since." in said
