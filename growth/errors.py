@@ -55,7 +55,7 @@ def suggest(word: str, known: Iterable[str]) -> str:
     Parameters
     ----------
     word : str
-        What the caller wrote.
+        What the caller wrote, whatever it is.
     known : iterable of str
         What could have been meant.
 
@@ -65,6 +65,7 @@ def suggest(word: str, known: Iterable[str]) -> str:
         A sentence with a leading space, ready to end a message.
     """
     names = [str(name) for name in known]
+    word = str(word)
     close = get_close_matches(word, names, n=1)
     if not close:
         lowered = {name.lower(): name for name in names}

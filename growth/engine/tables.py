@@ -104,9 +104,8 @@ def need_columns(table: ir.Table, columns: Iterable[str], *, unlocks: str = "") 
     ColumnNotFoundError
         If a column is missing.
     """
-    known = set(table.columns)
     for column in columns:
-        if column not in known:
+        if column not in table.columns:
             raise ColumnNotFoundError(column, table.columns, unlocks=unlocks)
 
 

@@ -11,6 +11,7 @@ from growth.errors import DataError, ParameterError
 from growth.heatmap.core import ClusteredShare, clustered_share
 from growth.heatmap.grid import smooth
 from growth.result import Cell, Estimate, Notice, Result
+from growth.stats.arguments import generator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -293,7 +294,7 @@ def f_index(
     value = low = high = None
     if left + right >= LEAST_TAPS:
         value = (left - right) / (left + right)
-        rng = np.random.default_rng(seed)
+        rng = generator(seed)
         drawn = []
         for _ in range(rounds):
             weight = rng.poisson(1.0, users)
@@ -356,7 +357,7 @@ def _stability(
     seed: int,
     rounds: int,
 ) -> float:
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     users = int(pairs.user.max()) + 1
     overlaps = []
     for _ in range(rounds):

@@ -9,6 +9,7 @@ import numpy as np
 
 from growth.heatmap.signals import rate_of
 from growth.result import Cell, Estimate, Result
+from growth.stats.arguments import generator
 from growth.stats.contrast import Interval  # noqa: TC001  (a result's types are read)
 
 if TYPE_CHECKING:
@@ -258,7 +259,7 @@ def pull_intervals(
         By element; None where it was never shown.
     """
     users = 1 + max((int(p[1].max()) for p in (taps, shown) if len(p[1])), default=0)
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
 
     def pulls(weight: NDArray[np.float64] | None) -> NDArray[np.float64]:
         shares = []

@@ -26,6 +26,7 @@ from growth.heatmap.rows import Rows, device_codes, grouped
 from growth.heatmap.store import SHARDS, Store
 from growth.heatmap.sums import ECHO_MS, POSITION, Sums, cleaned
 from growth.result import Notice
+from growth.stats.arguments import names_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -121,14 +122,12 @@ class Ask(NamedTuple):
     @property
     def columns(self) -> tuple[str, ...]:
         """Breakdown columns."""
-        return (self.by,) if isinstance(self.by, str) else tuple(self.by)
+        return names_of(self.by, "by")
 
     @property
     def pages(self) -> tuple[str, ...] | None:
         """Pages asked for; None is all."""
-        if self.page is None:
-            return None
-        return (self.page,) if isinstance(self.page, str) else tuple(self.page)
+        return None if self.page is None else names_of(self.page, "page")
 
 
 def aggregate(

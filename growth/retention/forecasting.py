@@ -9,6 +9,7 @@ import numpy as np
 
 from growth.errors import ParameterError
 from growth.result import Cell, Estimate, Notice, Result
+from growth.stats.arguments import whole
 from growth.stats.forecast import MIN_POINTS, fit_curve, predictive
 
 if TYPE_CHECKING:
@@ -230,9 +231,7 @@ def _check(
         ("hold_out", hold_out, 0),
         ("draws", draws, 2),
     ):
-        if value < least:
-            msg = f"{name} is {value}; it must be {least} or more; raise it."
-            raise ParameterError(msg, code="range")
+        whole(value, name, least=least)
     spec = result.spec
     if spec.brackets is not None:
         msg = f"the curve is in brackets {list(spec.brackets)}; a forecast needs every"

@@ -12,6 +12,7 @@ import numpy as np
 from growth.errors import DataError
 from growth.result import Cell, Estimate, Notice, Result, table_html
 from growth.retention.spec import RetentionRule  # noqa: TC001  (read at run time)
+from growth.stats.arguments import generator
 from growth.stats.contrast import critical_value
 
 if TYPE_CHECKING:
@@ -477,7 +478,7 @@ def _bootstrap(
     draws: int,
 ) -> tuple[Floats, Floats]:
     """Return the curve's interval from Poisson weights on users."""
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     payers, place = np.unique(spend.user, return_inverse=True)
     cohort = np.zeros(len(payers), dtype=np.int64)
     cohort[place] = spend.cohort
@@ -489,10 +490,8 @@ def _bootstrap(
     rest = rng.poisson(
         size - np.bincount(cohort, minlength=len(size)), (draws, len(size))
     )
-    whole = np.stack(
-        [weight[:, cohort == i].sum(axis=1) for i in range(len(size))], axis=1
-    )
-    users = (whole + rest) @ over.astype(np.float64)
+    inside = (cohort[:, None] == np.arange(len(size))).astype(np.float64)
+    users = (weight @ inside + rest) @ over.astype(np.float64)
     drawn = np.cumsum(weight @ paid / np.maximum(users, 1), axis=1)
     tail = 100 * (1 - LEVEL) / 2
     low, high = np.percentile(drawn, [tail, 100 - tail], axis=0)

@@ -46,6 +46,7 @@ from growth.retention.spec import (
 )
 from growth.retention.spending import Revenue, Spend, revenue_from_spend
 from growth.retention.triangle import RetentionResult, built
+from growth.stats.arguments import names_of
 from growth.stats.lifecycle import LifecycleCounts
 
 if TYPE_CHECKING:
@@ -208,7 +209,7 @@ def measure(  # noqa: PLR0913
         follow_up=follow_up,
         brackets=edges,
         min_occurrences=min_occurrences,
-        by=(by,) if isinstance(by, str) else tuple(by),
+        by=names_of(by, "by"),
         expected_shares=None
         if expected_shares is None
         else tuple(expected_shares.items()),
@@ -1003,7 +1004,7 @@ def revenue(  # noqa: PLR0913
         horizon=horizon,
         mode=mode,
         clock=clock,
-        by=(by,) if isinstance(by, str) else tuple(by),
+        by=names_of(by, "by"),
     )
     opened = None if starts is None else engine.as_table(starts)
     reading = _Reading(spec, paid, opened, columns, carried="growth_net")

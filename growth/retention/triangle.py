@@ -18,6 +18,7 @@ from growth.retention.spec import (
     RetentionRule,
     one_of,
 )
+from growth.stats.arguments import names_of
 from growth.stats.contrast import critical_value
 from growth.stats.proportions import Share, wilson
 
@@ -529,7 +530,7 @@ def measure_from_counts(
     >>> [(p.k, p.retained, p.n_users) for p in result.curve()]
     [(0, 380, 380), (1, 105, 380), (2, 40, 200)]
     """
-    names = (by,) if isinstance(by, str) else tuple(by)
+    names = names_of(by, "by")
     keys = {key: _key(key, names) for key in sizes}
     if stray := [key for key in retained if key not in keys]:
         msg = f"cell {stray[0]!r} has users back and no size; each needs both; add it"

@@ -152,10 +152,14 @@ def cross(
     ColumnNotFoundError
         If a column is missing.
     ParameterError
-        If a limit is below 1 (code ``bad_limit``).
+        If a limit is below 1 (code ``bad_limit``), or both tags are one
+        (``one_tag``).
     """
     source = as_table(table)
     need_columns(source, [row, column])
+    if row == column:
+        msg = f"row and column are both {row!r}; they must be two tags; ask `sizes` for"
+        raise ParameterError(f"{msg} one.", code="one_tag")
     source = source.filter(source[row].notnull(), source[column].notnull())
     found = aggregate(source, by=[row, column], measures={"n": source.count()})
     return cross_from_counts(

@@ -18,6 +18,7 @@ from growth.errors import DataError, ParameterError, SecretMissingError
 from growth.result import Cell, Notice, Result
 from growth.segments.audit import append_audit, need_purpose
 from growth.segments.sizes import MIN_SIZE
+from growth.stats.arguments import whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -147,8 +148,9 @@ def export(  # noqa: PLR0913  (what, for whom, why, and how long)
     Raises
     ------
     ParameterError
-        If there is no purpose (code ``purpose_missing``), or the file ends in
-        anything else (``bad_format``).
+        If there is no purpose (code ``purpose_missing``), the file ends in
+        anything else (``bad_format``), or `min_size` or `expires_days` is below 1
+        (``bad_limit``).
     SecretMissingError
         If there is a recipient and no key of 32 bytes.
     ColumnNotFoundError
@@ -167,6 +169,8 @@ def export(  # noqa: PLR0913  (what, for whom, why, and how long)
     if target.suffix not in (".csv", ".parquet"):
         msg = f"path ends in {target.suffix!r}; it must end in .csv or .parquet; rename"
         raise ParameterError(f"{msg} it.", code="bad_format")
+    whole(min_size, "min_size", least=1, code="bad_limit")
+    whole(expires_days, "expires_days", least=1, most=3650, code="bad_limit")
     rekey = _rekey(recipient)
     source = as_table(table)
     need_columns(source, [user_col, *columns])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from growth.errors import ParameterError
+from growth.stats.arguments import whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,10 +44,10 @@ def limit_of(value: int | None, name: str) -> int:
     ParameterError
         If it is below 1 (code ``bad_limit``).
     """
-    if value is not None and value < 1:
-        msg = f"{name} is {value}; it must be 1 or more; leave it out to hide nothing."
-        raise ParameterError(msg, code="bad_limit")
-    return value or 1
+    if value is None:
+        return 1
+    remedy = "leave it out to hide nothing"
+    return whole(value, name, least=1, code="bad_limit", remedy=remedy)
 
 
 def determined(sums: NDArray[np.int64], hidden: Sequence[int]) -> list[int]:

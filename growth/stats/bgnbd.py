@@ -14,6 +14,7 @@ import numpy as np
 from scipy.special import betaln, digamma, gammaln, hyp2f1
 
 from growth.errors import DataError, ParameterError
+from growth.stats.arguments import generator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -350,7 +351,7 @@ def sample(
     """
     p = _usable(params)
     until = _ahead(horizons)
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     rate = rng.gamma(p.r, 1 / p.alpha, members)
     leave = rng.beta(p.a, p.b, members) if p.a else np.zeros(members)
     counts = np.zeros((members, until.size), dtype=np.int64)

@@ -13,6 +13,7 @@ import numpy as np
 from scipy.special import betaln
 
 from growth.errors import DataError, ParameterError
+from growth.stats.arguments import generator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -173,7 +174,7 @@ def predictive(
     in the data; for the very users fitted it is wider than need be. Refits on a bound
     take part.
     """
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     whole = np.asarray(of, dtype=np.float64)
     offsets = np.arange(1, whole.size + 1, dtype=np.float64)
     chance = fit.rate(offsets)[0]

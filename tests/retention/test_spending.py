@@ -228,6 +228,12 @@ def test_what_cannot_be_said_yet_is_none_with_the_day_it_can():
     assert "一批用户" in found.to_html("zh")
 
 
+def test_a_range_that_is_all_ahead_has_nobody_yet():
+    rows = [("a", datetime(2026, 3, 1, tzinfo=UTC), 100, 0)]
+    found = retention.revenue(orders(rows), **RANGE, as_of=date(2020, 1, 1))
+    assert (found.verdict, found.users) == ("retention.revenue.too_young", 0)
+
+
 def test_refunds_are_said_to_have_no_date():
     rows = [("a", datetime(2026, 3, 1, tzinfo=UTC), 100, 100)]
     asked = {**RANGE, "as_of": date(2026, 5, 1)}
@@ -241,6 +247,9 @@ def test_refunds_are_said_to_have_no_date():
 def test_refusals():
     rows = [("a", datetime(2026, 3, 1, tzinfo=UTC), 100, 0)]
     asked = {**RANGE, "as_of": date(2026, 5, 1)}
+    with pytest.raises(ParameterError, match="seed is -1") as info:
+        retention.revenue(orders(rows), seed=-1, **asked)
+    assert info.value.code == "bad_seed"
     with pytest.raises(ParameterError, match="mode is 'every'") as info:
         retention.revenue(orders(rows), mode="every", **asked)
     assert info.value.code == "mode"

@@ -62,6 +62,9 @@ def test_sizes_and_crosses_count_users_of_the_population():
     assert crossed.users == len(known)
     assert sum(cell.users for cell in crossed.cells) == len(known)
     json.dumps(found.to_dict() | crossed.to_dict(), allow_nan=False)
+    with pytest.raises(ParameterError, match="must be two tags") as info:
+        cross(table, "stage", "stage")
+    assert info.value.code == "one_tag"
 
 
 def test_movement_margins_are_the_two_dates():

@@ -36,6 +36,20 @@ def test_a_list_of_three_people_is_refused(tmp_path):
     assert export(listed(3), tmp_path / "x.csv", purpose="p", min_size=1).users == 3
 
 
+@pytest.mark.parametrize("least", [0, -1, float("nan"), 1.5, "50", None])
+def test_the_least_size_cannot_be_argued_away(least, tmp_path):
+    with pytest.raises(ParameterError, match="min_size is") as info:
+        export(listed(3), tmp_path / "x.csv", purpose="p", min_size=least)
+    assert info.value.code == "bad_limit"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("days", [0, -30, 10**12, float("nan")])
+def test_a_list_is_to_be_deleted_one_day(days, tmp_path):
+    with pytest.raises(ParameterError, match="expires_days is"):
+        export(listed(60), tmp_path / "x.csv", purpose="p", expires_days=days)
+
+
 @pytest.mark.parametrize(
     ("text", "safe"),
     [

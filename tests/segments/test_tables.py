@@ -256,6 +256,15 @@ def test_as_of_is_a_date(as_of):
     assert info.value.code == "bad_as_of"
 
 
+def test_what_is_no_data_or_no_rules_is_told_before_anything_is_read():
+    with pytest.raises(ParameterError, match=r"pass what growth\.open gives") as info:
+        tag("data/sample", both(), as_of=DAY)
+    assert info.value.code == "no_data"
+    with pytest.raises(ParameterError, match=r"rules is .rules\.toml") as info:
+        tag({}, "rules.toml", as_of=DAY)
+    assert info.value.code == "no_rules"
+
+
 def test_frozen_cuts_without_a_context_are_refused():
     rules = rules_of(Tag("t", [Value("x", rfm(cuts="frozen").equals("champions"))]))
     data = tables_of(orders=[order()])

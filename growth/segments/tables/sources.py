@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import reduce
 from operator import and_
 from typing import TYPE_CHECKING, Any, Final
 
 from growth.engine import as_table, local_day, need_columns
-from growth.errors import DataError, suggest
+from growth.errors import DataError, ParameterError, suggest
 from growth.segments.evaluate import FIRST_DAY, started
 from growth.segments.ops import IDS, MODELS, TIMES
+from growth.segments.rules import Rules
 from growth.segments.tables.expressions import before, since
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
 
     from growth.engine.where import Where
-    from growth.segments.rules import Metric, Rules
+    from growth.segments.rules import Metric
 
 __all__ = ["Sources", "day_of", "net_of"]
 
@@ -49,9 +51,21 @@ class Sources:
         The last local day counted.
     user : str
         The column that names a user.
+
+    Raises
+    ------
+    ParameterError
+        If `data` holds no tables (code ``no_data``) or `rules` are no rules
+        (``no_rules``).
     """
 
     def __init__(self, data: Any, rules: Rules, as_of: date, user: str) -> None:  # noqa: ANN401
+        if not isinstance(rules, Rules):
+            msg = f"rules is {rules!r}; it must be what load_rules or rules_of gives;"
+            raise ParameterError(f"{msg} read or make it so.", code="no_rules")
+        if not (isinstance(data, Mapping) or hasattr(data, "has")):
+            msg = f"data is {data!r}; it must be a Dataset or tables by name; pass what"
+            raise ParameterError(f"{msg} growth.open gives.", code="no_data")
         self.data, self.rules, self.as_of, self.user = data, rules, as_of, user
         self.day = (as_of - FIRST_DAY).days
         self.ends = {t.tz: started(as_of, -1, t.tz) for t in rules}
@@ -71,18 +85,18 @@ class Sources:
 
     def has(self, name: str) -> bool:
         """Return whether there is a table."""
-        if isinstance(self.data, dict):
+        if isinstance(self.data, Mapping):
             return name in self.data
         return bool(self.data.has(name))
 
     def table(self, name: str, why: Iterable[str] = ()) -> ir.Table:
         """Return a table as it is; `why` are the tags that need it."""
         if not self.has(name):
-            has = list(self.data) if isinstance(self.data, dict) else self.data.tables
-            msg = f"table {name!r} is not there; there are {list(has)}; add it, which"
+            has = list(getattr(self.data, "tables", self.data))
+            msg = f"table {name!r} is not there; there are {has}; add it, which"
             msg = f"{msg} the tags {sorted(why)} need.{suggest(name, has)}"
             raise DataError(msg, code="table_not_found")
-        if isinstance(self.data, dict):
+        if isinstance(self.data, Mapping):
             return as_table(self.data[name])
         return as_table(self.data.table(name))
 
