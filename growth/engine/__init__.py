@@ -19,6 +19,7 @@ from growth.engine.dialect import (
     stable_bucket_of,
     stable_label,
 )
+from growth.engine.events import map_events
 from growth.engine.ranks import QuantileAsk, RankAsk, order_statistics, quantiles
 from growth.engine.scans import aggregate, scan, stream_batches
 from growth.engine.sharded import (
@@ -57,6 +58,7 @@ __all__ = [
     "local_date",
     "local_day",
     "map_by_user",
+    "map_events",
     "mask",
     "moments",
     "need_columns",

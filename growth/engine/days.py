@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import ibis.expr.types as ir
 
-__all__ = ["instant", "local_date", "local_day", "offsets", "zone"]
+__all__ = ["instant", "local_date", "local_day", "offsets", "within", "zone"]
 
 DAY_US = 86_400_000_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -228,3 +228,37 @@ def _int(value: int) -> ir.IntegerScalar:
     import ibis
 
     return ibis.literal(value, "int64")
+
+
+def within(table: ir.Table, column: str, first: int, last: int) -> ir.Table:
+    """Keep the rows whose instant is in a range; one without any is not.
+
+    Parameters
+    ----------
+    table : ibis.Table
+        Any.
+    column : str
+        An instant, with a zone or without: then in UTC.
+    first, last : int
+        Microseconds since 1970, both included.
+
+    Returns
+    -------
+    ibis.Table
+        Compared as the column is stored, so that an engine can skip what its
+        statistics rule out.
+    """
+    import ibis
+
+    at = table[column]
+    kind = at.type()
+    if not kind.is_timestamp():
+        number = epoch_us(at)
+        return table.filter((number >= first) & (number <= last))
+    edges = [EPOCH + timedelta(microseconds=edge) for edge in (first, last)]
+    exact = "timestamp('UTC', 6)"
+    if kind.timezone is None:
+        edges = [edge.replace(tzinfo=None) for edge in edges]
+        exact = "timestamp(6)"
+    low, high = (ibis.literal(edge, type=exact) for edge in edges)
+    return table.filter((at >= low) & (at <= high))

@@ -10,7 +10,17 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["intern", "pack", "pack_run", "radix", "scatter", "words"]
+__all__ = [
+    "falls",
+    "intern",
+    "pack",
+    "pack_events",
+    "pack_run",
+    "radix",
+    "scatter",
+    "settle",
+    "words",
+]
 
 FULL = 2  # a table of ids is grown once one slot in so many is taken
 MIX = np.uint64(0x9E3779B97F4A7C15)
@@ -103,11 +113,70 @@ def pack_run(
     start, end, step = window
     for i in range(users.size):
         if start <= times[i] <= end:
-            above = (times[i] - start) // step
+            above = times[i] - start
+            if step > 1:
+                above //= step
             user = np.int64(users[i]) - first
             keys[at] = user << shifts[1] | above << shifts[0] | low
             at += 1
     return at
+
+
+@nb.njit(cache=True, nogil=True)
+def pack_events(
+    times: NDArray[np.int64],
+    known: NDArray[np.bool_],
+    unit: int,
+    window: tuple[int, int, int],
+    names: NDArray[np.int32],
+    codes: NDArray[np.int64],
+    shifts: tuple[int, int],
+    low: NDArray[np.int64],
+    places: NDArray[np.int64],
+) -> tuple[int, int]:
+    """Write what keys have below the user, of the rows that count.
+
+    Parameters
+    ----------
+    times : array of int64
+        When each row was.
+    known : array of bool
+        Whether a row's time and user are known; all are if it is empty.
+    unit : int
+        Microseconds in one of `times`.
+    window : tuple of int
+        The first and the last instant that count, and the instants of one step.
+    names : array of int
+        Where each row's event is in `codes`.
+    codes : array of int64
+        What stands for an event; below 0 for those that do not count.
+    shifts : tuple of int
+        The places of the time and of the code in a key.
+    low, places : array of int64
+        Written to: the keys, and the row of each; as long as `times`.
+
+    Returns
+    -------
+    inside, kept : int
+        Rows within the window, and those of them that count.
+    """
+    start, end, step = window
+    every = known.size == 0
+    inside, kept = 0, 0
+    for i in range(times.size):
+        at = times[i] * unit
+        if at < start or at > end or not (every or known[i]):
+            continue
+        inside += 1
+        code = codes[names[i]]
+        above = at - start
+        if step > 1:
+            above //= step
+        # written in any case: cheaper than to guess whether it counts
+        low[kept] = above << shifts[0] | code << shifts[1]
+        places[kept] = i
+        kept += code >= 0
+    return inside, kept
 
 
 @nb.njit(cache=True, nogil=True)
@@ -177,11 +246,12 @@ def radix(
     spare: NDArray[np.int64],
     rows: NDArray[np.int64],
     spare_rows: NDArray[np.int64],
+    least: int,
     bits: int,
     *,
     keep_rows: bool,
 ) -> bool:
-    """Sort keys stably, a digit after the other from the lowest.
+    """Sort keys stably by some of their bits, a digit after the other.
 
     Parameters
     ----------
@@ -189,8 +259,8 @@ def radix(
         Keys of 0 or more, below ``2**bits``, and as much room; both written to.
     rows, spare_rows : array of int64
         What moves with the keys, if `keep_rows`, and as much room.
-    bits : int
-        1 to 63.
+    least, bits : int
+        The lowest bit that counts, and how many bits a key has: 1 to 63.
     keep_rows : bool
         Whether rows move too.
 
@@ -199,17 +269,17 @@ def radix(
     bool
         Whether the sorted keys (and rows) are in the spare room.
     """
-    passes = (bits + DIGIT - 1) // DIGIT
+    passes = (bits - least + DIGIT - 1) // DIGIT
     counts = np.zeros((passes, 1 << DIGIT), np.int64)
     mask = (1 << DIGIT) - 1
     for i in range(keys.size):
-        key = keys[i]
+        key = keys[i] >> least
         for p in range(passes):
             counts[p, key & mask] += 1
             key >>= DIGIT
     moved = False
     for p in range(passes):
-        at, down = counts[p], p * DIGIT
+        at, down = counts[p], least + p * DIGIT
         total, several = 0, 0
         for digit in range(at.size):
             several += at[digit] > 0
@@ -227,6 +297,45 @@ def radix(
         rows, spare_rows = spare_rows, rows
         moved = not moved
     return moved
+
+
+@nb.njit(cache=True, nogil=True)
+def falls(keys: NDArray[np.int64], bits: int) -> int:
+    """Count the keys whose lowest bits are less than those of the key before."""
+    mask = (np.int64(1) << bits) - 1
+    found = 0
+    for i in range(1, keys.size):
+        found += (keys[i] & mask) < (keys[i - 1] & mask)
+    return found
+
+
+@nb.njit(cache=True, nogil=True)
+def settle(keys: NDArray[np.int64], most: int) -> bool:
+    """Sort keys that hardly need it, in place.
+
+    Parameters
+    ----------
+    keys : array of int64
+        Written to.
+    most : int
+        How many places keys may be moved by, all together.
+
+    Returns
+    -------
+    bool
+        Whether they are sorted: else there was more to do.
+    """
+    for i in range(1, keys.size):
+        key = keys[i]
+        j = i
+        while j > 0 and keys[j - 1] > key:
+            keys[j] = keys[j - 1]
+            j -= 1
+        keys[j] = key
+        most -= i - j
+        if most < 0:
+            return False
+    return True
 
 
 @nb.njit(cache=True, nogil=True)

@@ -214,7 +214,7 @@ class Layout:
 
     def map_log(
         self,
-        codes: Mapping[str, int],
+        codes: Mapping[str | None, int],
         *,
         time: KeyPart,
         code: KeyPart,
@@ -226,8 +226,8 @@ class Layout:
         Parameters
         ----------
         codes : mapping of str to int
-            The events that are read, and what stands for each in the keys. One that
-            never came has no rows.
+            The events that are read, and what stands for each in the keys; None is
+            any that is not listed. One that never came has no rows.
         time, code : KeyPart
             The fields of the keys below the user; rows outside the bounds of `time`
             are left aside. Their `value` is not looked at.
@@ -247,10 +247,17 @@ class Layout:
             If it cannot be read.
         """
         first, last = (edge // DAY_US for edge in (time.start, time.end))
-        numbered = {str(self.codes[n]): c for n, c in codes.items() if n in self.codes}
+        other = codes.get(None)
+        asked = {name: codes.get(name, other) for name in self.codes}
+        numbered = {
+            str(self.codes[name]): code
+            for name, code in asked.items()
+            if code is not None
+        }
         runs = [
             Run(path, numbered[path.stem])
-            for path in self._log_files(codes, first - 1, last + 1)
+            for path in self._log_files(None, first - 1, last + 1)
+            if path.stem in numbered
         ]
         with engine_call("reading layouts", self.folder):
             return map_runs(

@@ -15,6 +15,7 @@ import shutil
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -43,6 +44,7 @@ __all__ = ["ByUser", "KeyPart", "fold_by_user", "key_shifts", "map_by_user"]
 KEY_BITS = 63  # the sign stays 0, so that keys sort as they should
 MOST_NULL = 0.01
 SHARDS = 32
+RARE = 16  # one key in so many may come late in a log that is sorted quickly
 FEW = 1 << 12  # keys that are sorted as well without digits
 MOST_SHARDS = 4096
 SPARK_ROWS = 8_000_000  # rows a part aims at
@@ -234,16 +236,16 @@ def map_by_user(
     >>> found.users.to_pylist(), found.values[0].tolist()
     (['a', 'b'], [1, 0])
     """
-    plan = _plan(table, user_col, key, payload or {}, out)
+    plan = planned(table, user_col, key, payload or {}, out)
     if shards is not None and not 1 <= shards <= MOST_SHARDS:
         msg = f"shards is {shards}; it must be in 1..{MOST_SHARDS}; leave it out."
         raise ParameterError(msg, code="bad_shards")
-    work = _Work(kernel, tuple(params), out)
+    work = Work(kernel, tuple(params), out)
     backend = backend_of(plan.rows)
     if backend.name == "pyspark":
         found = _on_spark(plan, _MapPart(plan.packing, work), shards)
         return _gathered(found, plan, out)
-    return _map_here(plan, work, shards, threads, batch_rows)
+    return map_here(plan, work, partial(_packed, plan, batch_rows), shards, threads)
 
 
 def fold_by_user(
@@ -337,13 +339,13 @@ def fold_by_user(
     if not state:
         msg = "state is empty; it must name what is folded into; pass"
         raise ParameterError(f"{msg} {{'bits': ('int64', 1)}}.", code="nothing_asked")
-    plan = _plan(table, user_col, (), columns, out)
+    plan = planned(table, user_col, (), columns, out)
     fold = _Fold(
         plan.packing.nullable(),
         kernel,
         tuple(params),
         tuple((np.dtype(kind), width) for kind, width in state.values()),
-        _Work(finish, tuple(finish_params), out),
+        Work(finish, tuple(finish_params), out),
     )
     if backend_of(plan.rows).name == "pyspark":
         return _gathered(_on_spark(plan, fold, None), plan, out)
@@ -392,7 +394,7 @@ class _Packing(NamedTuple):
         return [(i, item) for i, item in enumerate(self.fields) if not item.in_key]
 
 
-class _Plan(NamedTuple):
+class Plan(NamedTuple):
     """Rows with a user ``u`` and fields ``f0``, ``f1``, ..., and how they are read."""
 
     rows: ir.Table
@@ -401,7 +403,7 @@ class _Plan(NamedTuple):
     kind: Any
 
 
-class _Work(NamedTuple):
+class Work(NamedTuple):
     """A kernel with its parameters."""
 
     kernel: Kernel
@@ -436,13 +438,13 @@ def _whole(bound: int | datetime) -> int:
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
-def _plan(
+def planned(
     table: TableLike,
     user_col: str,
     key: Sequence[KeyPart],
     columns: Mapping[str, Any],
     out: str,
-) -> _Plan:
+) -> Plan:
     """Check what is asked and select what is read."""
     if out not in ("sum", "rows") and not (out == "loose" and key):
         msg = f"out is {out!r}; it must be 'sum' or 'rows'; pass one of them."
@@ -495,7 +497,7 @@ def _plan(
         user = user.cast("string")
     rows = source.select(u=user, **chosen)
     packing = _Packing(user_col, tuple(fields), bits)
-    return _Plan(rows, packing, whole, source[user_col].type())
+    return Plan(rows, packing, whole, source[user_col].type())
 
 
 def _number(column: Any, item: _Field) -> Any:  # noqa: ANN401
@@ -535,6 +537,33 @@ class _Batch(NamedTuple):
         return [values[self.keep] for values in self.fields]
 
 
+class Packed(NamedTuple):
+    """Rows on their way into parts.
+
+    Parameters
+    ----------
+    users : array of int64
+        Their numbers; anything where `keep` is false.
+    low : array of int64
+        The key below the user.
+    keep : array of bool
+        Which rows count.
+    carried : list of arrays
+        The payload.
+    rows : int
+        Rows read, those left out among them.
+    nulls : tuple of int
+        Of them without a user, and without each field.
+    """
+
+    users: Array
+    low: Array
+    keep: NDArray[np.bool_]
+    carried: list[Array]
+    rows: int
+    nulls: tuple[int, ...]
+
+
 def _read(batch: Any, packing: _Packing) -> _Batch:  # noqa: ANN401
     """Mark rows with NULL, and count those that matter."""
     users, *columns = batch.columns
@@ -548,7 +577,7 @@ def _read(batch: Any, packing: _Packing) -> _Batch:  # noqa: ANN401
             continue
         if column.null_count:
             keep = keep & _valid(column)
-        fields.append(_integers(column))
+        fields.append(integers(column))
     return _Batch(users, fields, keep, batch.num_rows, tuple(nulls))
 
 
@@ -562,21 +591,26 @@ def _valid(column: Any) -> NDArray[np.bool_]:  # noqa: ANN401
     return flags[offset:].view(np.bool_)
 
 
-def _integers(column: Any) -> Array:  # noqa: ANN401
+def integers(column: Any) -> Array:  # noqa: ANN401
     """Return an Arrow array's integers as int64, anything where they are NULL."""
+    return as_stored(column).astype(np.int64, copy=False)
+
+
+def as_stored(column: Any) -> Array:  # noqa: ANN401
+    """Return an Arrow array's integers as they are, anything where they are NULL."""
     values = column.buffers()[1]
     if values is None:
         return np.zeros(len(column), np.int64)
     kind = column.type.to_pandas_dtype()
     start = column.offset
     found: Array = np.frombuffer(values, kind)[start : start + len(column)]
-    return found.astype(np.int64, copy=False)
+    return found
 
 
 def _numbers(batch: _Batch, names: Interner | None) -> Array:
     """Return each row's user as a number; 0 or less where it is left out."""
     if names is None:
-        return _integers(batch.users)
+        return integers(batch.users)
     if batch.whole:
         return names.encode(batch.users)
     users = np.zeros(len(batch.users), np.int64)
@@ -584,8 +618,8 @@ def _numbers(batch: _Batch, names: Interner | None) -> Array:
     return users
 
 
-def _extremes(users: Array, batch: _Batch) -> tuple[int, int]:
-    kept = users if batch.whole else users[batch.keep]
+def _extremes(users: Array, keep: NDArray[np.bool_]) -> tuple[int, int]:
+    kept = users if keep.all() else users[keep]
     return int(kept.min()), int(kept.max())
 
 
@@ -604,9 +638,13 @@ def _low_bits(batch: _Batch, packing: _Packing) -> Array:
     return low
 
 
-def _sorted(keys: Array, carried: list[Array]) -> tuple[Array, list[Array]]:
-    """Sort keys; with payload, rows of one key by their payload."""
-    from growth.engine.kernels import radix
+def _sorted(keys: Array, carried: list[Array], low: int) -> tuple[Array, list[Array]]:
+    """Sort keys; with payload, rows of one key by their payload.
+
+    A log is mostly written as time goes by: then the bits below the user (`low` many)
+    are all but in order, and it takes little more than sorting by user.
+    """
+    from growth.engine.kernels import falls, radix, settle
 
     if keys.size < FEW and not carried:
         keys.sort()
@@ -615,8 +653,15 @@ def _sorted(keys: Array, carried: list[Array]) -> tuple[Array, list[Array]]:
     order = np.arange(keys.size if carried else 0)
     other = np.empty_like(order)
     bits = int(keys.max()).bit_length() if keys.size else 0
-    if radix(keys, spare, order, other, bits, keep_rows=bool(carried)):
-        keys, order = spare, other
+    least = 0
+    if not carried and falls(keys, low) <= keys.size // RARE:
+        least = min(low, bits)
+    while True:
+        if radix(keys, spare, order, other, least, bits, keep_rows=bool(carried)):
+            keys, spare, order = spare, keys, other
+        if not least or settle(keys, keys.size):
+            break
+        least = 0
     if not carried:
         return keys, []
     if (keys[1:] == keys[:-1]).any():
@@ -644,7 +689,7 @@ def _checked_nulls(
 
 def _gathered(
     found: Iterable[_Found],
-    plan: _Plan,
+    plan: Plan,
     out: str,
     counts: tuple[int, Sequence[int]] | None = None,
 ) -> ByUser:
@@ -715,7 +760,8 @@ def thread_count(backend: BaseBackend) -> int:
     return int(_setting(backend, "threads") or os.cpu_count() or 1)
 
 
-def _threads(plan: _Plan, threads: int | None) -> int:
+def threads_of(plan: Plan, threads: int | None = None) -> int:
+    """Return how many kernels run at once: as many as asked, or the engine's."""
     if threads is not None:
         return max(1, threads)
     return thread_count(backend_of(plan.rows))
@@ -729,7 +775,7 @@ def _setting(backend: Any, name: str) -> Any:  # noqa: ANN401
         return backend.con.execute(sql, [name]).fetchone()[0]
 
 
-def _budget(plan: _Plan) -> int:
+def _budget(plan: Plan) -> int:
     """Return how many bytes of keys are held: a quarter of the engine's limit."""
     text = str(_setting(backend_of(plan.rows), "memory_limit") or "")
     number, _, unit = text.partition(" ")
@@ -757,25 +803,38 @@ def _batches(rows: ir.Table, size: int) -> Iterator[Any]:
         yield pa.concat_batches(waiting)
 
 
-def _map_here(
-    plan: _Plan,
-    work: _Work,
-    shards: int | None,
-    threads: int | None,
-    batch_rows: int,
+def map_here(
+    plan: Plan,
+    work: Work,
+    feed: Callable[[Interner | None], Iterator[Packed]],
+    shards: int | None = None,
+    threads: int | None = None,
 ) -> ByUser:
-    """Read once, shard by user, then run the kernel over shards in threads."""
+    """Read once, shard by user, then run the kernel over shards in threads.
+
+    Parameters
+    ----------
+    plan : Plan
+        What is read, and how rows become keys.
+    work : Work
+        The kernel.
+    feed : callable
+        Gives the rows, users numbered by what it is handed, if that is not None;
+        called again where they do not fit as they are.
+    shards, threads : int, optional
+        As `map_by_user` has them.
+    """
     packing, dense = plan.packing, plan.whole
     count = shards or SHARDS
     while True:
         parts = _Parts(plan, count)
         try:
             names = None if dense else Interner()
-            wider = _fill(parts, plan, names, batch_rows)
+            wider = _fill(parts, feed(names))
             if wider is None:
                 counts = (parts.read, parts.nulls)
                 _checked_nulls(packing, parts.nulls, parts.read)
-                found = parts.run(work, _threads(plan, threads), names)
+                found = parts.run(work, threads_of(plan, threads), names)
                 return _gathered(found, plan, work.out, counts)
             if dense and wider > MOST_SHARDS:
                 dense = False  # integers too large to be packed: numbered like text
@@ -792,29 +851,39 @@ def _as_part(item: _Field) -> KeyPart:
     return KeyPart(item.name, None, item.start, item.end, item.step)
 
 
-def _fill(
-    parts: _Parts, plan: _Plan, names: Interner | None, batch_rows: int
-) -> int | None:
-    """Read every row into its part; return how many parts it would take instead."""
+def _packed(plan: Plan, size: int, names: Interner | None) -> Iterator[Packed]:
+    """Read the engine's rows and pack them."""
     packing = plan.packing
-    room = KEY_BITS - packing.bits
-    for arrow in _batches(_texts(plan, dense=names is None), batch_rows):
+    for arrow in _batches(_texts(plan, dense=names is None), size):
         batch = _read(arrow, packing)
-        users = _numbers(batch, names)
-        if batch.keep.any():
-            least, most = _extremes(users, batch)
+        yield Packed(
+            _numbers(batch, names),
+            _low_bits(batch, packing),
+            batch.keep,
+            [batch.fields[i] for i, _ in packing.carried],
+            batch.rows,
+            batch.nulls,
+        )
+
+
+def _fill(parts: _Parts, rows: Iterator[Packed]) -> int | None:
+    """Put every row into its part; return how many parts it would take instead."""
+    room = KEY_BITS - parts.plan.packing.bits
+    for packed in rows:
+        if packed.keep.any():
+            least, most = _extremes(packed.users, packed.keep)
             if least < 0:
                 return MOST_SHARDS + 1
             if (most // parts.count).bit_length() > room:
                 return -(-(most + 1) // (1 << room))
-        parts.add(users, batch)
+        parts.add(packed)
     return None
 
 
 class _Parts:
     """Keys and payload by part: in memory, then in files."""
 
-    def __init__(self, plan: _Plan, count: int) -> None:
+    def __init__(self, plan: Plan, count: int) -> None:
         self.plan = plan
         self.count = count
         self.read = 0
@@ -828,27 +897,24 @@ class _Parts:
         self.budget = _budget(plan)
         self.folder: Path | None = None
 
-    def add(self, users: Array, batch: _Batch) -> None:
+    def add(self, rows: Packed) -> None:
         from growth.engine.kernels import scatter
 
-        self.read += batch.rows
-        self.nulls = [a + b for a, b in zip(self.nulls, batch.nulls, strict=True)]
-        packing = self.plan.packing
-        low = _low_bits(batch, packing)
-        keys = np.empty_like(low)
-        carried = [batch.fields[i] for i, _ in packing.carried]
-        order = np.empty(low.size if carried else 0, np.int64)
+        self.read += rows.rows
+        self.nulls = [a + b for a, b in zip(self.nulls, rows.nulls, strict=True)]
+        keys = np.empty_like(rows.low)
+        order = np.empty(rows.low.size if rows.carried else 0, np.int64)
         starts = scatter(
-            users,
-            low,
-            batch.keep,
+            rows.users,
+            rows.low,
+            rows.keep,
             self.count,
-            packing.bits,
+            self.plan.packing.bits,
             keys,
             order,
-            keep_rows=bool(carried),
+            keep_rows=bool(rows.carried),
         )
-        columns = [keys, *(column[order] for column in carried)]
+        columns = [keys, *(column[order] for column in rows.carried)]
         for part in range(self.count):
             start, end = starts[part], starts[part + 1]
             if end > start:
@@ -907,9 +973,7 @@ class _Parts:
             return np.empty(0, self.kinds[i])
         return np.memmap(path, self.kinds[i], mode="r")
 
-    def run(
-        self, work: _Work, threads: int, names: Interner | None
-    ) -> Iterator[_Found]:
+    def run(self, work: Work, threads: int, names: Interner | None) -> Iterator[_Found]:
         """Sort each part and run the kernel over it; at least once."""
         if self.folder is not None:
             self._spill()
@@ -930,7 +994,7 @@ class _Parts:
 
     def _call(
         self,
-        work: _Work,
+        work: Work,
         part: int,
         keys: Array,
         carried: list[Array],
@@ -938,7 +1002,7 @@ class _Parts:
     ) -> _Found:
         import pyarrow as pa
 
-        keys, carried = _sorted(keys, carried)
+        keys, carried = _sorted(keys, carried, self.plan.packing.bits)
         values = work(keys, *carried)
         users = None
         if work.out == "rows":
@@ -959,7 +1023,7 @@ class _MapPart(NamedTuple):
     """The work of a Spark task that maps: all rows of some users."""
 
     packing: _Packing
-    work: _Work
+    work: Work
 
     def __call__(self, rows: Any) -> _Found:  # noqa: ANN401
         batch, users, codes = _numbered(rows, self.packing)
@@ -970,7 +1034,7 @@ class _MapPart(NamedTuple):
         keys |= codes << self.packing.bits
         fields = batch.kept()
         carried = [fields[i] for i, _ in self.packing.carried]
-        keys, carried = _sorted(keys, carried)
+        keys, carried = _sorted(keys, carried, self.packing.bits)
         return _answered(self.work(keys, *carried), users, self.work.out, batch)
 
 
@@ -993,7 +1057,7 @@ def _numbered(rows: Any, packing: _Packing) -> tuple[_Batch, Any, Array]:  # noq
     ]
     batch = _read(pa.RecordBatch.from_arrays(arrays, names=whole.column_names), packing)
     coded = batch.users.filter(batch.keep).dictionary_encode()
-    return batch, coded.dictionary, _integers(coded.indices)
+    return batch, coded.dictionary, integers(coded.indices)
 
 
 def _answered(
@@ -1018,7 +1082,7 @@ class _Fold(NamedTuple):
     kernel: Callable[..., object]
     params: tuple[object, ...]
     state: tuple[tuple[Any, int], ...]
-    work: _Work
+    work: Work
 
     def made(self, users: int) -> list[Array]:
         return [np.zeros((users, width), kind) for kind, width in self.state]
@@ -1031,7 +1095,7 @@ class _Fold(NamedTuple):
 
 
 def _fold_here(
-    plan: _Plan, fold: _Fold, threads: int | None, batch_rows: int, *, dense: bool
+    plan: Plan, fold: _Fold, threads: int | None, batch_rows: int, *, dense: bool
 ) -> ByUser:
     import pyarrow as pa
 
@@ -1046,7 +1110,7 @@ def _fold_here(
         if not batch.keep.any():
             continue
         users = _numbers(batch, names)
-        least, most = _extremes(users, batch)
+        least, most = _extremes(users, batch.keep)
         if names is None and (least < 0 or most > SPARSE + 4 * rows):
             raise _NotDenseError
         n = max(n, most + 1)
@@ -1055,7 +1119,7 @@ def _fold_here(
         kept = users if batch.whole else users[batch.keep]
         fold.kernel(kept, *batch.kept(), *state, *fold.params)
     state = [array[:n] for array in state]
-    many = _threads(plan, threads)
+    many = threads_of(plan, threads)
     step = max(-(-n // many), 1)
     ids = names.ids() if names is not None and fold.work.out == "rows" else None
 
@@ -1082,14 +1146,14 @@ def _longer(state: list[Array], users: int) -> list[Array]:
     return grown
 
 
-def _texts(plan: _Plan, *, dense: bool) -> ir.Table:
+def _texts(plan: Plan, *, dense: bool) -> ir.Table:
     """Return the rows with users as they are to be numbered."""
     if dense or not plan.whole:
         return plan.rows
     return plan.rows.mutate(u=plan.rows.u.cast("string"))
 
 
-def _on_spark(plan: _Plan, work: _MapPart | _Fold, shards: int | None) -> list[_Found]:
+def _on_spark(plan: Plan, work: _MapPart | _Fold, shards: int | None) -> list[_Found]:
     """Bring each user's rows to one task, join its batches and work."""
     backend = backend_of(plan.rows)
     if shards is None:

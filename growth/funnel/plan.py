@@ -83,6 +83,12 @@ class CodeTable:
         held = sum(1 << i for i, truth in enumerate(truths) if truth)
         return cases.codes.get(held)
 
+    def by_name(self) -> dict[str | None, int] | None:
+        """Return the code of each event; None where its name alone does not tell."""
+        if any(cases.filters for cases in self.cases.values()):
+            return None
+        return {name: cases.codes[0] for name, cases in self.cases.items()}
+
 
 def code_table(
     spec: FunnelSpec,

@@ -40,6 +40,7 @@ from growth.funnel.steps import (
     parse_steps,
 )
 from growth.funnel.trends import FunnelTrend, trend_days
+from growth.stats.arguments import names_of, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from growth.dataset import Dataset
-    from growth.engine import ByUser, TableLike, Where
+    from growth.engine import ByUser, KeyPart, TableLike, Where
     from growth.engine.layouts import Layout
     from growth.result import Notice
 
@@ -366,9 +367,7 @@ def paths(
         msg = f"after is {after}; it must be one of {required[:-1]}, a step that is not"
         raise ParameterError(f"{msg} optional nor the last; correct it.", code="steps")
     for name, value, most in (("depth", depth, 10), ("top", top, 100)):
-        if not 1 <= value <= most:
-            msg = f"{name} is {value}; it must be in 1..{most}; change it."
-            raise ParameterError(msg, code="depth")
+        whole(value, name, least=1, most=most, code="depth")
     if spec.count == "totals":
         msg = "count is 'totals'; paths are of users or sessions; pass one of these."
         raise ParameterError(msg, code="unknown_count")
@@ -430,16 +429,12 @@ def _declared(
         as_of=last_known(as_of, tz=tz),
         lag=duration(lag, "lag"),
         window=None if window is None else duration(window, "window"),
-        hold=_names(hold or ()),
+        hold=names_of(hold, "hold"),
         exclude=(exclude,) if isinstance(exclude, Exclusion) else tuple(exclude),
-        by=_names(by),
+        by=names_of(by, "by"),
         tz=tz,
         **choices,
     )
-
-
-def _names(given: str | Sequence[str]) -> tuple[str, ...]:
-    return (given,) if isinstance(given, str) else tuple(given)
 
 
 def _midnights(spec: FunnelSpec) -> list[datetime]:
@@ -478,12 +473,14 @@ def _touches(spec: FunnelSpec) -> bool:
 
 
 class _Reading(NamedTuple):
-    """Rows ready for the kernel: `growth_code`, `growth_group`, `growth_value`.
+    """What the kernel is to be given.
 
-    Of the log of users, the events that are read, and the code of each.
+    Rows with `growth_code`, `growth_group`, `growth_value`; or, where the name of an
+    event is all that matters, the code of each instead.
     """
 
-    rows: Any
+    rows: Table  # or None
+    events: dict[str | None, int]
     table: CodeTable
     combos: list[tuple[str | None, ...]]
     known: NDArray[np.bool_]
@@ -567,20 +564,7 @@ def _walk(
         how = _attribution(spec, values)
         mids = _cuts(spec, reading.low, reading.high, base)
         params = (layout, *arrays, at, mids, how, reading.known)
-    if kept is None:
-        found = engine.map_by_user(
-            reading.rows,
-            key=key,
-            kernel=kernel,
-            params=params,
-            payload=payload,
-            out="loose",
-            user_col=columns.user,
-        )
-    else:
-        found = kept.map_log(
-            reading.rows, time=key[0], code=key[1], kernel=kernel, params=params
-        )
+    found = _ask(reading, source, columns, kept, key, kernel, params, payload)
     held_null = _held_null(reading) if reading.grouped == 1 else 0
     rows = found.values[0].reshape(-1, shape.width)
     reached = reached_by(spec, rows, shape, Grouping.everybody(len(rows)))[0]
@@ -590,6 +574,47 @@ def _walk(
         *_absent(source, spec, columns, reached),
     ]
     return _Walked(spec, rows, shape, reading.combos, names, held_null, tuple(remarks))
+
+
+def _ask(
+    reading: _Reading,
+    source: Table,
+    columns: Columns,
+    kept: Layout | None,
+    key: Sequence[KeyPart],
+    kernel: Callable[..., Any],
+    params: tuple[object, ...],
+    payload: Mapping[str, str] | None,
+) -> ByUser:
+    """Run the kernel over whatever the events are read from."""
+    from growth import engine
+
+    if reading.rows is not None:
+        return engine.map_by_user(
+            reading.rows,
+            key=key,
+            kernel=kernel,
+            params=params,
+            payload=payload,
+            out="loose",
+            user_col=columns.user,
+        )
+    time, code = key
+    if kept is not None:
+        return kept.map_log(
+            reading.events, time=time, code=code, kernel=kernel, params=params
+        )
+    return engine.map_events(
+        source,
+        reading.events,
+        time=time,
+        code=code,
+        kernel=kernel,
+        params=params,
+        user_col=columns.user,
+        ts_col=columns.ts,
+        event_col=columns.event,
+    )
 
 
 def _plain(spec: FunnelSpec, shape: Rows, edges: Ints) -> bool:
@@ -638,12 +663,15 @@ def _read(
     """Return the rows the kernel needs, a row an event, with a code each."""
     import ibis
 
+    from growth.engine.days import within
+
     derived = spec.count == "sessions" and columns.session not in source.columns
     grouped = 2 if derived else int(bool(spec.hold) or spec.count == "sessions")
     everything = derived or spec.order == "strict" or bool(names)
     low = spec.start - DAY if derived else spec.start
     high = max(min(spec.end + spec.span, spec.as_of), low + MICROSECOND)
-    seen = _inside(source, columns.ts, low, min(high, max(spec.as_of, low)))
+    last = min(high, max(spec.as_of, low)) - MICROSECOND
+    seen = within(source, columns.ts, ticks(low), ticks(last))
     touching = _touches(spec)
     table = code_table(
         spec,
@@ -652,6 +680,10 @@ def _read(
         names=names,
         seen=_combinations(seen, spec, columns),
     )
+    if not (grouped or spec.by) and (named := table.by_name()) is not None:
+        nothing = np.zeros((0, 0), bool)
+        asked = named if spec.as_of > low else {}
+        return _Reading(None, asked, table, [], nothing, low, high, grouped)
     coded = seen.mutate(growth_code=_code(seen, table, columns.event))
     if touching and not everything:
         useful = [i for i, code in enumerate(table.codes) if code.steps]
@@ -660,7 +692,7 @@ def _read(
         for name in spec.by[1:]:
             known = known | coded[name].notnull()
         coded = coded.filter(coded.growth_code.isin(useful) | known)
-    elif None not in table.cases and (spec.by or grouped):
+    elif None not in table.cases:
         # where nothing else is read, leaving out rows without a code is cheaper
         listed = [name for name in table.cases if name is not None]
         coded = coded.filter(coded[columns.event].isin(listed))
@@ -683,12 +715,11 @@ def _read(
     rows = coded.select(**chosen)
     if lookup is not None:
         rows = _valued(rows, lookup, combos, spec)
-    if grouped or spec.by:
-        rows = rows.mutate(growth_none=ibis.literal(0, "int64"))
+    rows = rows.mutate(growth_none=ibis.literal(0, "int64"))
     mask = np.array(
         [[combo[b] is not None for combo in combos] for b in range(len(spec.by))], bool
     ).reshape(len(spec.by), len(combos))
-    return _Reading(rows, table, combos, mask, low, high, grouped)
+    return _Reading(rows, {}, table, combos, mask, low, high, grouped)
 
 
 def _kept(
@@ -713,30 +744,12 @@ def _read_kept(kept: Layout, spec: FunnelSpec) -> _Reading:
     table = code_table(spec, everything=spec.order == "strict")
     high = max(min(spec.end + spec.span, spec.as_of), spec.start + MICROSECOND)
     known = {name: table.of(name) for name in kept.codes}
-    codes = {name: code for name, code in known.items() if code is not None}
+    codes: dict[str | None, int] = {
+        name: code for name, code in known.items() if code is not None
+    }
     nothing = np.zeros((0, 0), bool)
     asked = codes if spec.as_of > spec.start else {}
-    return _Reading(asked, table, [], nothing, spec.start, high, 0)
-
-
-def _inside(table: Table, name: str, low: datetime, high: datetime) -> Table:
-    """Keep rows from `low` to before `high`; those without a time are not."""
-    import ibis
-
-    from growth import engine
-
-    column = table[name]
-    kind = column.type()
-    if not kind.is_timestamp():
-        at = engine.epoch_us(column)
-        return table.filter((at >= ticks(low)) & (at < ticks(high)))
-    first, last = (
-        ibis.literal(
-            edge if kind.timezone is not None else edge.replace(tzinfo=None), type=kind
-        )
-        for edge in (low, high)
-    )
-    return table.filter((column >= first) & (column < last))
+    return _Reading(None, asked, table, [], nothing, spec.start, high, 0)
 
 
 def _code(table: Table, codes: CodeTable, event: str) -> Expr:

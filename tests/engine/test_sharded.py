@@ -455,10 +455,35 @@ def test_digits_sort_as_numpy_does(bits):
     for radix in (kernels.radix, kernels.radix.py_func):
         given, spare = keys[:300].copy(), np.empty(300, np.int64)
         rows, other = np.arange(300), np.empty(300, np.int64)
-        if radix(given, spare, rows, other, bits, keep_rows=True):
+        if radix(given, spare, rows, other, 0, bits, keep_rows=True):
             given, rows = spare, other
         assert given.tolist() == sorted(keys[:300].tolist())
         assert rows.tolist() == np.argsort(keys[:300], kind="stable").tolist()
+
+
+@pytest.mark.parametrize("least", [0, 5, 20, 40])
+def test_only_the_digits_asked_for_are_sorted_by(least):
+    keys = np.random.default_rng(least).integers(0, 2**40, 300)
+    for radix in (kernels.radix, kernels.radix.py_func):
+        given, spare = keys.copy(), np.empty(300, np.int64)
+        rows, other = np.arange(300), np.empty(300, np.int64)
+        if radix(given, spare, rows, other, least, 40, keep_rows=True):
+            rows = other
+        assert rows.tolist() == np.argsort(keys >> least, kind="stable").tolist()
+
+
+def test_keys_that_hardly_need_it_are_sorted_in_place():
+    keys = np.array([3, 1, 2, 9, 8])
+    for falls, settle in (
+        (kernels.falls, kernels.settle),
+        (kernels.falls.py_func, kernels.settle.py_func),
+    ):
+        assert falls(keys, 4) == 2
+        assert falls(keys, 1) == 2  # of 1 1 0 1 0
+        given = keys.copy()
+        assert settle(given, 3)
+        assert given.tolist() == [1, 2, 3, 8, 9]
+        assert not settle(keys.copy(), 2)
 
 
 def test_many_rows_are_sorted_by_their_digits(monkeypatch):
