@@ -22,7 +22,16 @@ if TYPE_CHECKING:
     from growth.labels import Lang
     from growth.result import Result
 
-__all__ = ["Reader", "breakdown", "choice", "counted", "drawn", "handed", "slider"]
+__all__ = [
+    "Reader",
+    "breakdown",
+    "choice",
+    "choices",
+    "counted",
+    "drawn",
+    "handed",
+    "slider",
+]
 
 _CARD: Final = "background:#fff;border-radius:8px;padding:6px 10px;max-width:820px"
 _STYLE: Final = {"description_width": "110px"}
@@ -110,6 +119,17 @@ def choice(key: str, options: Sequence[tuple[str, Any]], lang: Lang | None) -> A
     return widgets.Dropdown(
         options=list(options),
         description=label(key, lang),
+        style=_STYLE,
+        layout=_WIDE,
+    )
+
+
+def choices(key: str, options: Sequence[tuple[str, Any]], lang: Lang | None) -> Any:  # noqa: ANN401
+    """Return a list to choose several from, named by the label `key`; none is."""
+    return widgets.SelectMultiple(
+        options=list(options),
+        description=label(key, lang),
+        rows=6,
         style=_STYLE,
         layout=_WIDE,
     )

@@ -1,19 +1,23 @@
-"""The rule builder: write a tag, watch who it takes, and who it took before."""
+"""The rule builder: write a tag, watch whom it takes, took before, and shares."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import ipywidgets as widgets
 
 from growth import charts, segments
-from growth.engine import fetch
-from growth.labels import LANG, label
-from growth.panels.reader import Reader, choice, slider
+from growth.errors import GrowthError
+from growth.labels import label
+from growth.panels.reader import Reader, choice, choices, slider
 from growth.readout.catalog import SegmentsParams
+from growth.readout.segments.watched import MANY, Watched, overlap_of, watch
+from growth.readout.segments.words import named, value_words
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import date
 
     from growth.dataset import Dataset
@@ -26,8 +30,18 @@ MIN_SIZE: Final = 50
 MIN_CELL: Final = 10
 
 
+class _Drawn(NamedTuple):
+    """What is drawn beside the sizes of one set of rules."""
+
+    sizes: segments.Sizes
+    movement: segments.Movement
+    overlap: segments.Overlap | None
+    words: Mapping[str, str]
+    pairs: Mapping[str, str]
+
+
 def builder(dataset: Dataset, *, as_of: date, lang: Lang | None = None) -> Reader:
-    """Write rules and watch the sizes they give.
+    """Write rules, and watch their sizes, their moves and whom they share.
 
     Parameters
     ----------
@@ -41,9 +55,11 @@ def builder(dataset: Dataset, *, as_of: date, lang: Lang | None = None) -> Reade
     Returns
     -------
     Reader
-        `controls` (pack, text, back, min_size), `result` (as `segments.sizes` of the
-        first tag of the text) and `charts` (sizes, moves). The text is the rules as
-        TOML, to be edited and kept. Groups of fewer than 50 are never shown.
+        `controls` (pack, back, min_size, value, against, text), `result` (as
+        `segments.sizes` of the first tag of the text) and `charts` (sizes, moves, and
+        how `value` overlaps the segments of `against`). The text is the rules as TOML,
+        to be edited and kept. Groups of fewer than 50 are never shown, nor what would
+        give them back.
 
     Raises
     ------
@@ -53,85 +69,199 @@ def builder(dataset: Dataset, *, as_of: date, lang: Lang | None = None) -> Reade
     there = [n for n in segments.packs.NAMES if _fits(dataset, n)]
     if not there:
         SegmentsParams(data=str(dataset.location), name="x", as_of=as_of).declared(())
+    packs = {n: segments.packs.rules(n) for n in there}
     pack = choice("panel.pack", [(_title(n, lang), n) for n in there], lang)
     text = widgets.Textarea(
         value=segments.packs.load(pack.value),
         continuous_update=False,
         layout={"width": "100%", "height": "260px"},
     )
+    value = choice("panel.value", [("", None)], lang)
+    against = choices("panel.against", [], lang)
+
+    def offer(_event: object = None) -> None:
+        """Offer the values that the text has, and every other segment."""
+        try:
+            rules = segments.load_rules(text.value)
+        except GrowthError:  # told by the reader; what was offered stays
+            return
+        _offer(
+            value, [(w, v) for v, w in value_words(rules[rules.names[0]], lang).items()]
+        )
+        chosen = against.value
+        _offer(against, [*_segments(rules, packs, lang)])
+        _choose(against, chosen)
+
     pack.observe(
         lambda event: setattr(text, "value", segments.packs.load(event["new"])),
         names="value",
     )
+    offer()
+    _choose(against, _usual(there))
+    text.observe(offer, names="value")
     controls = {
         "pack": pack,
         "back": slider("panel.back_days", 28, 1, 180, lang),
         "min_size": slider("panel.min_size", MIN_SIZE, MIN_SIZE, 1000, lang),
+        "value": value,
+        "against": against,
         "text": text,
     }
-    beside: dict[segments.Sizes, segments.Movement] = {}
-    words: dict[str, str] = {}
+    made = _Builder(dataset, as_of, packs, lang)
+    return Reader(controls, made.measure, made.draw, made.params, lang)
 
-    def measure(asked: dict[str, Any]) -> segments.Sizes:
-        rules = segments.load_rules(asked["text"])
-        one = rules[rules.names[0]]
-        words.update(one.words(lang or LANG.get()))
-        least = max(asked["min_size"], MIN_SIZE)
-        first = as_of - timedelta(days=asked["back"])
-        context = segments.freeze(dataset, rules, as_of=as_of)
 
-        def at(day: date, also: list[str]) -> tuple[Any, segments.Sizes]:
-            told = segments.tag(dataset, rules, as_of=day, context=context)
-            tagged = fetch(told, "tagging users")
-            return tagged, segments.sizes(
-                tagged,
+class _Builder:
+    """What is asked of the rules that are written, kept while it may be asked again."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        as_of: date,
+        packs: Mapping[str, segments.Rules],
+        lang: Lang | None,
+    ) -> None:
+        self._dataset, self._as_of, self._packs = dataset, as_of, packs
+        self._lang: Lang | None = lang
+        self._watched: dict[tuple[object, ...], Watched] = {}
+        self._drawn: dict[int, _Drawn] = {}  # by the sizes themselves, which are kept
+
+    def measure(self, asked: dict[str, Any]) -> segments.Sizes:
+        own = segments.load_rules(asked["text"])
+        one = own[own.names[0]]
+        others = [_split(pair) for pair in asked["against"]]
+        rules = _with_packs(own, self._packs, [tag for tag, _ in others])
+        limits = {"min_size": max(asked["min_size"], MIN_SIZE), "min_cell": MIN_CELL}
+        key = (*rules.hashes().values(), asked["back"], limits["min_size"])
+        if key not in self._watched:
+            self._watched[key] = watch(
+                self._dataset,
+                rules,
                 one.name,
-                values=one.names,
-                as_of=day,
-                min_size=least,
-                also_hide=also,
+                days=(self._as_of - timedelta(days=asked["back"]), self._as_of),
+                context=segments.freeze(self._dataset, rules, as_of=self._as_of),
+                **limits,
             )
-
-        then, before = at(first, [])
-        now, sizes = at(as_of, _hidden(before))
-        beside[sizes] = segments.movement(
-            then,
-            now,
-            one.name,
-            values=one.names,
-            first=first,
-            second=as_of,
-            k=MIN_CELL,
-            min_size=least,
-            also_hide=(_hidden(before), _hidden(sizes)),
+        seen = self._watched[key]
+        pairs = [(one.name, _value(one, asked)), *others]
+        sizes = replace(seen.sizes[one.name])  # its own, whatever is drawn beside
+        names = named(rules, self._lang)
+        self._drawn[id(sizes)] = _Drawn(
+            sizes,
+            seen.movement,
+            overlap_of(seen, pairs, **limits) if others else None,
+            value_words(one, self._lang),
+            {f"{t}={v}": names.get(f"{t}={v}", v) for t, v in pairs},
         )
         return sizes
 
-    def draw(result: segments.Sizes) -> list[Any]:
-        own = charts.segments
-        return [
-            own.sizes_chart(result, words=words, lang=lang),
-            own.movement_chart(beside[result], words=words, lang=lang),
+    def draw(self, result: segments.Sizes) -> list[Any]:
+        found, own = self._drawn[id(result)], charts.segments
+        made = [
+            own.sizes_chart(result, words=found.words, lang=self._lang),
+            own.movement_chart(found.movement, words=found.words, lang=self._lang),
         ]
+        if found.overlap is not None:
+            made.append(
+                own.upset_chart(found.overlap, words=found.pairs, lang=self._lang)
+            )
+        return made
 
-    def params(asked: dict[str, Any]) -> SegmentsParams:
+    def params(self, asked: dict[str, Any]) -> SegmentsParams:
         rules = segments.load_rules(asked["text"])
         plain = asked["text"] == segments.packs.load(asked["pack"])
         tag = rules.names[0]
+        others = [_split(pair) for pair in asked["against"]]
+        needed = dict.fromkeys(
+            [asked["pack"], *_packs_of(self._packs, [t for t, _ in others])]
+        )
+        if not plain:  # a file of rules stands alone
+            others = [(t, v) for t, v in others if t in rules.names]
         return SegmentsParams(
-            data=str(dataset.location),
+            data=str(self._dataset.location),
             name=tag,
-            as_of=as_of,
-            lang=lang or "en",
+            as_of=self._as_of,
+            lang=self._lang or "en",
             rules=None if plain else FILE,
-            packs=asked["pack"],
+            packs=",".join(needed) if plain else asked["pack"],
             tag=tag,
-            value=rules[tag].names[0],
+            value=_value(rules[tag], asked),
+            against=",".join(f"{t}:{v}" for t, v in others) or None,
             back_days=asked["back"],
             min_size=asked["min_size"],
         )
 
-    return Reader(controls, measure, draw, params, lang)
+
+def _value(one: segments.Tag, asked: Mapping[str, Any]) -> str:
+    chosen = asked["value"]
+    return chosen if chosen in one.names else one.names[0]
+
+
+def _offer(control: Any, options: list[tuple[str, str]]) -> None:  # noqa: ANN401
+    """Offer other options, if they are others; what is chosen stays if it can."""
+    if list(control.options) != options:
+        chosen = control.value
+        control.options = options
+        if any(chosen == one for _, one in options):
+            control.value = chosen
+
+
+def _choose(control: Any, pairs: Iterable[str]) -> None:  # noqa: ANN401
+    known = {pair for _, pair in control.options}
+    control.value = tuple(pair for pair in pairs if pair in known)
+
+
+def _segments(
+    own: segments.Rules, packs: Mapping[str, segments.Rules], lang: Lang | None
+) -> Iterator[tuple[str, str]]:
+    """Yield every segment but those of the tag that is written, by its words."""
+    first = own.names[0]
+    told: dict[str, segments.Tag] = {}
+    names: dict[str, str] = {}
+    for rules in (*packs.values(), own):
+        told |= {one.name: one for one in rules}
+        names |= named(rules, lang)
+    for one in told.values():
+        if one.name == first or len(one.names) > MANY:
+            continue
+        for value in one.names:
+            words = label(
+                "chart.segments.trait",
+                lang,
+                feature=names[one.name],
+                level=names[f"{one.name}={value}"],
+            )
+            yield words, f"{one.name}:{value}"
+
+
+def _usual(there: list[str]) -> tuple[str, ...]:
+    """Return the segments that the readout overlaps with if it is not told."""
+    usual = SegmentsParams.__dataclass_fields__["against"].default
+    known = {tag for name in there for tag in segments.packs.rules(name).names}
+    pairs = usual.split(",") if isinstance(usual, str) else []
+    return tuple(pair for pair in pairs if _split(pair)[0] in known)
+
+
+def _with_packs(
+    own: segments.Rules, packs: Mapping[str, segments.Rules], tags: list[str]
+) -> segments.Rules:
+    """Add the packs whose tags are asked for; a tag of one's own stands first."""
+    more = {
+        one.name: one
+        for name in _packs_of(packs, [tag for tag in tags if tag not in own.names])
+        for one in packs[name]
+        if one.name not in own.names
+    }
+    return segments.rules_of(*own, *more.values())
+
+
+def _packs_of(packs: Mapping[str, segments.Rules], tags: list[str]) -> list[str]:
+    return [name for name, rules in packs.items() if set(tags) & set(rules.names)]
+
+
+def _split(pair: str) -> tuple[str, str]:
+    tag, _, value = pair.partition(":")
+    return tag, value
 
 
 def _fits(dataset: Dataset, pack: str) -> bool:
@@ -140,9 +270,6 @@ def _fits(dataset: Dataset, pack: str) -> bool:
 
 def _title(pack: str, lang: Lang | None) -> str:
     rules = segments.packs.rules(pack)
-    titles = (dict(one.title).get(lang or LANG.get(), one.name) for one in rules)
-    return label("panel.pack.named", lang, pack=pack, titles=" · ".join(titles))
-
-
-def _hidden(sizes: segments.Sizes) -> list[str]:
-    return [cell.value for cell in sizes.cells if cell.users is None]
+    words = named(rules, lang)
+    titles = " · ".join(words[name] for name in rules.names)
+    return label("panel.pack.named", lang, pack=pack, titles=titles)

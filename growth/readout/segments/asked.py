@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
+from growth.readout.segments.watched import (
+    cell_of,
+    hidden_of,
+    overlap_of,
+    sizes_of,
+    watch,
+)
 from growth.readout.segments.words import ABOUT, MEMBER_COLUMNS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator
 
     from growth.dataset import Dataset
     from growth.readout.catalog import SegmentsParams
+    from growth.readout.segments.watched import Watched
     from growth.result import Notice, Result
     from growth.segments import (
         Context,
@@ -21,14 +29,10 @@ if TYPE_CHECKING:
         Profile,
         Reach,
         Rules,
-        SizeCell,
         Sizes,
     )
 
-__all__ = ["Found", "cell_of", "look"]
-
-NEAR: Final = 7  # days so few that what one date hides, the other would tell
-MANY: Final = 12  # values of a tag: more, and those nobody has are left out
+__all__ = ["Found", "look"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,70 +122,34 @@ def look(opened: Dataset, params: SegmentsParams) -> Found:
         want of a table (code ``unknown_tag``).
     """
     from growth import segments
-    from growth.engine import fetch
 
     rules = params.declared(opened.tables)
     rules[params.tag]  # refused here, by its name, if its tables are missing
     context = segments.freeze(opened, rules, as_of=params.as_of)
     carried = _with_members(opened, rules)
-    day, first = params.as_of, params.first
-    asked = segments.metrics(opened, carried, as_of=day, context=context)
-    now = fetch(asked, "tagging users")
-    asked = segments.tag(opened, rules, as_of=first, context=context)
-    then = fetch(asked, "tagging users of then")
-    names = rules.names
-    before = {one: _sizes(then, rules, one, params, first) for one in names}
-    near = params.back_days < NEAR
-    sizes = {
-        one: _sizes(now, rules, one, params, day, _hidden(before[one]) if near else ())
-        for one in names
-    }
-    movement = segments.movement(
-        then,
-        now,
-        params.tag,
-        values=rules[params.tag].names,
-        first=first,
-        second=day,
-        k=params.min_cell,
-        min_size=params.min_size,
-        also_hide=(_hidden(before[params.tag]), _hidden(sizes[params.tag])),
+    limits = {"min_size": params.min_size, "min_cell": params.min_cell}
+    days = params.first, params.as_of
+    seen = watch(
+        opened, rules, params.tag, days=days, context=context, carried=carried, **limits
     )
-    shown = cell_of(sizes[params.tag], params.value).users is not None
+    shown = cell_of(seen.sizes[params.tag], params.value).users is not None
+    pairs = [(params.tag, params.value), *params.overlapping()]
     return Found(
         rules=rules,
         context=context,
-        sizes=sizes,
-        before=before,
-        movement=movement,
-        profile=_profile(now, carried, params, sizes) if shown else None,
-        overlap=_overlap(now, params, sizes) if shown else None,
-        trend=_lifecycle(opened, rules, params, {first: before, day: sizes}),
-        reach=_reach(opened, now, params) if shown else None,
+        sizes=seen.sizes,
+        before=seen.before,
+        movement=seen.movement,
+        profile=_profile(seen, carried, params) if shown else None,
+        overlap=overlap_of(seen, pairs, **limits),
+        trend=_lifecycle(opened, rules, params, seen),
+        reach=_reach(opened, seen.tagged, params) if shown else None,
         left_out=tuple(
             name
             for name in ([] if params.rules else params.pack_names())
             if not segments.packs.tables(name) <= set(opened.tables)
         ),
     )
-
-
-def cell_of(sizes: Sizes, value: str) -> SizeCell:
-    """Return one value's cell.
-
-    Parameters
-    ----------
-    sizes : Sizes
-        Of a tag.
-    value : str
-        One of its values.
-
-    Returns
-    -------
-    SizeCell
-        Its users, or None where they are hidden.
-    """
-    return next(cell for cell in sizes.cells if cell.value == value)
 
 
 def _with_members(opened: Dataset, rules: Rules) -> Rules:
@@ -210,79 +178,24 @@ def _features(rules: Rules, params: SegmentsParams) -> list[str]:
     return tags + [f"{ABOUT}__{name}" for name in known]
 
 
-def _sizes(
-    tagged: Any,  # noqa: ANN401
-    rules: Rules,
-    name: str,
-    params: SegmentsParams,
-    day: date,
-    also_hide: Sequence[str] = (),
-) -> Sizes:
-    from growth import segments
-
-    values = rules[name].names
-    return segments.sizes(
-        tagged,
-        name,
-        values=values if len(values) <= MANY else (),
-        as_of=day,
-        min_size=params.min_size,
-        also_hide=also_hide,
-    )
-
-
-def _hidden(sizes: Sizes) -> list[str]:
-    return [cell.value for cell in sizes.cells if cell.users is None]
-
-
-def _profile(
-    tagged: Any,  # noqa: ANN401
-    carried: Rules,
-    params: SegmentsParams,
-    sizes: Mapping[str, Sizes],
-) -> Profile:
+def _profile(seen: Watched, carried: Rules, params: SegmentsParams) -> Profile:
     from growth import segments
 
     focus = segments.tag_in(params.tag, params.value)
     return segments.profile(
-        tagged,
+        seen.tagged,
         segments.Segment(params.value, focus),
         _features(carried, params),
         rules=carried,
         min_side=params.min_size,
         k=params.min_cell,
         min_size=params.min_size,
-        also_hide={name: _hidden(one) for name, one in sizes.items()},
+        also_hide={name: hidden_of(one) for name, one in seen.sizes.items()},
     )
 
 
-def _overlap(
-    tagged: Any,  # noqa: ANN401
-    params: SegmentsParams,
-    sizes: Mapping[str, Sizes],
-) -> Overlap | None:
-    """Lay over each other what is named and of a size that is shown."""
-    from growth import segments
-
-    pairs = [(params.tag, params.value), *params.overlapping()]
-    asked = {
-        f"{tag}={value}": segments.tag_in(tag, value)
-        for tag, value in pairs
-        if any(
-            cell.value == value and cell.users is not None
-            for cell in (sizes[tag].cells if tag in sizes else ())
-        )
-    }
-    if len(asked) < 2:
-        return None
-    return segments.overlap(tagged, asked, k=params.min_cell, min_size=params.min_size)
-
-
 def _lifecycle(
-    opened: Dataset,
-    rules: Rules,
-    params: SegmentsParams,
-    beside: Mapping[date, Mapping[str, Sizes]],
+    opened: Dataset, rules: Rules, params: SegmentsParams, beside: Watched
 ) -> tuple[Sizes, ...]:
     """Return the lifecycle of who was ever active, as each month's end told it.
 
@@ -299,14 +212,23 @@ def _lifecycle(
     ends = [params.as_of]
     while len(ends) < params.months:
         ends.append(ends[-1].replace(day=1) - timedelta(days=1))
+    known = {params.first: beside.before, params.as_of: beside.sizes}
     found: list[Sizes] = []
     for day in reversed(ends):
-        away = _hidden(beside[day]["lifecycle"]) if day in beside else []
+        away = hidden_of(known[day]["lifecycle"]) if day in known else []
         asked = segments.tag(opened, own, as_of=day)
         seen = asked.filter(asked.lifecycle != never)
         tagged = fetch(seen, "tagging users by month")
         if tagged.num_rows and never not in away:
-            found.append(_sizes(tagged, own, "lifecycle", params, day, away))
+            told = sizes_of(
+                tagged,
+                own,
+                "lifecycle",
+                as_of=day,
+                min_size=params.min_size,
+                also_hide=away,
+            )
+            found.append(told)
     return tuple(found)
 
 

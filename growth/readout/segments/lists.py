@@ -17,7 +17,7 @@ from growth.charts.intervals import Interval
 from growth.charts.segments import trait_words
 from growth.labels import column, label
 from growth.readout.blocks import Block, Row, data_table, finding, interval_table
-from growth.readout.segments.asked import cell_of
+from growth.readout.segments.watched import cell_of
 from growth.readout.segments.words import (
     named,
     segment_words,

@@ -9,7 +9,7 @@ from growth.charts.figures import count, difference, listed, percent, times
 from growth.charts.segments import trait_words
 from growth.labels import label
 from growth.readout.blocks import Block, Check, State, Tile, check_list, headline
-from growth.readout.segments.asked import cell_of
+from growth.readout.segments.watched import cell_of
 from growth.readout.segments.words import (
     named,
     segment_words,
