@@ -16,7 +16,8 @@ from _common import arguments, machine, peak_mib, run_case, table
 from _events import events, orders
 
 AS_OF = date(2026, 3, 31)
-TABLE = "create or replace temp table found as "
+TABLE = "create temp table found as "
+GONE = "drop table if exists found"
 END = "timestamptz '2026-03-31 16:00:00+00'"
 MIDNIGHT = "timestamptz '2026-{:02}-{:02} 16:00:00+00'"
 
@@ -27,25 +28,19 @@ def _engine():
     return engine.connect(threads=2)
 
 
-def _data(connection, scale, *, with_events=True):
-    from growth.engine import read_files
-
-    data = {"orders": read_files(connection, orders(scale))}
-    if with_events:
-        data["events"] = read_files(connection, events(scale))
-    return data
-
-
-def _ours(scale, rules, *, with_events=True):
+def _ours(scale, rules, name="events"):
     """Return work that writes every user's tags into a table of the engine."""
+    from growth.engine import read_files
     from growth.segments import tag
 
     connection = _engine()
+    files = {"events": events, "orders": orders}[name](scale)
 
     def work():
-        data = _data(connection, scale, with_events=with_events)
+        data = {name: read_files(connection, files)}
         found = tag(data, rules, as_of=AS_OF, user_col="user_idx")
-        connection.con.execute(TABLE + connection.compile(found))
+        connection.con.execute(GONE)  # else two results are in memory
+        connection.create_table("found", found, temp=True)
 
     return work
 
@@ -54,6 +49,7 @@ def _by_hand(sql):
     connection = _engine()
 
     def work():
+        connection.con.execute(GONE)
         connection.con.execute(TABLE + sql)
 
     return work
@@ -89,7 +85,7 @@ def rfm(scale):
     ]
     values = [Value(name, scores().equals(name)) for name in names]
     rules = rules_of(Tag("rfm", values, default="no_order", population="buyers"))
-    return _ours(scale, rules, with_events=False)
+    return _ours(scale, rules, "orders")
 
 
 def rfm_floor(scale):
@@ -140,31 +136,11 @@ def _floor_of(scale, n):
 
 
 def one_tag(scale):
-    from growth.engine import read_files
-    from growth.segments import tag
-
-    connection, rules = _engine(), _tags(1)
-
-    def work():
-        data = {"events": read_files(connection, events(scale))}
-        found = tag(data, rules, as_of=AS_OF, user_col="user_idx")
-        connection.con.execute(TABLE + connection.compile(found))
-
-    return work
+    return _ours(scale, _tags(1))
 
 
 def fifty_tags(scale):
-    from growth.engine import read_files
-    from growth.segments import tag
-
-    connection, rules = _engine(), _tags(50)
-
-    def work():
-        data = {"events": read_files(connection, events(scale))}
-        found = tag(data, rules, as_of=AS_OF, user_col="user_idx")
-        connection.con.execute(TABLE + connection.compile(found))
-
-    return work
+    return _ours(scale, _tags(50))
 
 
 def one_floor(scale):

@@ -11,6 +11,7 @@ from growth.engine.dialect import aggregate_builtin
 from growth.segments.ops import IDS, TIMES
 from growth.segments.tables.expressions import before, both, since, sure
 from growth.segments.tables.sources import day_of, net_of
+from growth.segments.tables.tallies import tallied
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -181,6 +182,11 @@ class Measures:
                 continue  # seen: whatever tells that a user was there
             self.ask(name, self._met())
 
+    @property
+    def alone(self) -> bool:
+        """Whether one table tells of all users: none is without an answer of it."""
+        return len(self.asked) == 1 and self.sources.one_end
+
     def people(self, table: ir.Table, one: Tag) -> ir.BooleanValue:
         """Return who is of a tag's population."""
         asks = (f"{name}:{self._met()!r}" for name in PEOPLE[one.population])
@@ -192,7 +198,7 @@ class Measures:
 
     def anybody(self, table: ir.Table) -> ir.Table:
         """Leave out users of no tag's population."""
-        if len(self.asked) == 1 and self.sources.one_end:
+        if self.alone:
             return table
         alike = {(one.population, one.tz): one for one in self.sources.rules}
         tests = (self.people(table, one) for one in alike.values())
@@ -210,12 +216,21 @@ class Measures:
         return table
 
     def _grouped(self, name: str, asks: Mapping[str, Ask]) -> ir.Table:
-        table = self.sources.rows(name)
+        table, user = self.sources.rows(name), self.sources.user
+        counted = tallied(self.sources, name, asks)
+        done = set() if counted is None else counted[1]
         values = {
             column: value_of(ask, table, name, self._counted(name, ask))
             for column, ask in asks.items()
+            if column not in done
         }
-        return table.group_by(self.sources.user).agg(**values)
+        if counted is None:
+            return table.group_by(user).agg(**values)
+        if not values:
+            return counted[0]
+        grouped = table.group_by(growth_left=table[user]).agg(**values)
+        joined = counted[0].left_join(grouped, counted[0][user] == grouped.growth_left)
+        return joined.drop("growth_left")
 
     def _counted(self, name: str, ask: Ask) -> ir.BooleanValue | None:
         """Return which rows a question counts; None is all of them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from growth.engine import local_day
@@ -74,7 +75,6 @@ class Plan:
                 if key not in self.posts:
                     self.posts[key] = self._plan(metric, one)
             self.measures.meet(one.population)
-        self.base = self._base()
 
     @property
     def notices(self) -> tuple[Notice, ...]:
@@ -83,6 +83,8 @@ class Plan:
 
     def numbers(self) -> dict[str, dict[str, Any]]:
         """Return every yardstick, in numbers."""
+        if not self.yards.asked and not self.models.asked:
+            return {}
         people = self.measures.people
         found = self.yards.numbers(self.base, people)
         return found | self.models.numbers(self.base, people)
@@ -118,6 +120,8 @@ class Plan:
             *((test, ibis.literal(name)) for test, name in tests),
             else_=ibis.literal(one.default),
         )
+        if self.measures.alone:
+            return told
         people = self.measures.people(table, one)
         return people.ifelse(told, ibis.null().cast("string"))
 
@@ -127,7 +131,8 @@ class Plan:
 
         return joined_test(table, when, column)
 
-    def _base(self) -> ir.Table:
+    @cached_property
+    def base(self) -> ir.Table:
         """Return one row a user: every measure, every raw number to be scored."""
         table = self.measures.joined()
         for extra in self.extras:

@@ -42,6 +42,11 @@ class Yardsticks:
         self.of_users: dict[str, tuple[Metric, Tag, tuple[str, ...]]] = {}
         self.of_gaps: dict[str, tuple[Metric, ir.Table]] = {}
 
+    @property
+    def asked(self) -> bool:
+        """Whether anything is taken from the data."""
+        return bool(self.of_users or self.of_gaps)
+
     def given(self, key: str, metric: Metric) -> Mapping[str, Any] | None:
         """Return the yardstick of the context; a frozen one must be there."""
         if self.context is not None and key in self.context.yards:

@@ -1,0 +1,110 @@
+"""Loops over rows and users: counts by filter and by span of time, and their sums."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numba as nb
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["tally", "totals"]
+
+FAR = 2**62  # above and below every instant: what is kept of one is above 0
+
+
+@nb.njit(cache=True, nogil=True)
+def tally(
+    users: NDArray[np.int64],
+    us: NDArray[np.int64],
+    masks: NDArray[np.int64],
+    counts: NDArray[np.int32],
+    ends: NDArray[np.int64],
+    edges: NDArray[np.int64],
+    count_at: NDArray[np.int64],
+    latest_at: NDArray[np.int64],
+    earliest_at: NDArray[np.int64],
+) -> None:
+    """Count rows and keep the last and first instants, each row looked at once.
+
+    Parameters
+    ----------
+    users : array of int64
+        Rows of `counts` and `ends`.
+    us : array of int64
+        When, in microseconds since 1970.
+    masks : array of int64
+        Bit f: whether filter f holds.
+    counts : array of int32, shape (users, counters)
+        Added to.
+    ends : array of int64, shape (users, instants), one column at least
+        Raised: a last instant is kept as ``us + 2**62``, a first one as
+        ``2**62 - us``; 0 is none.
+    edges : array of int64
+        Where spans of time begin, rising; span s lies before ``edges[s]``.
+    count_at : array of int64, shape (filters, spans)
+        The counter of a filter in a span, -1 for none.
+    latest_at, earliest_at : array of int64, shape (filters,)
+        The column of `ends`, -1 for none.
+    """
+    span = 0
+    for i in range(users.size):
+        user, at, mask = users[i], us[i], masks[i]
+        # rows come nearly in order of time: the span is the last one's, or near it
+        while span > 0 and at < edges[span - 1]:
+            span -= 1
+        while span < edges.size and at >= edges[span]:
+            span += 1
+        f = 0
+        while mask:
+            while mask & 1 == 0:
+                mask >>= 1
+                f += 1
+            counter = count_at[f, span]
+            if counter >= 0:
+                counts[user, counter] += 1
+            if latest_at[f] >= 0:
+                ends[user, latest_at[f]] = max(ends[user, latest_at[f]], at + FAR)
+            if earliest_at[f] >= 0:
+                ends[user, earliest_at[f]] = max(ends[user, earliest_at[f]], FAR - at)
+            mask >>= 1
+            f += 1
+
+
+@nb.njit(cache=True, nogil=True)
+def totals(
+    counts: NDArray[np.int32], counters: NDArray[np.int64], starts: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Add up the counters of each question, a user looked at once.
+
+    Parameters
+    ----------
+    counts : array of int32, shape (users, counters)
+        From `tally`.
+    counters, starts : arrays of int64
+        Question q adds ``counters[starts[q] : starts[q + 1]]``; question 0 counts
+        all rows of a user.
+
+    Returns
+    -------
+    seen : array of int64
+        Users with a row.
+    found : array of int32, shape (questions, users with a row)
+        The sums.
+    """
+    n = 0
+    seen = np.empty(counts.shape[0], np.int64)
+    for user in range(counts.shape[0]):
+        for at in range(starts[0], starts[1]):
+            if counts[user, counters[at]]:
+                seen[n] = user
+                n += 1
+                break
+    found = np.zeros((starts.size - 1, n), np.int32)
+    for i in range(n):
+        for q in range(starts.size - 1):
+            for at in range(starts[q], starts[q + 1]):
+                found[q, i] += counts[seen[i], counters[at]]
+    return seen[:n], found
