@@ -217,7 +217,8 @@ def kernel_of(runner):
     """Return the kernel below a runner, None while there is none."""
     for process in runner.children(recursive=True):
         try:
-            if "ipykernel_launcher" in " ".join(process.cmdline()):
+            command = " ".join(process.cmdline())
+            if "growth kernel" in command or "ipykernel_launcher" in command:
                 return process
         except psutil.Error:
             continue

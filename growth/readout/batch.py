@@ -17,9 +17,11 @@ import threading
 import time
 import tomllib
 import traceback
+import warnings
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -27,7 +29,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from growth.errors import Fault, GrowthError, ParameterError, StoreError, suggest
 from growth.readout import child, hook, own, runner
 from growth.readout.filing import bury, warm
-from growth.readout.forkserver import Forked, Forkserver, serve
+from growth.readout.forkserver import Forked, Forkserver, birth, python, serve
 from growth.readout.history import index
 from growth.readout.params import Declaration, seconds
 from growth.readout.store import Key, Store, root
@@ -502,16 +504,18 @@ def _server() -> Iterator[Forkserver | None]:
     if not Forkserver.works():
         yield None
         return
-    command = [sys.executable, "-P", "-c", _SERVER]
+    command = python(_SERVER)
     with adopt_orphans(), Forkserver(command, child.environment()) as made:
         yield made
 
 
 def server() -> None:
     """Import what runs and pages take, then fork workers as asked."""
+    start = birth()
     child.preload()
-    warm()
-    serve(int(sys.argv[-1]), {"work": work})
+    with warnings.catch_warnings():
+        warm()
+    serve(int(sys.argv[-1]), {"work": partial(work, born=start)})
 
 
 def spawned() -> None:
@@ -519,7 +523,9 @@ def spawned() -> None:
     sys.exit(work(json.loads(sys.stdin.buffer.read()), int(sys.argv[-1])))
 
 
-def work(job: Mapping[str, Any], pipe: int) -> int:
+def work(
+    job: Mapping[str, Any], pipe: int, *, born: Mapping[str, str] | None = None
+) -> int:
     """Run one readout of a batch, and tell on a pipe how it ended.
 
     Parameters
@@ -528,6 +534,8 @@ def work(job: Mapping[str, Any], pipe: int) -> int:
         An `Entry`, the day, and the batch's options.
     pipe : int
         The handle of the pipe.
+    born : mapping of str to str, optional
+        As for `child.child`.
 
     Returns
     -------
@@ -551,7 +559,7 @@ def work(job: Mapping[str, Any], pipe: int) -> int:
     remarks: tuple[str, ...] = ()
     ended: dict[str, Any]
     try:
-        outcome = _perform(job, follow)
+        outcome = _perform(job, follow, born)
         remarks = outcome.remarks
         ended = {
             "status": outcome.status,
@@ -572,19 +580,22 @@ def work(job: Mapping[str, Any], pipe: int) -> int:
 
 
 def _perform(
-    job: Mapping[str, Any], follow: Callable[[runner.Progress], None]
+    job: Mapping[str, Any],
+    follow: Callable[[runner.Progress], None],
+    born: Mapping[str, str] | None,
 ) -> runner.RunOutcome:
     entry = Entry(**{name: job[name] for name in _KEYS})
-    with hook.refusals(job["on_finish"], entry.name):
-        declared = entry.declared() if entry.declaration else None
     with contextlib.ExitStack() as stack:
         made = None
         # a process with other threads must not fork, and starts papermill anew
         alone = threading.active_count() == 1
         if alone and Forkserver.works() and "papermill" in sys.modules:
             stack.enter_context(adopt_orphans())
-            here = {"child": child.child}
+            here = {"child": partial(child.child, born=born)}
+            # before a readout of one's own is imported: its kernel does that itself
             made = stack.enter_context(Forkserver([], {}, here=here))
+        with hook.refusals(job["on_finish"], entry.name):
+            declared = entry.declared() if entry.declaration else None
         return runner.run(
             entry.name,
             {**entry.params, "as_of": job["as_of"]},

@@ -14,11 +14,13 @@ import signal
 import sys
 import time
 import traceback
+import warnings
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from growth.readout import repair
-from growth.readout.forkserver import serve
+from growth.readout import kernel, repair
+from growth.readout.forkserver import birth, serve
 from growth.readout.sparing import spared
 from growth.readout.supervise import end_children, settle_child
 
@@ -64,19 +66,21 @@ class _Stopped(KeyboardInterrupt):
 
 def preload() -> None:
     """Import what a run takes, so that a fork of this process has it."""
-    with spared("pyarrow"):
+    kernel.preload()
+    # a kernel's filters are its own libraries', not ours
+    with warnings.catch_warnings(), spared("pyarrow"):
         import nbformat
         import papermill  # noqa: F401
-    import psutil  # noqa: F401
-
+        import psutil  # noqa: F401
     # it compiles the schema of a version when it first meets it
     nbformat.validate(nbformat.v4.new_notebook())  # type: ignore[no-untyped-call]
 
 
 def server() -> None:
     """Import what a run takes, then fork children on the socket named last."""
+    start = birth()
     preload()
-    serve(int(sys.argv[-1]), {"child": child})
+    serve(int(sys.argv[-1]), {"child": partial(child, born=start)})
 
 
 def spawned() -> None:
@@ -84,7 +88,9 @@ def spawned() -> None:
     sys.exit(child(json.loads(sys.stdin.buffer.read()), int(sys.argv[-1])))
 
 
-def child(job: Mapping[str, Any], pipe: int) -> int:
+def child(
+    job: Mapping[str, Any], pipe: int, *, born: Mapping[str, str] | None = None
+) -> int:
     """Run a notebook, and tell on a pipe how it went.
 
     Parameters
@@ -93,12 +99,18 @@ def child(job: Mapping[str, Any], pipe: int) -> int:
         Notebook, parameters, seconds left; see `run`.
     pipe : int
         The handle of the pipe.
+    born : mapping of str to str, optional
+        What the server that this process was forked from was started with; the
+        kernel is then a fork too.
 
     Returns
     -------
     int
         0; whatever happens to the notebook is told, not exited with.
     """
+    understudy = None
+    if born is not None and kernel.Understudy.works():
+        understudy = kernel.Understudy(born)  # first of all: it has what is here now
 
     def stop(number: int, _frame: FrameType | None) -> None:
         for name in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
@@ -113,15 +125,21 @@ def child(job: Mapping[str, Any], pipe: int) -> int:
         signal.signal(name, stop)
     try:
         settle_child()
-        kind, message = _execute(job, tell)
+        kind, message = _execute(job, tell, understudy)
     except _Stopped as error:
         kind, message = "stopped", f"signal {error}"
     tell(event="end", kind=kind, message=message)
+    if understudy is not None:
+        understudy.dismiss()
     end_children()
     return 0
 
 
-def _execute(job: Mapping[str, Any], tell: Callable[..., None]) -> tuple[str, str]:
+def _execute(
+    job: Mapping[str, Any],
+    tell: Callable[..., None],
+    understudy: kernel.Understudy | None,
+) -> tuple[str, str]:
     """Run the notebook by papermill; return how it ended, by a word."""
     deadline = time.monotonic() + float(job["left"])
     cells = json.loads(Path(job["notebook"]).read_bytes())["cells"]
@@ -151,6 +169,9 @@ def _execute(job: Mapping[str, Any], tell: Callable[..., None]) -> tuple[str, st
         # without a name of its own it is kernel-ipc-1, in the current folder
         manager |= {"transport": "ipc", "ip": job["ipc"]}
         manager["connection_file"] = f"{job['ipc']}.json"
+    more = {}
+    if understudy is not None:
+        more["kernel_manager_class"] = kernel.manager(understudy)
     try:
         papermill.execute_notebook(
             # papermill takes braces in paths for parameters
@@ -165,6 +186,7 @@ def _execute(job: Mapping[str, Any], tell: Callable[..., None]) -> tuple[str, st
             timeout_func=lambda _cell: max(1, int(left())),
             on_cell_executed=ran,
             config=Config({"KernelManager": manager}),
+            **more,
         )
     except PapermillExecutionError as error:
         return "cell", f"{error.ename}: {error.evalue}"

@@ -18,11 +18,13 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import traceback
 from typing import TYPE_CHECKING, Any, Final
 
+from growth.readout import nameplate
 from growth.readout.supervise import settle_child
 
 if TYPE_CHECKING:
@@ -31,7 +33,17 @@ if TYPE_CHECKING:
 
     Target = Callable[[Mapping[str, Any], int], int | None]
 
-__all__ = ["Forked", "Forkserver", "serve"]
+__all__ = [
+    "Forked",
+    "Forkserver",
+    "birth",
+    "keep_only",
+    "python",
+    "receive",
+    "send",
+    "serve",
+    "settle",
+]
 
 _HEAD: Final = struct.Struct("!Q")
 
@@ -104,7 +116,7 @@ class Forkserver:
                 self.process = subprocess.Popen(
                     [*argv, str(theirs.fileno())],
                     stdin=subprocess.DEVNULL,
-                    env=dict(env),
+                    env=dict(env) | nameplate.SPACE,
                     pass_fds=[theirs.fileno()],
                     start_new_session=True,
                 )
@@ -153,11 +165,9 @@ class Forkserver:
             "target": target, "job": dict(job), "env": dict(env), "cwd": os.getcwd(),
             "parent": os.getpid(), "log": log is not None,
         }  # fmt: skip
-        body = json.dumps(request).encode()
         handles = [pipe] if log is None else [pipe, log]
         try:
-            socket.send_fds(self.socket, [_HEAD.pack(len(body))], handles)
-            self.socket.sendall(body)
+            send(self.socket, request, handles)
             while not select.select([self.socket], [], [], 0.2)[0]:
                 if until is not None and until():
                     self.process.kill()
@@ -182,6 +192,22 @@ class Forkserver:
         self.close()
 
 
+def python(code: str) -> list[str]:
+    """Return the command that runs some code, and imports nothing from its folder.
+
+    Not by ``-P``, which would hold for every fork: a kernel does look there.
+    """
+    first = "import sys; sys.path[:1] == [''] and sys.path.pop(0)"
+    return [sys.executable, "-c", f"{first}; {code}"]
+
+
+def birth() -> dict[str, str]:
+    """Return what a server was started with; for its forks, so say it at once."""
+    for name in nameplate.SPACE:
+        os.environ.pop(name, None)
+    return dict(os.environ)
+
+
 def serve(handle: int, targets: Mapping[str, Target]) -> None:
     """Fork children as asked on a socket until its other end is closed.
 
@@ -199,17 +225,16 @@ def serve(handle: int, targets: Mapping[str, Target]) -> None:
     with socket.socket(fileno=handle) as line:
         while True:
             try:
-                head, handles, *_ = socket.recv_fds(line, _HEAD.size, 2)
-                body = _read(line, _HEAD.unpack(head)[0]) if head else b""
-            except (OSError, struct.error):
+                request, handles = receive(line)
+            except OSError:
                 return
-            if not body:
+            if request is None:
                 return
             reader, writer = os.pipe()
             between = os.fork()
             if between == 0:
                 os.close(reader)
-                _fork_again(line, writer, json.loads(body), handles, targets)
+                _fork_again(line, writer, request, handles, targets)
             for each in (*handles, writer):
                 os.close(each)
             told = os.read(reader, _HEAD.size)
@@ -259,10 +284,7 @@ def _become(
         os.dup2(handles[1], 1)
         os.dup2(handles[1], 2)
         os.close(handles[1])
-    os.environ.clear()
-    os.environ.update(request["env"])
-    time.tzset()
-    os.chdir(request["cwd"])
+    settle(f"growth {request['target']}", request["env"], request["cwd"])
     while os.getppid() == between:
         time.sleep(0.0005)
     settle_child()
@@ -280,13 +302,50 @@ def _forked(theirs: socket.socket, targets: Mapping[str, Target]) -> Forked:
         for name in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             signal.signal(name, signal.SIG_DFL)
         handle = theirs.detach()
-        for held in [int(n) for n in os.listdir("/proc/self/fd")]:
-            if held > 2 and held != handle:
-                with contextlib.suppress(OSError):
-                    os.close(held)
+        keep_only(handle)
         serve(handle, targets)
     finally:
         os._exit(0)
+
+
+def send(
+    line: socket.socket, request: Mapping[str, Any], handles: Sequence[int] = ()
+) -> None:
+    """Send a request of plain values, and open handles with it, over a socket."""
+    body = json.dumps(request).encode()
+    head = _HEAD.pack(len(body))
+    if handles:
+        socket.send_fds(line, [head], handles)
+    else:
+        line.sendall(head)
+    line.sendall(body)
+
+
+def receive(line: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
+    """Return what was sent, and its handles; None if the other end is closed."""
+    head, handles, *_ = socket.recv_fds(line, _HEAD.size, 2)
+    if len(head) < _HEAD.size:
+        return None, handles
+    body = _read(line, _HEAD.unpack(head)[0])
+    return json.loads(body) if body else None, handles
+
+
+def keep_only(handle: int) -> None:
+    """Close every handle of this process but the standard ones and this."""
+    for held in [int(name) for name in os.listdir("/proc/self/fd")]:
+        if held > 2 and held != handle:
+            with contextlib.suppress(OSError):
+                os.close(held)
+
+
+def settle(title: str, env: Mapping[str, str], cwd: str) -> None:
+    """Be in an environment and a folder as if started there; say so in ``/proc``."""
+    os.environ.clear()
+    os.environ.update(env)
+    nameplate.put_up(title, env)
+    time.tzset()
+    tempfile.tempdir = None  # it was looked up in the old environment
+    os.chdir(cwd)
 
 
 def _read(line: socket.socket, size: int) -> bytes:

@@ -25,7 +25,7 @@ from growth.errors import Fault, ParameterError
 from growth.readout import catalog, child, extras, hook, inputs, repair
 from growth.readout.estimates import headline_of
 from growth.readout.filing import EXECUTED, LOG, bury, draw, set_aside, warm
-from growth.readout.forkserver import Forkserver
+from growth.readout.forkserver import Forkserver, python
 from growth.readout.own import notebook_of
 from growth.readout.params import Declaration, declaration_of, seconds
 from growth.readout.scratch import scratch, sockets_work
@@ -224,8 +224,7 @@ def forkserver() -> Iterator[Forkserver | None]:
     if not Forkserver.works():
         yield None
         return
-    command = [sys.executable, "-P", "-c", child.SERVER]
-    with adopt_orphans(), Forkserver(command, child.environment()) as made:
+    with adopt_orphans(), Forkserver(python(child.SERVER), child.environment()) as made:
         yield made
 
 

@@ -34,6 +34,7 @@ __all__ = [
     "Signals",
     "adopt_orphans",
     "children",
+    "die_with_parent",
     "end_children",
     "end_run",
     "end_strangers",
@@ -43,6 +44,7 @@ __all__ = [
     "supervise",
 ]
 
+CHILD: Final = "growth child"  # what runs the notebook, by its name in ``ps``
 GRACE: Final = 5.0  # seconds from asking to insisting, and from that to killing
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_CHILD_SUBREAPER: Final = 36
@@ -419,13 +421,24 @@ def end_run(run_id: str) -> int:
     """
     import psutil
 
-    found = [process for process, run, _ in _of_runs() if run == run_id]
-    for number, patience in ((signal.SIGTERM, 2.0), (signal.SIGKILL, 2.0)):
-        for process in [p for p in found if _alive(p)]:
+    ended: set[psutil.Process] = set()
+    for number, patience in ((signal.SIGTERM, 5.0), *((signal.SIGKILL, 2.0),) * 3):
+        found = {process for process, run, _ in _of_runs() if run == run_id}
+        for process in tuple(found):  # what has its environment cleared is below one
             with contextlib.suppress(psutil.Error):
-                process.send_signal(number)
-        psutil.wait_procs(found, timeout=patience)
-    return len(found)
+                found.update(process.children(recursive=True))
+        if not found:
+            break
+        ended |= found
+        for process in found:
+            with contextlib.suppress(psutil.Error):
+                # told by its parent's death, it is saving what there is
+                if number == signal.SIGKILL or process.cmdline()[:1] != [CHILD]:
+                    process.send_signal(number)
+        until = time.monotonic() + patience
+        while (left := [p for p in found if _alive(p)]) and time.monotonic() < until:
+            psutil.wait_procs(left, timeout=0.05)
+    return len(ended)
 
 
 def run_processes() -> set[tuple[str, str]]:
@@ -470,7 +483,14 @@ def settle_child() -> None:
     prctl = _prctl()
     if prctl is not None:
         prctl(_PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(1), 0, 0, 0)
-        prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGTERM), 0, 0, 0)
+    die_with_parent(signal.SIGTERM)
+
+
+def die_with_parent(number: int) -> None:
+    """Let this process be sent a signal when its parent dies, on Linux."""
+    prctl = _prctl()
+    if prctl is not None:
+        prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(number), 0, 0, 0)
 
 
 def _prctl() -> Callable[..., int] | None:

@@ -1,6 +1,6 @@
 """A folder with the tiny notebook in it, and one forkserver for all who run it."""
 
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 
 import pytest
 
@@ -10,7 +10,13 @@ from tests.readout.example import write_tiny
 
 @pytest.fixture(scope="session")
 def server():
-    with runner.forkserver() as made:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("PYTEST_CURRENT_TEST", raising=False)  # it changes all the time
+        patch.delenv("GROWTH_READOUTS", raising=False)
+        patch.setenv("THE_KEY", 'hunter2"')
+        stack = ExitStack()
+        made = stack.enter_context(runner.forkserver())
+    with stack:
         yield made
 
 

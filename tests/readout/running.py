@@ -36,4 +36,4 @@ def nothing_left(place):
     assert list((place / "out" / ".staging").iterdir()) == []
     mine = [p for p in psutil.Process().children() if p.status() != "zombie"]
     mine = [p for p in mine if p.name() != "java"]  # Spark's, from other tests
-    assert [p for p in mine if "server()" not in p.cmdline()[-2]] == []
+    assert [p.cmdline() for p in mine if "server()" not in " ".join(p.cmdline())] == []
