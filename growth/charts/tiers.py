@@ -53,10 +53,16 @@ TIERS: Final = ("#a9c6e8", "#5a93cf", "#0b5cad", "#06305c", "#1b1f24")
 MONEY: Final = ("margin_fen", "net_fen", "benefit_cost_fen", "liability_fen")
 MOST: Final = 20  # candidates drawn, the best first
 ROW: Final = 26
+ROOM: Final = 80  # px for a million, on a phone too
 SMALL: Final = 96  # the height of one of several panels
 LIMIT: Final = 300  # px of a row's words
 MONTHS: Final = (
     "slice(datum.label, 5) == '01' || datum.index == 0"
+    " ? [slice(datum.label, 5), slice(datum.label, 0, 4)] : slice(datum.label, 5)"
+)
+#: A day as month and day, the year where it is new.
+DAYS: Final = (
+    "datum.index == 0 || slice(datum.label, 5, 7) == '01'"
     " ? [slice(datum.label, 5), slice(datum.label, 0, 4)] : slice(datum.label, 5)"
 )
 YUAN: Final = "(datum.value < 0 ? '−' : {plus}) + '¥' + format(abs(datum.value), ',')"
@@ -416,8 +422,10 @@ def forecast_chart(people: Population, *, lang: Lang | None = None) -> alt.Layer
                 title=label("chart.tiers.forecast.x", lang),
                 axis=alt.Axis(
                     labelAngle=0,
-                    labelExpr="slice(datum.label, 0, 7)",
-                    labelOverlap=True,
+                    labelExpr=DAYS,
+                    labelOverlap="greedy",
+                    labelSeparation=6,
+                    labelPadding=9,
                     ticks=False,
                     domain=False,
                 ),
@@ -435,6 +443,7 @@ def forecast_chart(people: Population, *, lang: Lang | None = None) -> alt.Layer
             tickCount=5,
             domain=False,
             ticks=False,
+            minExtent=ROOM,
             **ABOVE,
         ),
     )
@@ -527,6 +536,7 @@ def liability_chart(
             tickCount=6,
             domain=False,
             ticks=False,
+            minExtent=ROOM,
             **ABOVE,
         ),
     )
@@ -606,6 +616,7 @@ def deferral_chart(roll: RollForward, *, lang: Lang | None = None) -> alt.LayerC
             tickCount=6,
             domain=False,
             ticks=False,
+            minExtent=ROOM,
             **ABOVE,
         ),
     )
@@ -620,6 +631,7 @@ def deferral_chart(roll: RollForward, *, lang: Lang | None = None) -> alt.LayerC
                 "flow",
                 [label(f"chart.tiers.deferral.{name}", lang) for name in names],
                 (TIERS[1], COLOURS["good"], "#d9a25f"),
+                columns=3,
             ),
             tooltip=["period:O", "flow:N", tip],
         )
@@ -887,6 +899,7 @@ def _colours(
             labelFontSize=13,
             labelLimit=420,
             columns=columns,
+            columnPadding=20,
             padding=0,
         ),
     )

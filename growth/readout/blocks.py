@@ -7,6 +7,7 @@ already, takes them out again.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from html import escape
@@ -187,7 +188,7 @@ def headline(
     Block
         Heading, decision and tiles.
     """
-    ask = f'<p class="ask">{escape(question)}</p>' if question else ""
+    ask = f'<p class="ask">{_unbroken(escape(question))}</p>' if question else ""
     return Block(
         f"<h1>{escape(title)}</h1>{ask}"
         + decided(decision, reasons, tone)
@@ -196,8 +197,9 @@ def headline(
 
 
 def _unbroken(text: str) -> str:
-    """Keep a sign on the line of its yuan: a browser may break between the two."""
-    return text.replace("−¥", "−\u2060¥").replace("+¥", "+\u2060¥")
+    """Keep a sign on the line of its yuan, and a date on one: a browser may break."""
+    whole = re.sub(r"(?<=\d)-(?=\d)", "-\u2060", text)
+    return whole.replace("−¥", "−\u2060¥").replace("+¥", "+\u2060¥")
 
 
 def finding(words: str, notes: Sequence[str] = ()) -> Block:
@@ -222,7 +224,7 @@ def finding(words: str, notes: Sequence[str] = ()) -> Block:
 
 def decided(decision: str, reasons: Sequence[str], tone: Tone) -> str:
     """Return the HTML of a decision and its reasons."""
-    lines = "".join(f"<li>{escape(line)}</li>" for line in reasons)
+    lines = "".join(f"<li>{_unbroken(escape(line))}</li>" for line in reasons)
     return (
         f'<section class="decision {tone}"><strong>{escape(decision)}</strong>'
         f"{f'<ul>{lines}</ul>' if lines else ''}</section>"

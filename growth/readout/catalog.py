@@ -448,6 +448,9 @@ class TiersParams(DatasetParams):
         str | None,
         Help("log change of orders a tier, mean:sd, with commas; empty: none"),
     ] = None
+    newcomers: Annotated[
+        int, Between(0, 10**6), Help("people who join a month from now on; 0: none")
+    ] = 0
     seed: Annotated[int, Between(0, 2**53 - 1), Help("what all is drawn from")] = 1
 
     def programmes(self) -> "dict[str, Programme]":

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from growth.tiers import generators, programme, response
     from growth.tiers.acquisition import (
+        Arrivals,
         Tree,
+        arrivals,
         fill_probability,
         grow,
         invitation_tree,
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
 __all__ = [
     "NO_RESPONSE",
     "Applied",
+    "Arrivals",
     "BackTest",
     "Calendar",
     "Candidate",
@@ -84,6 +87,7 @@ __all__ = [
     "State",
     "Tree",
     "apply",
+    "arrivals",
     "claw_back",
     "compare",
     "deferred_revenue",
@@ -109,7 +113,9 @@ __all__ = [
 _MODULES = ("generators", "programme", "response")  # public as they are
 _FILES = {
     "acquisition": (
+        "Arrivals",
         "Tree",
+        "arrivals",
         "fill_probability",
         "grow",
         "invitation_tree",

@@ -1,22 +1,36 @@
-"""Where new members come from: invitation trees and groups that fill."""
+"""Where new members come from: arrivals, invitation trees, groups that fill."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import date, datetime
 from math import exp, lgamma, log
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray  # noqa: TC002  (a result's types can be read)
 
-from growth.errors import ParameterError
+from growth.errors import Fault, ParameterError
 from growth.stats.roots import bracketed_root
 from growth.tiers import keyed
+from growth.tiers.checks import count_faults, seed_fault
+from growth.tiers.seasons import FLAT
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from growth.tiers.seasons import Calendar
 
-__all__ = ["Tree", "fill_probability", "grow", "invitation_tree", "waves_total"]
+__all__ = [
+    "Arrivals",
+    "Tree",
+    "arrivals",
+    "fill_probability",
+    "grow",
+    "invitation_tree",
+    "waves_total",
+]
 
-MOST = 1_000_000  # a tree larger than this has not died out
+EPOCH: Final = date(1970, 1, 1)
+MOST: Final = 1_000_000  # a tree larger than this has not died out
 
 
 class Tree(NamedTuple):
@@ -34,10 +48,85 @@ class Tree(NamedTuple):
     pmf: tuple[float, ...]
 
 
+class Arrivals(NamedTuple):
+    """Newcomers one by one, in order of time: days since 1970-01-01, and channels."""
+
+    days: NDArray[np.int32]
+    channel: tuple[str, ...] | None
+
+
 def _need(name: str, value: float, *, good: bool, expected: str) -> None:
     if not good:
         msg = f"{name} is {value}; it must be {expected}; take it from the log of"
         raise ParameterError(f"{msg} invitations.", code="bad_acquisition")
+
+
+def arrivals(
+    a_day: float | Mapping[str, float],
+    *,
+    start: date,
+    days: int,
+    seed: int,
+    calendar: Calendar = FLAT,
+) -> Arrivals:
+    """Draw who joins on which day, and by which channel.
+
+    Parameters
+    ----------
+    a_day : float or mapping of str to float
+        Mean newcomers a day, 0 or more; by channel if named.
+    start : date
+        The first day.
+    days : int
+        How many days, 1 or more.
+    seed : int
+        Of the draws, which are Poisson.
+    calendar : Calendar, optional
+        Multiplies the mean by weekday, month and named day; flat if omitted.
+
+    Returns
+    -------
+    Arrivals
+        For `Population.with_arrivals`.
+
+    Raises
+    ------
+    ParameterError
+        Each argument out of range, all at once (``bad_acquisition``, ``bad_days``,
+        ``bad_seed``, ``bad_start``).
+
+    Examples
+    --------
+    >>> from datetime import date
+    >>> found = arrivals({"ads": 3, "shop": 1}, start=date(2026, 3, 1), days=31, seed=1)
+    >>> sorted(set(found.channel)), len(found.days) == len(found.channel)
+    (['ads', 'shop'], True)
+    """
+    rates = a_day if isinstance(a_day, Mapping) else {"": a_day}
+    faults = [*count_faults(days=days), *seed_fault(seed)]
+    faults += [
+        Fault("bad_acquisition", f"a_day {name}".strip(), repr(mean),
+              "0 or more, at most 1,000,000", "Take it from the log of joins.")
+        for name, mean in rates.items()
+        if not isinstance(mean, int | float) or not 0 <= mean <= MOST
+    ]  # fmt: skip
+    if not isinstance(start, date) or isinstance(start, datetime):
+        faults.append(Fault("bad_start", "start", repr(start), "a date", ""))
+    if faults:
+        raise ParameterError.of("the arrivals", faults)
+    first = (start - EPOCH).days
+    times = calendar.multiples(first, first + days)
+    each: list[NDArray[np.int32]] = []
+    for place, mean in enumerate(rates.values()):
+        rng = np.random.default_rng([keyed.ARRIVAL, seed, place])
+        count = rng.poisson(mean * times)
+        each.append(np.repeat(np.arange(first, first + days, dtype=np.int32), count))
+    day = np.concatenate(each) if each else np.zeros(0, np.int32)
+    order = np.argsort(day, kind="stable")
+    if not isinstance(a_day, Mapping):
+        return Arrivals(day, None)
+    names = [name for name, some in zip(rates, each, strict=True) for _ in some]
+    return Arrivals(day[order], tuple(names[i] for i in order))
 
 
 def invitation_tree(k: float, *, dispersion: float | None = None) -> Tree:

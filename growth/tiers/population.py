@@ -249,6 +249,22 @@ class Population(Result):
             notices=(*self.notices, Notice("population_sampled", args=told)),
         )
 
+    def newcomers_a_day(self, days: int = 84) -> float:
+        """Return how many people a day joined lately.
+
+        Parameters
+        ----------
+        days : int, default 84
+            Counted over so many days, up to `as_of`.
+
+        Returns
+        -------
+        float
+            For `tiers.arrivals`, if one expects as many to come.
+        """
+        lately = (self.joined > self.start - 1 - days) & (self.joined < self.start)
+        return float(lately.sum()) / days
+
     def with_arrivals(
         self,
         days: ArrayLike,

@@ -29,7 +29,10 @@ def test_the_readout_says_what_the_verbs_say(sample, run):
     assert document["decision"]["verdict"] == "tiers.comparison.worse"
     assert told["tiers.orders.difference"]["value"] == 0
     keys = [chart["key"] for chart in document["charts"]]
-    assert keys == ["differences", "tiers", "flows", "liability", "forecasts"]
+    assert keys == [
+        "differences", "tiers", "flows", "liability", "deferral", "forecasts",
+    ]  # fmt: skip
+    assert document["estimates"][0]["key"] == "tiers.margin_fen.difference"
     assert "no_behavioural_effect" in [n["code"] for n in document["notices"]]
     assert "NaN" not in json.dumps(document)
 

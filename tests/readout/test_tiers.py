@@ -157,7 +157,9 @@ def test_the_method_chosen_is_marked_and_a_short_past_is_said(recorded, plain):
     assert ">4/4<" in said
     assert ">0/4<" in said
     assert "given, not tested" in room.back_tests(plain).html
-    assert set(room.drawings(plain)) == {"differences", "tiers", "flows", "liability"}
+    assert list(room.drawings(plain)) == [
+        "differences", "tiers", "flows", "liability", "deferral",
+    ]  # fmt: skip
     assert "forecasts" in room.drawings(recorded)
 
 
@@ -169,7 +171,7 @@ class Opened:
 def test_checks_say_what_is_left_out_and_what_disagrees(plain):
     said = room.checks(Opened(), plain).html
     assert "400 of 420 who ordered" in said
-    assert "who joins later is not in these numbers" in said
+    assert "who joins later comes in with newcomers=" in said
     assert "no calibrated interval" in said
     assert "There is no ledger in use" in said
     at = datetime(2025, 12, 1, 4, tzinfo=UTC)
@@ -241,3 +243,38 @@ def test_a_missing_programme_or_change_is_named(tmp_path):
     assert caught.value.code == "no_change"
     names = [name for name, _ in asked(tmp_path).inputs()]
     assert names == ["data", "programme"]
+
+
+def test_deferred_revenue_is_written_to_the_fen_and_adds_up(plain):
+    said = room.deferral_table(plain).html
+    roll = plain.change.simulation.roll_forward("new")
+    for month, one in zip(roll.months, roll.periods, strict=True):
+        assert month in said
+        for fen in (one.opening, one.deferred, one.recognised, one.clawed):
+            assert words.exact(fen) in said
+    assert words.exact(-123_456) == "−¥1,234.56"
+    assert said.index("Of which re-estimate") < said.index("Given back with refunds")
+    assert "Of which re-estimate" not in room.deferral_table(plain, lang="zh").html
+
+
+def test_who_joins_later_is_said_and_drawn(folder):
+    days = [date(2026, 1, 5), date(2026, 2, 5)]
+    later = found(asked(folder, months=2), people().with_arrivals(days))
+    later = replace(later, buyers=400)
+    said = room.checks(Opened(), later).html
+    assert "2 people join during the run, as stated" in said
+    assert "Lately" in said
+    summary = room.summary(later, asked(folder, months=2)).html
+    assert "to 400 members" in summary
+    assert later.change.simulation.scenarios[0].table()["joined"].sum() == 12
+
+
+def test_rules_are_named_in_words(folder):
+    text = NOW.replace("block = 100", "block = 200") + "timezone = 'Asia/Tokyo'\n"
+    (folder / "other.toml").write_text(text, "utf-8")
+    both = found(asked(folder, new_programme=str(folder / "other.toml"), months=1))
+    said = room.changes(both).html
+    for name in ("Points in a block", "Time zone"):
+        assert name in said
+    assert "points.redeem" not in said
+    assert "每份兑换积分" in room.changes(both, lang="zh").html

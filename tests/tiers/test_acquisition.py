@@ -1,11 +1,28 @@
 import math
+from datetime import date
 
 import numpy as np
 import pytest
 
 from growth.errors import ParameterError
-from growth.tiers import fill_probability, grow, invitation_tree, waves_total
+from growth.tiers import (
+    Calendar,
+    Population,
+    arrivals,
+    fill_probability,
+    grow,
+    invitation_tree,
+    waves_total,
+)
 from tests.tiers import golden
+
+
+@pytest.fixture(scope="module")
+def people():
+    return Population.from_priors(
+        50, buying=(0.8, 60.0, 0.8, 2.5), spending=(6.0, 4.0, 40_000.0),
+        as_of=date(2025, 12, 31), seed=3,
+    )  # fmt: skip
 
 
 @golden.starting("branching_total_")
@@ -71,3 +88,41 @@ def test_unusable_numbers_are_refused(call, message):
     with pytest.raises(ParameterError, match=message) as info:
         call()
     assert info.value.code == "bad_acquisition"
+
+
+def test_newcomers_come_as_often_as_stated_by_channel_and_season():
+    given = {"start": date(2026, 3, 1), "days": 400, "seed": 3}
+    found = arrivals({"ads": 6.0, "shop": 2.0}, **given)
+    assert (np.diff(found.days) >= 0).all()
+    first = (given["start"] - date(1970, 1, 1)).days
+    assert first <= found.days.min() < found.days.max() < first + 400
+    for name, mean in (("ads", 2400), ("shop", 800)):
+        assert abs(found.channel.count(name) - mean) < 4 * math.sqrt(mean)
+    again = arrivals({"ads": 6.0, "shop": 2.0}, **given)
+    assert (found.days == again.days).all()
+    assert found.channel == again.channel
+    busy = Calendar(days={"2026-11-11": 50.0})
+    tilted = arrivals(6.0, **given, calendar=busy)
+    assert tilted.channel is None
+    eleventh = (date(2026, 11, 11) - date(1970, 1, 1)).days
+    assert 220 < (tilted.days == eleventh).sum() < 380
+    # one channel more changes no other
+    more = arrivals({"ads": 6.0, "shop": 2.0, "tv": 1.0}, **given)
+    kept = [d for d, c in zip(more.days, more.channel, strict=True) if c != "tv"]
+    assert kept == found.days.tolist()
+    assert not len(arrivals({}, **given).days)
+
+
+def test_arrivals_make_newcomers(people):
+    found = arrivals({"ads": 2.0}, start=date(2026, 1, 1), days=90, seed=1)
+    grown = people.with_arrivals(*found)
+    assert grown.arrivals == len(found.days)
+    assert grown.channels == ("all", "ads")
+    assert people.newcomers_a_day(10) == 50 / 10  # all joined on the last day
+    assert grown.newcomers_a_day(10) == 50 / 10  # who is to come has not joined lately
+
+
+def test_every_fault_of_arrivals_is_told_at_once():
+    with pytest.raises(ParameterError, match=r"4 fault\(s\)") as info:
+        arrivals({"ads": -1}, start="2026-03-01", days=0, seed=None)
+    assert "a_day ads is -1" in str(info.value)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Found", "look"]
 
 RECENT: Final = 84  # days that logins are counted over
+MONTH: Final = 365.25 / 12  # days
 ACTS: Final = ("login", "review", "offline_visit")
 
 
@@ -109,11 +110,21 @@ def look(opened: Dataset, params: TiersParams) -> Found:
         replications=params.tests,
         habits=_habits(orders, acts, params, actual.members),
     )
+    buyers = people.members
+    if params.newcomers:
+        start = params.as_of + timedelta(days=1)
+        joining = tiers.arrivals(
+            params.newcomers / MONTH,
+            start=start,
+            days=round(params.months * MONTH),
+            seed=params.seed,
+        )
+        people = people.with_arrivals(joining.days, generator="bgnbd")
     return Found(
         change=tiers.compare(people, both, **params.assumptions()),
         people=people,
         actual=actual,
-        buyers=people.members,
+        buyers=buyers,
         everybody=_people(opened.orders, params),
     )
 

@@ -8,7 +8,7 @@ from growth.charts.figures import count, coverage, percent
 from growth.charts.intervals import Interval
 from growth.labels import column, label, worded
 from growth.readout.blocks import Block, Row, data_table, interval_table
-from growth.readout.tiers.words import ends, flat, money, rule, said, whole
+from growth.readout.tiers.words import ends, exact, flat, money, rule, said, whole
 
 if TYPE_CHECKING:
     from growth.labels import Lang
@@ -18,6 +18,7 @@ __all__ = [
     "back_tests",
     "changes",
     "counts_table",
+    "deferral_table",
     "money_table",
     "owed_table",
     "standing_table",
@@ -32,7 +33,12 @@ MONEY: Final = {
     "liability_fen": "down",
 }
 COUNTS: Final = ("members_above_first", "orders", "issued", "redeemed")
-HELD: Final = ("active", "pending", "debt", "issued", "redeemed", "expired", "clawed")
+#: Of deferred revenue, as an account is read.
+ROLLED: Final = (
+    "opening", "deferred", "recognised", "re_estimate", "given_back", "closing",
+)  # fmt: skip
+FLOWS: Final = ("issued", "redeemed", "expired", "clawed")
+HELD: Final = ("held", "pending", "debt", *FLOWS)
 
 
 def changes(found: Found, *, lang: Lang | None = None) -> Block:
@@ -168,33 +174,57 @@ def owed_table(found: Found, *, lang: Lang | None = None) -> Block:
     Block
         A row a programme: points that stand, what died, what they owe.
     """
-    simulation = found.change.simulation
     rows = []
-    for one in simulation.scenarios:
+    for one in found.change.simulation.scenarios:
         table = {name: values.sum(axis=(1, 3)).mean(axis=0) for name, values in
                  one.table().items()}  # fmt: skip
-        used, died = table["redeemed"].sum(), table["expired"].sum()
         rows.append(
             {
                 "scenario": worded(f"tiers.scenario.{one.name}", lang),
                 "held": count(table["active"][-1] + table["pending"][-1]),
-                "issued": count(table["issued"].sum()),
-                "redeemed": count(used),
-                "expired": count(died),
-                "breakage": percent(died / (died + used)) if died + used else "–",
+                **{name: count(table[name].sum()) for name in FLOWS},
+                "breakage": "–" if one.breakage is None else percent(one.breakage),
                 "owed": money(float(table["liability_fen"][-1])),
             }
         )
     heads = {
         "scenario": column("scenario", lang),
-        "held": label("tiers.owed.held", lang),
-        "issued": column("issued", lang),
-        "redeemed": column("redeemed", lang),
-        "expired": column("expired", lang),
+        "held": label("tiers.points.held", lang),
+        **{name: label(f"tiers.points.{name}", lang) for name in FLOWS},
         "breakage": label("tiers.owed.breakage", lang),
-        "owed": label("tiers.metric.liability_fen", lang),
+        "owed": label("tiers.owed.owed", lang),
     }
     return data_table(heads, rows, caption=label("tiers.table.owed", lang))
+
+
+def deferral_table(found: Found, *, lang: Lang | None = None) -> Block:
+    """Write revenue deferred for points, month by month, under the changed programme.
+
+    Parameters
+    ----------
+    found : Found
+        What was found.
+    lang : {"en", "zh"}, optional
+        The language; the current one if omitted.
+
+    Returns
+    -------
+    Block
+        A row a month: each opens where the one before closed, to the fen.
+    """
+    simulation = found.change.simulation
+    last = simulation.scenarios[-1].name
+    rows = [
+        {"period": str(row["period"])}
+        | {name: exact(int(row[name] or 0)) for name in ROLLED}
+        for row in simulation.roll_forward(last).rows()
+    ]
+    heads = {"period": column("month", lang)}
+    heads |= {name: column(name, lang) for name in ROLLED}
+    words = label(
+        "tiers.table.deferral", lang, scenario=worded(f"tiers.scenario.{last}", lang)
+    )
+    return data_table(heads, rows, caption=words)
 
 
 def standing_table(found: Found, *, lang: Lang | None = None) -> Block:
@@ -214,11 +244,15 @@ def standing_table(found: Found, *, lang: Lang | None = None) -> Block:
     """
     rows = [
         {"tier": str(row["tier"])}
-        | {name: count(float(row[name] or 0)) for name in ("members", *HELD)}
+        | {
+            "members": count(float(row["members"] or 0)),
+            "held": count(float(row["active"] or 0)),
+        }
+        | {name: count(float(row[name] or 0)) for name in HELD[1:]}
         for row in found.actual.rows()
     ]
-    heads = {name: column(name, lang) for name in ("tier", "members", *HELD)}
-    heads["active"] = label("tiers.owed.held", lang)
+    heads = {name: column(name, lang) for name in ("tier", "members")}
+    heads |= {name: label(f"tiers.points.{name}", lang) for name in HELD}
     caption = label("tiers.table.standing", lang, as_of=found.actual.as_of.isoformat())
     return data_table(heads, rows, caption=caption)
 

@@ -16,6 +16,7 @@ from growth.readout.blocks import (
     check_list,
     headline,
 )
+from growth.readout.tiers.asked import MONTH
 from growth.readout.tiers.words import changed, ends, money
 from growth.readout.trust import remarks, rows_check
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from growth.labels import Lang
     from growth.readout.catalog import TiersParams
     from growth.readout.tiers.asked import Found
-    from growth.tiers import Replayed
+    from growth.tiers import Population, Replayed
 
 __all__ = ["checks", "drawings", "summary"]
 
@@ -75,7 +76,7 @@ def summary(found: Found, params: TiersParams, *, lang: Lang | None = None) -> B
     question = label(
         "tiers.headline.question",
         lang,
-        members=count(found.people.members),
+        members=count(found.buyers),
         months=count(params.months),
         start=change.simulation.start.isoformat(),
     )
@@ -127,7 +128,7 @@ def checks(opened: Dataset, found: Found, *, lang: Lang | None = None) -> Block:
             people=count(found.everybody),
         )
         listed.append(Check("info", words))
-    listed.append(Check("info", label("tiers.check.newcomers", lang)))
+    listed.append(_newcomers(found.people, lang))
     habits = found.people.habits
     listed.append(
         Check(
@@ -160,14 +161,18 @@ def drawings(
     Returns
     -------
     dict of str to altair chart
-        ``differences``, ``tiers``, ``flows``, ``liability``, and ``forecasts`` where
-        there are back-tests.
+        ``differences``, ``tiers``, ``flows``, ``liability``, ``deferral``, and
+        ``forecasts`` where there are back-tests.
     """
+    simulation = found.change.simulation
     charts: dict[str, alt.LayerChart | alt.FacetChart] = {
         "differences": pictures.difference_chart(found.change, lang=lang),
         "tiers": pictures.tier_chart(found.change, lang=lang),
         "flows": pictures.flow_chart(found.change, lang=lang),
         "liability": pictures.liability_chart(found.change, lang=lang),
+        "deferral": pictures.deferral_chart(
+            simulation.roll_forward(simulation.scenarios[-1].name), lang=lang
+        ),
     }
     if found.people.back_tests:
         charts["forecasts"] = pictures.forecast_chart(found.people, lang=lang)
@@ -188,6 +193,16 @@ def _assumed(params: TiersParams, lang: Lang | None) -> str:
         margin=percent(params.margin_rate),
         redemption=percent(params.redemption),
     )
+
+
+def _newcomers(people: Population, lang: Lang | None) -> Check:
+    """Say who joins later, and how many did lately."""
+    lately = count(people.newcomers_a_day() * MONTH)
+    if not people.arrivals:
+        return Check("info", label("tiers.check.newcomers", lang, lately=lately))
+    more = count(people.arrivals)
+    words = label("tiers.check.newcomers.drawn", lang, people=more, lately=lately)
+    return Check("info", words)
 
 
 def _ledger(actual: Replayed, lang: Lang | None) -> Check:

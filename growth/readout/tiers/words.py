@@ -11,13 +11,13 @@ from growth.charts.figures import (
     difference_interval,
     percent,
 )
-from growth.labels import label, worded
+from growth.labels import has, label, worded
 
 if TYPE_CHECKING:
     from growth.labels import Lang
     from growth.tiers import Programme, Span
 
-__all__ = ["changed", "ends", "flat", "money", "rule", "said", "whole"]
+__all__ = ["changed", "ends", "exact", "flat", "money", "rule", "said", "whole"]
 
 
 def flat(value: Any, path: str = "") -> dict[str, object]:  # noqa: ANN401
@@ -36,10 +36,11 @@ def flat(value: Any, path: str = "") -> dict[str, object]:  # noqa: ANN401
 
 
 def rule(path: str, programme: Programme, lang: Lang | None) -> str:
-    """Name a rule: a tier's by the tier, any other by its key path."""
+    """Name a rule: a tier's by the tier, any other in words; else its key path."""
     head, *rest = path.split(".")
     if head != "tiers" or len(rest) != 2:
-        return path
+        known = f"tiers.rule.{path}"
+        return label(known, lang) if has(known) else path
     words = worded(f"tiers.field.{rest[1]}", lang)
     return f"{programme.names[int(rest[0])]} · {words}"
 
@@ -60,6 +61,12 @@ def said(path: str, value: object) -> str:
 def money(fen: float) -> str:
     """Write an amount; whole yuan without their zeros."""
     return amount(fen, "fen").removesuffix(".00")
+
+
+def exact(fen: int) -> str:
+    """Write an amount to the fen, as accounts are: they add up."""
+    sign = "−" if fen < 0 else ""
+    return f"{sign}¥{abs(fen) / 100:,.2f}"
 
 
 def changed(value: float, unit: str) -> str:
