@@ -83,12 +83,14 @@ def finish(
         "fontWeight": 600,
         "offset": 10,
     }
+    # text is measured here and drawn by the reader's font, which may be wider: hence
+    # room beside the chart and between the names of a legend
     named = chart.properties(name=name, title=title, description=description)
     styled = named.configure(
         axis=axis,
         background=COLOURS["card"],
         font=FONT,
-        # text is measured here and drawn by the reader's font, which may be wider
+        legend={"columnPadding": 26},
         padding={"left": 14, "right": 32, "top": 6, "bottom": 6},
         title=heading,
         view={"stroke": None},
