@@ -582,7 +582,7 @@ def work(
 def _perform(
     job: Mapping[str, Any],
     follow: Callable[[runner.Progress], None],
-    born: Mapping[str, str] | None,
+    born: Mapping[str, str] | None = None,
 ) -> runner.RunOutcome:
     entry = Entry(**{name: job[name] for name in _KEYS})
     with contextlib.ExitStack() as stack:

@@ -438,6 +438,7 @@ def end_run(run_id: str) -> int:
         until = time.monotonic() + patience
         while (left := [p for p in found if _alive(p)]) and time.monotonic() < until:
             psutil.wait_procs(left, timeout=0.05)
+    psutil.wait_procs(ended, timeout=0)  # those that are our children
     return len(ended)
 
 
