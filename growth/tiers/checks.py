@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
-from growth.errors import Fault, ParameterError
+from growth.errors import Fault, ParameterError, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["count_faults", "day_of", "seed_fault", "share_fault", "widest_fault"]
+__all__ = [
+    "count_faults",
+    "day_of",
+    "generator_faults",
+    "seed_fault",
+    "share_fault",
+    "threshold_faults",
+    "widest_fault",
+]
 
 EPOCH: Final = date(1970, 1, 1)
 
@@ -69,5 +78,29 @@ def count_faults(most: int | None = None, /, **values: Any) -> Iterable[Fault]: 
 def widest_fault(cap: object) -> Iterable[Fault]:
     """Yield what is wrong with the widest multiple of a rate: a number, 1 or more."""
     number = isinstance(cap, int | float) and not isinstance(cap, bool)
-    if not number or not (isfinite(cap) and cap >= 1):  # type: ignore[arg-type, operator]
-        yield Fault("bad_cap", "cap", repr(cap), "a number, 1 or more", "")
+    if cap is None or (number and isfinite(cap) and cap >= 1):  # type: ignore[arg-type, operator]
+        return
+    yield Fault("bad_cap", "cap", repr(cap), "a number, 1 or more", "")
+
+
+def generator_faults(names: object, known: Sequence[str]) -> Iterable[Fault]:
+    """Yield what is wrong with a list of generators: one or more of those known."""
+    words = f"a list of one or more of {', '.join(known)}"
+    if isinstance(names, str) or not isinstance(names, Sequence) or not names:
+        hint = "Write it in a list." if isinstance(names, str) else ""
+        yield Fault("unknown_generator", "generators", repr(names), words, hint)
+        return
+    for name in names:
+        if name not in known:
+            hint = suggest(str(name), known).strip()
+            yield Fault("unknown_generator", "generators", repr(name), words, hint)
+
+
+def threshold_faults(values: object) -> Iterable[Fault]:
+    """Yield what is wrong with thresholds of spend: whole fen above 0, or none."""
+    listed = isinstance(values, Sequence) and not isinstance(values, str)
+    if values is not None and not (
+        listed and all(_whole(v) and v > 0 for v in values)  # type: ignore[attr-defined]
+    ):
+        words = "a list of whole fen, above 0"
+        yield Fault("bad_thresholds", "thresholds_fen", repr(values), words, "")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from growth.errors import DataError, ParameterError
+from growth.errors import DataError
 from growth.result import Notice
 from growth.stats import bgnbd, gamma_gamma
 from growth.tiers.backtest import BackTest, Origin, choose
@@ -20,7 +20,7 @@ from growth.tiers.generators import (
 )
 from growth.tiers.histories import Days, bootstrap, history_of
 from growth.tiers.intervals import FEWEST, Span, around, calibration
-from growth.tiers.population import Habits, Past, Population
+from growth.tiers.population import Habits, Past, Population, cap_of
 from growth.tiers.programme import Programme, Qualify, Tier, Window
 from growth.tiers.response import NO_RESPONSE
 from growth.tiers.running import Run, run_totals
@@ -263,7 +263,7 @@ def fit_days(  # noqa: PLR0913
     thresholds_fen: Sequence[int] | None = None,
     habits: Habits | None = None,
     calendar: Calendar = FLAT,
-    cap: float = 2.0,
+    cap: float | None = None,
     ids: Any = None,  # noqa: ANN401
     notices: Sequence[Notice] = (),
 ) -> Population:
@@ -291,13 +291,10 @@ def fit_days(  # noqa: PLR0913
 
     Raises
     ------
-    ParameterError, DataError
-        As `fit`.
+    DataError
+        Of no orders (``no_orders``).
     """
     last = (as_of - EPOCH).days
-    if unknown := sorted(set(generators) - set(GENERATORS)):
-        msg = f"generators names {unknown}; it must be of {list(GENERATORS)}; correct"
-        raise ParameterError(f"{msg} it.", code="unknown_generator")
     if not days.day.size:
         msg = "there are no paid orders; a fit needs some; check as_of and the columns"
         raise DataError(f"{msg}.", code="no_orders")
@@ -321,8 +318,8 @@ def fit_days(  # noqa: PLR0913
     return Population(
         members=days.members, as_of=as_of, generator=chosen, generators=tuple(made),
         past=past, joined=days.day[days.at[:-1]].astype(np.int32),
-        habits=habits or Habits(), calendar=calendar, cap=float(cap), ids=ids,
-        back_tests=tests, frequency_spend_correlation=correlation,
+        habits=habits or Habits(), calendar=calendar, cap=cap_of(cap, calendar),
+        ids=ids, back_tests=tests, frequency_spend_correlation=correlation,
         seen_months=tuple(sorted(months_of_year(int(days.day.min()), last + 1))),
         notices=tuple(found),
     )  # fmt: skip

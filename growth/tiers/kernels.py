@@ -541,7 +541,7 @@ def run(
                 if buys_now and day == begin:
                     fen = amount_of(h, day, np.float64(pick(scale, i)), amounts)
                 elif daily:
-                    m = multiple(P, S, numbers, season[day - start])
+                    m = min(cap, multiple(P, S, numbers, season[day - start]))
                     if m != known:
                         known = m
                         odds = 1.0 - exp(-lam * m)

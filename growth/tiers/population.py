@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from math import inf
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from growth.errors import Fault, ParameterError
 from growth.result import Cell, Notice, Result
 from growth.tiers import keyed
 from growth.tiers.backtest import BackTest  # noqa: TC001  (a result's types can be read)
-from growth.tiers.checks import count_faults, seed_fault
+from growth.tiers.checks import count_faults, seed_fault, widest_fault
 from growth.tiers.generators import Generator  # noqa: TC001  (a result's types can be read)
 from growth.tiers.seasons import FLAT, Calendar
 
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
-__all__ = ["Habits", "Past", "Population"]
+__all__ = ["Habits", "Past", "Population", "cap_of"]
 
 EPOCH: Final = date(1970, 1, 1)
+WIDEST: Final = 2.0  # multiple of the rate that a response may reach
 
 
 class Past(NamedTuple):
@@ -93,6 +95,30 @@ class Habits:
     review_rate: float | NDArray[np.float32] = 0.0
     refund_rate: float | NDArray[np.float32] = 0.0
     refund_days: int = 14
+
+    def __post_init__(self) -> None:
+        """Refuse what nobody can do.
+
+        Raises
+        ------
+        ParameterError
+            If a number is out of its range (``bad_habits``).
+        """
+        wanted = (
+            ("logins_per_day", inf, "0 or more"),
+            ("review_rate", 1, "a share, 0 to 1"),
+            ("refund_rate", 1, "a share, 0 to 1"),
+        )
+        faults = [
+            Fault("bad_habits", name, repr(getattr(self, name)), words, "")
+            for name, most, words in wanted
+            if not _within(getattr(self, name), most)
+        ]
+        if list(count_faults(refund_days=self.refund_days)):
+            days = repr(self.refund_days)
+            faults.append(Fault("bad_habits", "refund_days", days, "1 or more", ""))
+        if faults:
+            raise ParameterError.of("the habits", faults)
 
     def take(self, members: NDArray[np.int64]) -> Habits:
         """Return the habits of some members, by their numbers."""
@@ -338,7 +364,7 @@ class Population(Result):
         seed: int,
         habits: Habits | None = None,
         calendar: Calendar = FLAT,
-        cap: float = 2.0,
+        cap: float | None = None,
         joined: date | None = None,
     ) -> Population:
         """Return new members drawn once from a BG/NBD and a Gamma-Gamma model.
@@ -359,8 +385,8 @@ class Population(Result):
             Logins, reviews, refunds; none if omitted.
         calendar : Calendar, optional
             Flat if omitted.
-        cap : float, default 2
-            Widest multiple of the rate, 1 or more.
+        cap : float, optional
+            Widest multiple of the rate, 1 or more, as in `fit`.
         joined : date, optional
             When all of them joined; `as_of` if omitted.
 
@@ -379,15 +405,19 @@ class Population(Result):
         faults = [
             Fault("bad_population", name, repr(seen), words, "")
             for name, seen, good, words in (
-                ("members", members, members >= 1, "1 or more"),
-                ("cap", cap, cap >= 1, "1 or more"),
-                ("buying", buying, len(buying) == 4 and min(buying[:2]) > 0,
-                 "r, alpha, a, b"),
-                ("spending", spending, len(spending) == 3 and min(spending) > 0,
-                 "p, q, v"),
+                ("buying", buying, _priors(buying, 4, 2),
+                 "r, alpha above 0 and a, b 0 or more"),
+                ("spending", spending, _priors(spending, 3, 3), "p, q, v above 0"),
+                ("as_of", as_of, _is_day(as_of), "a date"),
+                ("joined", joined, joined is None or _is_day(joined), "a date"),
             )
             if not good
         ]  # fmt: skip
+        faults += [
+            Fault("bad_population", *fault[1:])
+            for fault in (*count_faults(members=members), *widest_fault(cap))
+        ]
+        faults += seed_fault(seed)
         if faults:
             raise ParameterError.of("the population", faults)
         generator = BgNbdGammaGamma.from_priors(
@@ -403,7 +433,7 @@ class Population(Result):
             joined=np.full(members, (since - EPOCH).days, np.int32),
             habits=habits or Habits(),
             calendar=calendar,
-            cap=float(cap),
+            cap=cap_of(cap, calendar),
         )
 
 
@@ -422,3 +452,45 @@ def _days_of(days: ArrayLike) -> NDArray[np.int32]:
         msg = f"days is {seen}; it must be a list of days, one a newcomer; pass dates"
         raise ParameterError(f"{msg} or numbers.", code="bad_arrivals")
     return whole
+
+
+def cap_of(cap: float | None, calendar: Calendar) -> float:
+    """Return the widest multiple that draws are made for.
+
+    Parameters
+    ----------
+    cap : float or None
+        As stated.
+    calendar : Calendar
+        The profile of the year.
+
+    Returns
+    -------
+    float
+        `WIDEST` times the calendar's own, if not stated.
+    """
+    return float(cap) if cap is not None else WIDEST * max(1.0, calendar.widest)
+
+
+def _within(value: Any, most: float) -> bool:  # noqa: ANN401
+    """Tell whether numbers, one or one a member, are 0 to `most`."""
+    try:
+        found = np.asarray(value, dtype=float)
+    except (TypeError, ValueError):
+        return False
+    return bool(((found >= 0) & (found <= most) & np.isfinite(found)).all())
+
+
+def _priors(values: Any, count: int, above: int) -> bool:  # noqa: ANN401
+    """Tell whether there are so many numbers, the first ones above 0."""
+    try:
+        found = np.asarray(values, dtype=float)
+    except (TypeError, ValueError):
+        return False
+    if found.shape != (count,) or not np.isfinite(found).all():
+        return False
+    return bool((found >= 0).all() and (found[:above] > 0).all())
+
+
+def _is_day(value: object) -> bool:
+    return isinstance(value, date) and not isinstance(value, datetime)

@@ -190,8 +190,10 @@ def replay_tape(
         if not (count := int((status == code).sum())):
             continue
         if on_bad == "raise":
-            where = rows[np.argmax(status == code)]
-            seen = f"{where[2]} on day {_day(int(where[0]))}"
+            first = int(np.argmax(status == code))
+            on, _, points, _ = rows[first].tolist()
+            who = str(counts["ids"][int(member[order][first])])
+            seen = f"{points} on {_day(on)}, of {who!r}"
             msg = f"{words} ({count} of them, the first {seen}); the ledger must be"
             msg = f"{msg} possible; correct it, or pass on_bad='report'."
             raise DataError(msg, code=name)
@@ -261,14 +263,14 @@ class _Bad:
         self.on_bad = on_bad
         self.reported: dict[str, int] = {}
 
-    def see(self, wrong: Any, code: str, what: str, first: Any) -> None:  # noqa: ANN401
+    def see(self, wrong: Any, code: str, what: str, right: str, *names: Any) -> None:  # noqa: ANN401
+        """Say what is wrong with some rows, what is right, and name the first."""
         if not (count := int(wrong.sum())):
             return
         if self.on_bad == "raise":
-            seen = first[int(np.argmax(wrong))]
-            msg = (
-                f"{what} ({count} of them, the first {seen!r}); each must be possible;"
-            )
+            first = int(np.argmax(wrong))
+            seen = "/".join(str(name[first]) for name in names)
+            msg = f"{what} ({count} of them, the first {seen}); {right};"
             msg = f"{msg} correct the table, or pass on_bad='report'."
             raise DataError(msg, code=code)
         self.reported[code] = self.reported.get(code, 0) + count
@@ -286,10 +288,16 @@ def _events(
             order_id.astype(str), return_index=True, return_inverse=True
         )
         repeated = index != first[where]
-        bad.see(repeated, "duplicate_order", "order ids come twice", order_id)
+        bad.see(repeated, "duplicate_order", "order ids come twice",
+                "each must come once", order_id)  # fmt: skip
         keep = ~repeated
     else:
         keep = np.ones(len(index), dtype=bool)
+    below = keep & (tape.fen < 0)
+    named = np.asarray(tape.ids)[tape.member] if order_id is None else order_id
+    bad.see(below, "amount_negative", "orders are below 0 fen",
+            "returns are entered as refunds", named)  # fmt: skip
+    keep &= ~below
     ids = list(tape.ids)
     member, day, at, fen = (c[keep] for c in (tape.member, tape.day, tape.at, tape.fen))
     # an order's place among its member's
@@ -343,16 +351,21 @@ def _refunds(
     slot = np.minimum(np.searchsorted(keys[sort], text), max(0, len(keys) - 1))
     found = sort[slot] if len(keys) else np.zeros(len(text), np.int64)
     there = keys[found] == text if len(keys) else np.zeros(len(text), dtype=bool)
-    bad.see(~there, "refund_without_order", "refunds of unknown orders", text)
-    both = np.char.add(np.char.add(text, "\0"), tape.refund_id.astype(str))
+    named = (text, tape.refund_id.astype(str))
+    bad.see(~there, "refund_without_order", "refunds are of unknown orders",
+            "each must follow its order", *named)  # fmt: skip
+    both = np.char.add(np.char.add(text, "\0"), named[1])
     _, first, where = np.unique(both, return_index=True, return_inverse=True)
     again = np.arange(len(text)) != first[where]
     other = again & (tape.refund_fen != tape.refund_fen[first[where]])
-    bad.see(other, "conflicting_refund", "refunds with one id and two amounts", both)
+    bad.see(other, "conflicting_refund", "refunds share an id and differ in amount",
+            "a repeat must be equal", *named)  # fmt: skip
     low = ~again & there & (tape.refund_fen <= 0)
-    bad.see(low, "amount_negative", "refunds of 0 fen or less", tape.refund_fen)
+    bad.see(low, "amount_negative", "refunds are of 0 fen or less",
+            "a refund must be above 0", *named)  # fmt: skip
     early = there & ~again & (tape.refund_day < day[found])
-    bad.see(early, "event_out_of_order", "refunds before their order", text)
+    bad.see(early, "event_out_of_order", "refunds come before their order",
+            "each must follow it", *named)  # fmt: skip
     use = there & ~again & ~low & ~early
     parts = (
         member[found], tape.refund_day, tape.refund_at,

@@ -73,6 +73,12 @@ class Response:
         """Whether every draw is the same."""
         return not any(sd for _, sd in self.beta) and not self.gamma[1]
 
+    @property
+    def widest(self) -> float:
+        """The multiple of the rate it reaches with all draws two deviations up."""
+        beta = exp(max([0.0, *(mean + 2 * sd for mean, sd in self.beta)]))
+        return beta * (1 + max(0.0, self.gamma[0] + 2 * self.gamma[1]))
+
     def at(self, tiers: int, seed: int, replication: int | None) -> list[float]:
         """Return gamma, delta and each tier's multiple in a replication.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
 from math import sqrt
@@ -18,7 +19,7 @@ from growth.tiers.programme import Programme  # noqa: TC001  (a result's types c
 from growth.tiers.simulation import need_programme, read_metric, simulate_scenarios
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from datetime import date
 
     from growth.tiers.population import Population
@@ -166,6 +167,14 @@ def search(  # noqa: PLR0913
         msg = f"{msg} or NO_RESPONSE on purpose."
         raise ParameterError(msg, code="response_prior_required")
     need_programme(programme)
+    listed = isinstance(grid, Mapping) and all(
+        isinstance(values, Iterable) and not isinstance(values, str)
+        for values in grid.values()
+    )
+    if not listed:
+        msg = f"grid is {grid!r}; it must map key paths to lists of values; write"
+        msg = f"{msg} {{'tiers.1.min_spend_fen': [40_000, 60_000]}}."
+        raise ParameterError(msg, code="bad_grid")
     combinations = list(product(*grid.values())) if grid else []
     if not combinations or len(combinations) > MOST:
         msg = f"grid has {len(combinations)} combinations; it must have 1 to {MOST};"

@@ -53,11 +53,27 @@ class Calendar:
             msg = f"{msg} months, least multiple {min(multiples)}; it must have 7 and"
             msg = f"{msg} 12, all above 0; complete it."
             raise ParameterError(msg, code="bad_calendar")
+        for text in self.days:
+            try:
+                date.fromisoformat(text)
+            except (TypeError, ValueError):
+                msg = f"the calendar names the day {text!r}; it must be an ISO date;"
+                msg = f"{msg} write it as 2026-11-11."
+                raise ParameterError(msg, code="bad_calendar") from None
 
     @property
     def flat(self) -> bool:
         """Whether every day is like any other."""
         return {*self.weekday, *self.month, *self.days.values()} <= {1.0}
+
+    @property
+    def widest(self) -> float:
+        """The largest multiple that a day of any year may have."""
+        named = [
+            self.multiples(day := (date.fromisoformat(text) - EPOCH).days, day + 1)[0]
+            for text in self.days
+        ]
+        return float(max(max(self.weekday) * max(self.month), *named, 0.0))
 
     def multiples(self, start: int, end: int) -> NDArray[np.float64]:
         """Return the multiple of each day of a half-open span.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +20,7 @@ from growth.tiers.liability import (
     rolled_run,
     whole_parts,
 )
+from growth.tiers.population import Population
 from growth.tiers.programme import Programme
 from growth.tiers.response import NO_RESPONSE, Response
 from growth.tiers.running import Run, Totals, broken, run_totals
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
-
-    from growth.tiers.population import Population
 
 __all__ = ["METRICS", "Scenario", "Simulation", "read_metric", "simulate"]
 
@@ -261,10 +260,15 @@ class Simulation(Result):
         Raises
         ------
         ParameterError
-            As `scenario`.
+            As `scenario`; if there is no such column (``unknown_column``).
         """
         one = self.scenario(scenario)
-        mean = one.table()[name].sum(axis=1).mean(axis=0)
+        table = one.table()
+        if name not in table:
+            msg = f"the long table has no {name!r}; it must be one of {list(table)};"
+            msg = f"{msg} correct it.{suggest(name, table)}"
+            raise ParameterError(msg, code="unknown_column")
+        mean = table[name].sum(axis=1).mean(axis=0)
         return [
             {"month": month, "tier": tier, "value": float(mean[i, j])}
             for i, month in enumerate(self.month_ends)
@@ -438,10 +442,19 @@ def simulate_scenarios(  # noqa: PLR0913
     """
     for one in programmes.values():
         need_programme(one)
-    begin = population.start if start is None else (start - EPOCH).days
+    if not isinstance(population, Population):
+        msg = f"population is {population!r}; it must be a Population; make it with fit"
+        raise ParameterError(f"{msg} or Population.from_priors.", code="bad_population")
+    if start is not None:
+        if not isinstance(start, date) or isinstance(start, datetime):
+            msg = f"start is {start!r}; it must be a date, the first day; pass one."
+            raise ParameterError(msg, code="bad_start")
+        begin = (start - EPOCH).days
+    else:
+        begin = population.start
     _check(
-        population, begin, months, replications, seed, margin_rate, redemption, engine,
-        threads, chunk,
+        population, begin, response, months, replications, seed, margin_rate,
+        redemption, engine, threads, chunk,
     )  # fmt: skip
     chosen = population.pick(generator)
     end = rules.add_months(begin, months)
@@ -520,9 +533,9 @@ def _notices(
 
 
 def _check(
-    population: Population, begin: int, months: int, replications: int, seed: int,
-    margin_rate: float, redemption: float, engine: str, threads: int | None,
-    chunk: int | None,
+    population: Population, begin: int, response: Response, months: int,
+    replications: int, seed: int, margin_rate: float, redemption: float, engine: str,
+    threads: int | None, chunk: int | None,
 ) -> None:  # fmt: skip
     faults: list[Fault] = []
 
@@ -537,6 +550,15 @@ def _check(
     faults += share_fault("redemption", redemption, "Write 10 % as 0.1.")
     need("engine", engine, good=engine in ENGINES, expected=f"one of {ENGINES}",
          hint=suggest(str(engine), ENGINES).strip())  # fmt: skip
+    answers = isinstance(response, Response)
+    need("response", response, good=answers, expected="a Response, or NO_RESPONSE",
+         hint="State what an experiment found.")  # fmt: skip
+    if not faults:
+        season = population.calendar.multiples(begin, rules.add_months(begin, months))
+        reach = response.widest * float(season.max())
+        need("cap", population.cap, good=reach <= population.cap * (1 + 1e-9),
+             expected=f"{reach:.4g} or more: response and calendar reach so far",
+             hint="Fit the population with that cap=.")  # fmt: skip
     given = {"threads": threads, "chunk": chunk}
     faults += count_faults(**{k: v for k, v in given.items() if v is not None})
     past = len(population.past.day) > 0

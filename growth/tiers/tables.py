@@ -10,7 +10,14 @@ import numpy as np
 from growth import engine
 from growth.errors import DataError, ParameterError
 from growth.result import Notice
-from growth.tiers.checks import count_faults, day_of, seed_fault, widest_fault
+from growth.tiers.checks import (
+    count_faults,
+    day_of,
+    generator_faults,
+    seed_fault,
+    threshold_faults,
+    widest_fault,
+)
 from growth.tiers.fitting import GENERATORS, fit_days
 from growth.tiers.histories import purchase_days
 from growth.tiers.population import Habits, Past, Population
@@ -56,7 +63,7 @@ def fit(  # noqa: PLR0913
     thresholds_fen: Sequence[int] | None = None,
     habits: Habits | None = None,
     calendar: Calendar = FLAT,
-    cap: float = 2.0,
+    cap: float | None = None,
     user_col: str = "user_id",
     ts_col: str = "pay_ts",
     paid_col: str = "paid_fen",
@@ -85,8 +92,9 @@ def fit(  # noqa: PLR0913
         Logins, reviews, refunds: stated, not fitted.
     calendar : Calendar, optional
         A profile of the year; flat if omitted.
-    cap : float, default 2
-        Widest multiple of the order rate that a response may reach.
+    cap : float, optional
+        Widest multiple of the order rate that a response and the calendar may reach
+        together; 2, times the calendar's own widest, if omitted.
     user_col, ts_col, paid_col : str
         The columns.
     tz : str, default "Asia/Shanghai"
@@ -111,6 +119,8 @@ def fit(  # noqa: PLR0913
     """
     day_of(as_of)
     faults = [*seed_fault(seed), *widest_fault(cap)]
+    faults += generator_faults(generators, GENERATORS)
+    faults += threshold_faults(thresholds_fen)
     faults += count_faults(
         window_days=window_days, step_days=step_days, train_days=train_days,
         replications=replications,
@@ -118,6 +128,9 @@ def fit(  # noqa: PLR0913
     if faults:
         raise ParameterError.of("the fit", faults)
     read = _read(orders, user_col, ts_col, paid_col, None, None, as_of, tz)
+    if read.fen.size and (least := int(read.fen.min())) < 0:
+        msg = f"{paid_col} falls to {least}; an order must be of 0 fen or more; enter"
+        raise DataError(f"{msg} returns as refunds.", code="amount_negative")
     paid = read.fen > 0
     found = list(read.notices)
     if free := int((~paid).sum()):
@@ -297,9 +310,6 @@ def _read(
         rows = rows.filter(pc.is_valid(rows[user]))
         notices.append(Notice("orders_without_user", args=(("orders", nobody),)))
     fen = _money(rows, paid)
-    if fen.size and fen.min() < 0:
-        msg = f"{paid} falls to {fen.min()}; an order must be of 0 fen or more; enter"
-        raise DataError(f"{msg} returns as refunds.", code="amount_negative")
     coded = pc.dictionary_encode(rows[user]).combine_chunks()
     names = np.asarray(coded.dictionary.to_pylist(), dtype=object)
     rank = np.argsort(names, kind="stable") if len(names) else np.zeros(0, np.int64)

@@ -170,11 +170,11 @@ def test_what_comes_after_as_of_is_not_counted():
 
 
 BAD = [
-    ([("x", "r", "2024-04-01", 5)], "refund_without_order", "refunds of unknown"),
+    ([("x", "r", "2024-04-01", 5)], "refund_without_order", "refunds are of unknown"),
     ([("1", "r", "2024-04-01", 12_346)], "refund_exceeds_order", "pass what was paid"),
     ([("1", "r", "2024-04-01", 5), ("1", "r", "2024-04-02", 6)],
-     "conflicting_refund", "one id and two amounts"),
-    ([("1", "r", "2024-04-01", 0)], "amount_negative", "refunds of 0 fen or less"),
+     "conflicting_refund", "share an id and differ"),
+    ([("1", "r", "2024-04-01", 0)], "amount_negative", "refunds are of 0 fen or less"),
     ([("1", "r", "2024-03-01", 5)], "event_out_of_order", "before their order"),
 ]  # fmt: skip
 
@@ -194,7 +194,9 @@ def test_impossible_orders_and_redemptions_raise():
     with pytest.raises(DataError, match="order ids come twice") as info:
         replay(orders([*TWO, ("c", "2024-01-01", 5, "1")]), PLAIN, as_of=AS_OF)
     assert info.value.code == "duplicate_order"
-    with pytest.raises(DataError, match="falls to -1") as info:
+    with pytest.raises(
+        DataError, match=r"orders are below 0 fen .* entered as refunds"
+    ) as info:
         replay(orders([("a", "2024-01-01", -1)]), PLAIN, as_of=AS_OF)
     assert info.value.code == "amount_negative"
     with pytest.raises(DataError, match=r"paid_fen holds 0\.5; .* map yuan") as info:
@@ -261,3 +263,37 @@ def test_a_member_older_than_the_log_may_stand_higher_and_this_is_said():
     rows = [("a", "2023-12-31 10:00", 100), *TWO]
     codes = {n.code for n in replay(orders(rows), PLAIN, as_of=AS_OF).notices}
     assert "log_shorter_than_window" not in codes
+
+
+def test_returns_booked_as_orders_are_counted_and_left_out():
+    rows = [("a", "2024-03-01", 12_300, "o1"), ("a", "2024-03-02", -700, "back")]
+    with pytest.raises(DataError, match=r"\(1 of them, the first back\)") as info:
+        replay(orders(rows), PLAIN, as_of=AS_OF)
+    assert info.value.code == "amount_negative"
+    found = replay(orders(rows), PLAIN, as_of=AS_OF, on_bad="report")
+    assert found.bad_rows == 1
+    told = next(n for n in found.notices if n.code == "bad_event")
+    assert dict(told.args) == {"code": "amount_negative", "rows": 1}
+    assert state(found, "a")["active"] == 123
+
+
+@pytest.mark.parametrize(
+    ("rows", "code", "message"),
+    [
+        ([("z", "r", "2024-04-01", 5)], "refund_without_order",
+         r"first z/r\); each must follow its order; correct the table"),
+        ([("old", "r", "2024-04-01", 5), ("old", "r", "2024-04-01", 6)],
+         "conflicting_refund", r"first old/r\); a repeat must be equal"),
+        ([("old", "r", "2024-04-01", 0)], "amount_negative",
+         r"first old/r\); a refund must be above 0"),
+        ([("old", "r", "2024-01-01", 5)], "event_out_of_order",
+         r"first old/r\); each must follow it"),
+        ([("old", "r", "2024-04-01", 12_301)], "refund_exceeds_order",
+         "first 12301 on 2024-04-01, of 'a'"),
+    ],
+)  # fmt: skip
+def test_an_impossible_refund_is_named(rows, code, message):
+    table = orders([("a", "2024-03-06", 12_300, "old")])
+    with pytest.raises(DataError, match=message) as info:
+        replay(table, PLAIN, as_of=AS_OF, refunds=refunds(rows))
+    assert info.value.code == code

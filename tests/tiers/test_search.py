@@ -121,6 +121,9 @@ def test_what_is_no_programme_is_counted_and_constraints_hold():
     ("grid", "code", "message"),
     [
         ({}, "bad_grid", "grid has 0 combinations"),
+        (["points.login"], "bad_grid", "it must map key paths to lists of values"),
+        ({"points.login": 5}, "bad_grid", "write {'tiers.1.min_spend_fen'"),
+        ({"points.login": "5"}, "bad_grid", "to lists of values"),
         ({"points.login": range(501)}, "bad_grid", "it must have 1 to 500"),
         ({"points.logins": [1]}, "unknown_field", "mean 'login'"),
     ],

@@ -64,3 +64,9 @@ def test_months_touched_by_a_span():
     assert months_of_year(start, start) == frozenset()
     assert months_of_year(start, start + 800) == frozenset(range(1, 13))
     assert EPOCH + timedelta(days=start) == date(2025, 11, 30)
+
+
+def test_a_named_day_that_is_no_date_is_refused():
+    with pytest.raises(ParameterError, match=r"the day '11.11'.* write it as") as info:
+        Calendar(days={"11.11": 3.0})
+    assert info.value.code == "bad_calendar"

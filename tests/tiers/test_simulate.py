@@ -10,6 +10,7 @@ import pytest
 from growth.errors import DataError, ParameterError
 from growth.tiers import (
     NO_RESPONSE,
+    Calendar,
     Habits,
     Ledger,
     Population,
@@ -381,6 +382,14 @@ def test_newcomers_join_on_their_day_and_order():
         ({"seed": "x"}, "bad_seed", "0 or more"),
         ({"margin_rate": None}, "bad_margin_rate", "margin_rate is None"),
         ({"threads": 0}, "bad_threads", "1 or more"),
+        ({"start": "2026-01-01"}, "bad_start", "start is '2026-01-01'; it must be a d"),
+        ({"response": 0.1}, "bad_response", "0.1; it must be a Response"),
+        ({"response": Response(beta=[(0, 0), (1, 0)])}, "bad_cap", "must be 2.718 or"),
+        (
+            {"response": Response(beta=[(0.6, 0.1)])},
+            "bad_cap",
+            "cap is 2.0; it must be 2.226",
+        ),
     ],
 )
 def test_arguments_are_checked(change, code, message):
@@ -400,7 +409,53 @@ def test_other_errors_say_what_was_seen():
     with pytest.raises(ParameterError, match="the population") as info:
         people(0)
     assert info.value.code == "bad_population"
+    with pytest.raises(ParameterError, match=r"5 fault\(s\)") as info:
+        Population.from_priors("10", buying=(1, 2, 3), spending=(1, 2, 3), as_of="x",
+                               seed=-1, cap="x")  # fmt: skip
+    assert info.value.code == "bad_population"
+    for who in ("x", None):
+        with pytest.raises(ParameterError, match="make it with fit or") as info:
+            simulate(who, PROGRAMME, **ASSUMED)
+        assert info.value.code == "bad_population"
+    found = simulate(people(5), PROGRAMME, replications=1, **ASSUMED)
+    with pytest.raises(ParameterError, match="Did you mean 'net_fen'") as info:
+        found.monthly("net")
+    assert info.value.code == "unknown_column"
     assert issubclass(DataError, ValueError)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"refund_rate": 3}, {"review_rate": -0.1}, {"logins_per_day": "often"},
+     {"refund_days": 0}, {"refund_rate": np.array([0.1, np.nan])}],
+)  # fmt: skip
+def test_habits_nobody_can_have_are_refused(given):
+    (name,) = given
+    with pytest.raises(
+        ParameterError, match=f"the habits: 1 fault.*\n.*{name}"
+    ) as info:
+        Habits(**given)
+    assert info.value.code == "bad_habits"
+
+
+def test_a_calendar_makes_room_for_its_widest_day():
+    """What draws are made for covers 11.11, so that no order of it is lost."""
+    feast = Calendar(days={"2026-03-02": 12.0}, weekday=(1.5,) + (1.0,) * 6)
+    assert feast.widest == 18.0  # a Monday
+    wide = people(400, habits=Habits(), calendar=feast)
+    assert wide.cap == 36.0
+    runs = [
+        simulate(wide, PROGRAMME, engine=engine, replications=12, **ASSUMED)
+        .scenarios[0].metric("orders") for engine in ("event", "daily")
+    ]  # fmt: skip
+    mean, se = [r.mean() for r in runs], [r.std(ddof=1) / 12**0.5 for r in runs]
+    assert abs(mean[0] - mean[1]) < 4 * (se[0] ** 2 + se[1] ** 2) ** 0.5
+    plain = simulate(
+        people(400, habits=Habits()), PROGRAMME, replications=12, **ASSUMED
+    )
+    assert mean[0] > 1.04 * plain.scenarios[0].metric("orders").mean()
+    with pytest.raises(ParameterError, match=r"cap is 2\.0; it must be 18 or"):
+        simulate(dataclasses.replace(wide, cap=2.0), PROGRAMME, **ASSUMED)
 
 
 def test_a_member_takes_few_bytes():

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Found", "look"]
 
 RECENT: Final = 84  # days that logins are counted over
+WIDEST: Final = 2.0  # multiple of the order rate that an uplift may reach, at least
 MONTH: Final = 365.25 / 12  # days
 ACTS: Final = ("login", "review", "offline_visit")
 
@@ -109,6 +110,7 @@ def look(opened: Dataset, params: TiersParams) -> Found:
         seed=params.seed,
         replications=params.tests,
         habits=_habits(orders, acts, params, actual.members),
+        cap=max(WIDEST, params.response().widest),
     )
     buyers = people.members
     if params.newcomers:
