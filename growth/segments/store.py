@@ -19,6 +19,7 @@ from growth.result import Cell, Result
 from growth.segments.audit import append_audit, need_purpose
 from growth.segments.evaluate import FIRST_DAY
 from growth.segments.tables import check_as_of, freeze, tag
+from growth.segments.tables.logs import Logs
 
 if TYPE_CHECKING:
     import os
@@ -86,6 +87,8 @@ def snapshot(
     context: Context | None = None,
     replace: bool = False,
     purpose: str = "",
+    incremental: bool = False,
+    lateness: int = 3,
     user_col: str = "user_id",
 ) -> Snapshot:
     """Keep all tags of all users at one `as_of`.
@@ -111,6 +114,12 @@ def snapshot(
         ``_versions`` and the replacement goes to the audit.
     purpose : str, default ""
         Why it is replaced; required then.
+    incremental : bool, default False
+        Hold partials of each user and day of events (participations, points) under
+        ``<root>/partials/<tagset>``, so that the next day reads its own rows and
+        those of the `lateness` days before only.
+    lateness : int, default 3
+        Local days that rows may be late, 0 or more.
     user_col : str, default "user_id"
         Who.
 
@@ -124,22 +133,30 @@ def snapshot(
     ------
     ParameterError
         If another snapshot of that date is there (code ``snapshot_exists``), a
-        replacement has no purpose (``purpose_missing``), or `tagset` cannot be a
-        folder's name (``bad_name``).
+        replacement has no purpose (``purpose_missing``), `tagset` cannot be a
+        folder's name (``bad_name``), or `lateness` is negative (``bad_lateness``).
     DataError
         As `growth.segments.tag`.
 
     Notes
     -----
     Written aside and renamed: a run killed half-way leaves nothing that is read.
-    The same inputs give the same bytes, so a second run changes nothing.
+    The same inputs give the same bytes, so a second run changes nothing, and an
+    incremental one is byte for byte the full one. Orders, members and messages are
+    read whole: their rows change after their day. Rows later than `lateness` are
+    noticed by their number; their days are read again (``segments_late_rows``).
     """
     check_as_of(as_of)
     if not tagset or not all(c.isalnum() or c in "_-" for c in tagset):
         msg = f"tagset is {tagset!r}; it must be letters, digits, _ or -; rename it."
         raise ParameterError(msg, code="bad_name")
-    frozen = context or freeze(data, rules, as_of=as_of, user_col=user_col)
-    found = tag(data, rules, as_of=as_of, context=frozen, user_col=user_col)
+    if lateness < 0:
+        msg = f"lateness is {lateness}; it must be 0 or more days; leave it out for 3."
+        raise ParameterError(msg, code="bad_lateness")
+    logs = Logs(Path(root) / "partials" / tagset, lateness) if incremental else None
+    seen: dict[str, Any] = {"as_of": as_of, "user_col": user_col, "logs": logs}
+    frozen = context or freeze(data, rules, **seen)
+    found = tag(data, rules, context=frozen, **seen)
     rows = fetch(found, "taking a snapshot").sort_by(user_col)
     body = _parquet(rows)
     hashes = rules.hashes()
@@ -165,7 +182,7 @@ def snapshot(
         done=done,
         rule_hashes=tuple(hashes.items()),
         sha256=str(meta["sha256"]),
-        notices=frozen.notices,
+        notices=(*frozen.notices, *(logs.notices if logs else ())),
     )
 
 

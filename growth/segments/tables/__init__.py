@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
 
     from growth.segments.rules import Rules
+    from growth.segments.tables.logs import Logs
 
 __all__ = [
     "check_as_of",
@@ -65,6 +66,7 @@ def tag(
     as_of: date,
     context: Context | None = None,
     user_col: str = "user_id",
+    logs: Logs | None = None,
 ) -> ir.Table:
     """Return every user's tags at one `as_of`, lazily.
 
@@ -82,6 +84,8 @@ def tag(
         from the data at `as_of` where it has none.
     user_col : str, default "user_id"
         The column that names a user, in all tables.
+    logs : Logs, optional
+        What is held of logs by day: `growth.segments.snapshot` keeps it up.
 
     Returns
     -------
@@ -105,7 +109,7 @@ def tag(
     are fitted by one query before the table is returned; on DuckDB eight or more
     questions of a table of a million rows are counted before that too.
     """
-    made = Plan(data, rules, check_as_of(as_of), context, user_col)
+    made = Plan(data, rules, check_as_of(as_of), context, user_col, logs=logs)
     table = made.tagged()
     return table.select(user_col, *rules.names)
 
@@ -151,12 +155,13 @@ def freeze(
     *,
     as_of: date,
     user_col: str = "user_id",
+    logs: Logs | None = None,
 ) -> Context:
     """Take the yardsticks that rules are judged by: cut points, models, gaps.
 
     Parameters
     ----------
-    data, rules, as_of, user_col
+    data, rules, as_of, user_col, logs
         As in `tag`.
 
     Returns
@@ -170,5 +175,6 @@ def freeze(
     ParameterError, DataError
         As `tag`.
     """
-    made = Plan(data, rules, check_as_of(as_of), None, user_col, freezing=True)
+    day = check_as_of(as_of)
+    made = Plan(data, rules, day, None, user_col, freezing=True, logs=logs)
     return Context(as_of, made.numbers(), made.notices)

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
     from growth.engine.where import Where
     from growth.segments.rules import Metric, Tag
+    from growth.segments.tables.logs import Log
     from growth.segments.tables.sources import Sources
 
-__all__ = ["Ask", "Measures"]
+__all__ = ["Ask", "Measures", "value_of"]
 
 PEOPLE: Final = {
     "seen": ("events", "orders"),
@@ -38,7 +39,8 @@ class Ask(NamedTuple):
     ----------
     what : str
         ``rows latest earliest within days distinct known known_above sum sum_above
-        min max first last``.
+        min max first last``; ``first_row`` and ``last_row`` are the value with its
+        place in time.
     where : Where or None
         Rows that count.
     last : int or None
@@ -61,8 +63,9 @@ class Ask(NamedTuple):
 
 def value_of(ask: Ask, table: ir.Table, name: str, rows: Any) -> ir.Value:  # noqa: ANN401
     """Return a question as an aggregate over the rows that count (None: all)."""
-    if ask.what in ("first", "last"):
-        return _edge(ask.what, table, name, table[ask.col], rows)
+    if ask.what.startswith(("first", "last")):
+        row = _edge(ask.what, table, name, table[ask.col], rows)
+        return row if ask.what.endswith("_row") else row["value"]
     if ask.col:
         return _of_column(ask.what, table, table[ask.col], rows)
     time = table[TIMES[name]]
@@ -111,7 +114,7 @@ def _edge(
     value: ir.Value,
     rows: Any,  # noqa: ANN401
 ) -> ir.Value:
-    """Return a column's value on the first or last row, ties by id."""
+    """Return a column's value on the first or last row, ties by id, with its order."""
     import ibis
 
     if value.type().is_floating():
@@ -125,9 +128,9 @@ def _edge(
         "value": value,
     }
     row = ibis.struct(parts)
-    pick = aggregate_builtin("min" if what == "first" else "max", str(row.type()))
-    told = pick(row) if rows is None else pick(row, where=rows)
-    return told["value"]
+    early = what.startswith("first")
+    pick = aggregate_builtin("min" if early else "max", str(row.type()))
+    return pick(row) if rows is None else pick(row, where=rows)
 
 
 class Measures:
@@ -204,9 +207,12 @@ class Measures:
         tests = (self.people(table, one) for one in alike.values())
         return table.filter(reduce(or_, tests))
 
-    def joined(self) -> ir.Table:
+    def joined(self, logs: Mapping[str, Log]) -> ir.Table:
         """Group each table once and join them by user, none left out."""
-        made = [self._grouped(name, asks) for name, asks in self.asked.items()]
+        made = [
+            logs[name].answers(asks) if name in logs else self._grouped(name, asks)
+            for name, asks in self.asked.items()
+        ]
         user, table = self.sources.user, made[0]
         for other in made[1:]:
             right = other.rename(growth_right=user)

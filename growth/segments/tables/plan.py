@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from growth.result import Notice
     from growth.segments.context import Context
     from growth.segments.rules import Metric, Rules, Tag, When
+    from growth.segments.tables.logs import Log, Logs
     from growth.segments.tables.yardsticks import Make
 
 __all__ = ["Plan"]
@@ -50,6 +51,8 @@ class Plan:
         As in `growth.segments.tag`.
     freezing : bool, default False
         Whether yardsticks are taken, not used.
+    logs : Logs, optional
+        Where partials of days are held; every table is read whole without.
     """
 
     def __init__(
@@ -61,13 +64,14 @@ class Plan:
         user_col: str,
         *,
         freezing: bool = False,
+        logs: Logs | None = None,
     ) -> None:
         self.rules, self.user = rules, user_col
         self.sources = Sources(data, rules, as_of, user_col)
         self.measures = Measures(self.sources)
         self.yards = Yardsticks(context, freezing=freezing)
         self.models = Models(self.yards)
-        self.extras: list[ir.Table] = []
+        self.extras: list[Callable[[], ir.Table]] = []
         self.posts: dict[str, Make] = {}
         for one in rules:
             for metric in one.used():
@@ -75,6 +79,18 @@ class Plan:
                 if key not in self.posts:
                     self.posts[key] = self._plan(metric, one)
             self.measures.meet(one.population)
+        self.logs = logs
+
+    @cached_property
+    def held(self) -> dict[str, Log]:
+        """What is held of logs, by table, up to date."""
+        if self.logs is None:
+            return {}
+        found = {
+            name: self.logs.hold(self.sources, name, asks.values())
+            for name, asks in self.measures.asked.items()
+        }
+        return {name: log for name, log in found.items() if log is not None}
 
     @property
     def notices(self) -> tuple[Notice, ...]:
@@ -134,9 +150,9 @@ class Plan:
     @cached_property
     def base(self) -> ir.Table:
         """Return one row a user: every measure, every raw number to be scored."""
-        table = self.measures.joined()
+        table = self.measures.joined(self.held)
         for extra in self.extras:
-            renamed = extra.rename(growth_extra=self.user)
+            renamed = extra().rename(growth_extra=self.user)
             table = table.left_join(
                 renamed, table[self.user] == renamed.growth_extra
             ).drop("growth_extra")
@@ -247,7 +263,7 @@ class Plan:
         usual = f"growth_usual_{len(self.extras)}"
         rows = self.sources.picked(metric, one.tz)
         gaps = ordered.gaps(rows, metric, self.user, one.tz)
-        self.extras.append(ordered.usual_gap(gaps, self.user, metric.p, usual))
+        self.extras.append(lambda: ordered.usual_gap(gaps, self.user, metric.p, usual))
         key = yardstick(metric, one.tz, one.population)
         given = self.yards.given(key, metric)
         shop = "" if given is not None else self.yards.gap(key, metric, gaps)
@@ -290,11 +306,19 @@ class Plan:
             user_col=self.user,
             max_per_week=metric.max_per_week,
         )
-        self.extras.append(found.select(self.user, **{value: reach_text(found)}))
+        told = found.select(self.user, **{value: reach_text(found)})
+        self.extras.append(lambda: told)
         return lambda t: t[value].fill_null("none")
 
     def _ordered(self, metric: Metric, one: Tag) -> Make:
-        table = self.sources.rows("events")
+        column = f"growth_order_{len(self.extras)}"
+        self.sources.rows("events")  # what is missing is said now
+        self.extras.append(lambda: self._in_order(metric, one, column))
+        return lambda t: sure(t[column])
+
+    def _in_order(self, metric: Metric, one: Tag, column: str) -> ir.Table:
+        log = self.held.get("events")
+        table = self.sources.rows("events") if log is None else log.rows()
         end = self.sources.ends[one.tz]
         keep = table.event.isin(list(dict.fromkeys(metric.steps)))
         if end != self.sources.end:
@@ -304,11 +328,8 @@ class Plan:
         last = metric.last
         start = None if last is None else self.sources.start(last, one.tz)
         make = ordered.sequence if metric.op == "sequence" else ordered.without
-        column = f"growth_order_{len(self.extras)}"
-        self.extras.append(
-            make(table.filter(keep), metric, self.user, start, end, column)
-        )
-        return lambda t: sure(t[column])
+        found = make(table.filter(keep), metric, self.user, start, end, column)
+        return found if log is None else log.fetched(found)
 
     _sequence = _without = _ordered
 
