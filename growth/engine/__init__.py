@@ -19,7 +19,7 @@ from growth.engine.dialect import (
     stable_bucket_of,
     stable_label,
 )
-from growth.engine.events import map_events
+from growth.engine.events import ByValue, map_events, map_events_by
 from growth.engine.ranks import QuantileAsk, RankAsk, order_statistics, quantiles
 from growth.engine.scans import aggregate, scan, stream_batches
 from growth.engine.sharded import (
@@ -36,6 +36,7 @@ from growth.engine.where import Where, parse_where
 
 __all__ = [
     "ByUser",
+    "ByValue",
     "KeyPart",
     "MomentCell",
     "QuantileAsk",
@@ -59,6 +60,7 @@ __all__ = [
     "local_day",
     "map_by_user",
     "map_events",
+    "map_events_by",
     "mask",
     "moments",
     "need_columns",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from growth.engine.sharded import (
 from growth.engine.tables import TableLike, as_table, need_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-__all__ = ["map_events"]
+__all__ = ["ByValue", "map_events", "map_events_by"]
 
 NONE = -1  # the code of an event that is none of those asked about
 
@@ -132,6 +132,148 @@ def map_events(
     return map_here(plan, Work(kernel, tuple(params), "loose"), feed, threads=threads)
 
 
+class ByValue(NamedTuple):
+    """What a kernel found, and what the numbers in the keys stand for.
+
+    Parameters
+    ----------
+    found : ByUser
+        As of `map_events`.
+    values : list of tuple
+        What the columns say together, in the order of the numbers: the first is 1.
+    """
+
+    found: ByUser
+    values: list[tuple[Any, ...]]
+
+
+def map_events_by(
+    table: TableLike,
+    codes: Mapping[str | None, int],
+    by: Sequence[str],
+    *,
+    bearing: Collection[int],
+    time: KeyPart,
+    code: KeyPart,
+    value: KeyPart,
+    kernel: Callable[..., tuple[Array, ...]],
+    params: Sequence[object] = (),
+    user_col: str = "user_id",
+    ts_col: str = "ts",
+    event_col: str = "event",
+) -> ByValue | None:
+    """Do as `map_events`, with what some columns say as a number in the keys.
+
+    Values are numbered as they are met, so that they need not be looked for first.
+
+    Parameters
+    ----------
+    table, codes, time, code, kernel, params, user_col, ts_col, event_col
+        As `map_events` has them.
+    by : sequence of str
+        The columns: text, integers or booleans.
+    bearing : collection of int
+        The codes of the events whose values matter; the others have 0.
+    value : KeyPart
+        The lowest field of the keys, from 0 to as many values as there is room for.
+
+    Returns
+    -------
+    ByValue or None
+        None where there is no room for all values, or the table is not nothing but
+        Parquet files.
+
+    Raises
+    ------
+    ColumnNotFoundError, ParameterError, DataError
+        As in `map_by_user`.
+    """
+    import ibis
+
+    source = as_table(table)
+    need_columns(source, (user_col, ts_col, event_col, *by))
+    files = files_of(source, user_col, ts_col, event_col, *by)
+    if files is None:
+        return None
+    threads = thread_count(backend_of(source))
+    numbers = _Numbers(value.end, frozenset(bearing))
+    feed = _Feed(files, codes, time, code, threads, value, numbers)
+    empty = ibis.literal(0, "int16")
+    key = (
+        time._replace(value=ts_col),
+        code._replace(value=empty),
+        value._replace(value=empty),
+    )
+    plan = planned(source, user_col, key, {}, "loose")
+    work = Work(kernel, tuple(params), "loose")
+    try:
+        found = map_here(plan, work, feed, threads=threads)
+    except _NoRoomError:
+        return None
+    return ByValue(found, numbers.values)
+
+
+class _NoRoomError(Exception):
+    """More values than the keys have room for."""
+
+
+class _Numbers:
+    """Gives what columns say together numbers, from 1 on, as it is met."""
+
+    def __init__(self, most: int, bearing: frozenset[int]) -> None:
+        self.most = most
+        self.bearing = bearing
+        self.values: list[tuple[Any, ...]] = []
+        self.known: dict[tuple[Any, ...], int] = {}
+
+    def of(self, columns: Sequence[Any]) -> Array:
+        """Return the number of each row of some columns."""
+        import pyarrow as pa
+
+        coded = [_as_dictionary(column) for column in columns]
+        joint, several = np.zeros(len(columns[0]), np.int64), 1
+        for indices, values in coded:
+            joint = joint * len(values) + indices
+            several *= len(values)
+        if len(coded) == 1:
+            rows, there = joint, np.arange(several)
+        else:
+            met = pa.array(joint).dictionary_encode()
+            rows, there = met.indices.to_numpy(), met.dictionary.to_numpy()
+        used = np.zeros(len(there), np.bool_)
+        used[rows] = True
+        numbers = np.zeros(len(there), np.int64)
+        for i in np.flatnonzero(used).tolist():
+            said, rest = [], int(there[i])
+            for _, values in reversed(coded):
+                rest, at = divmod(rest, len(values))
+                said.append(values[at])
+            numbers[i] = self._number(tuple(reversed(said)))
+        found: Array = numbers[rows]
+        return found
+
+    def _number(self, said: tuple[Any, ...]) -> int:
+        if said not in self.known:
+            if len(self.values) == self.most:
+                raise _NoRoomError
+            self.values.append(said)
+            self.known[said] = len(self.values)
+        return self.known[said]
+
+
+def _as_dictionary(column: Any) -> tuple[Array, list[Any]]:  # noqa: ANN401
+    """Return where each row's value is in a list, NULL too, and the list."""
+    import pyarrow as pa
+
+    if not isinstance(column, pa.DictionaryArray):
+        column = column.dictionary_encode()
+    values = column.dictionary.to_pylist()
+    places = column.indices
+    if places.null_count:
+        places = places.fill_null(len(values))
+    return places.to_numpy(), [*values, None]
+
+
 class _Feed:
     """Rows of files, packed as they are read."""
 
@@ -142,21 +284,29 @@ class _Feed:
         time: KeyPart,
         code: KeyPart,
         threads: int,
+        value: KeyPart | None = None,
+        numbers: _Numbers | None = None,
     ) -> None:
         self.files = files
         self.codes = codes
         self.window = time.start, time.end, time.step
         self.least = code.start
-        time_at, code_at, _ = key_shifts((time, code))
+        self.mask = (1 << code.bits) - 1
+        parts = (time, code) if value is None else (time, code, value)
+        self.parts = parts
+        time_at, code_at, *_ = key_shifts(parts)
         self.shifts = time_at, code_at
         self.threads = threads
+        self.numbers = numbers
 
     def __call__(self, names: Interner | None) -> Iterator[Packed]:
         """Yield the rows within the bounds that have a code, a row group at a time."""
         from growth.engine.kernels import pack_events
 
         start, end, _ = self.window
-        for users, times, events in self.files.groups(start, end, threads=self.threads):
+        for users, times, events, more in self.files.groups(
+            start, end, threads=self.threads
+        ):
             there, unknown = self._known(users, times)
             low = np.empty(len(times), np.int64)
             places = np.empty(len(times), np.int64)
@@ -170,10 +320,25 @@ class _Feed:
                 low,
                 places,
             )
-            rows = self._numbers(users, places[:kept], names)
+            low, places = low[:kept], places[:kept]
+            if self.numbers is not None:
+                self._value(self.numbers, more, low, places)
+            rows = self._numbers(users, places, names)
             keep = np.ones(kept, np.bool_)
-            nulls = unknown, 0, 0
-            yield Packed(rows, low[:kept], keep, [], inside + unknown, nulls)
+            nulls = (unknown, *(0 for _ in self.parts))
+            yield Packed(rows, low, keep, [], inside + unknown, nulls)
+
+    def _value(
+        self, numbers: _Numbers, columns: Sequence[Any], low: Array, places: Array
+    ) -> None:
+        """Write what the columns say into the keys of events that bear it."""
+        import pyarrow as pa
+
+        bears = np.zeros(self.mask + 1, np.bool_)
+        bears[[code - self.least for code in numbers.bearing]] = True
+        mine = np.flatnonzero(bears[low >> self.shifts[1] & self.mask])
+        chosen = pa.array(places[mine])
+        low[mine] |= numbers.of([column.take(chosen) for column in columns])
 
     def _known(self, users: Any, times: Any) -> tuple[NDArray[np.bool_], int]:  # noqa: ANN401
         """Return which rows have both, none where all have, and who lacks a user."""

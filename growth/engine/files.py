@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
     import pyarrow as pa
 
-    Columns = tuple[pa.Array, pa.Array, pa.DictionaryArray]
+    # users, times as integers, events as a dictionary, and what else was asked for
+    Group = tuple[pa.Array, pa.Array, pa.DictionaryArray, list[pa.Array]]
 
 __all__ = ["Files", "files_of"]
 
@@ -48,7 +49,9 @@ class Files(NamedTuple):
     metadata : list of pyarrow.parquet.FileMetaData
         What each says of itself.
     columns : tuple of str
-        What is read.
+        What is read: user, time, event, and what else was asked for.
+    texts : tuple of str
+        Those of them that are read as dictionaries.
     unit_us : int
         Microseconds in one of the second column, which holds times.
     """
@@ -56,9 +59,10 @@ class Files(NamedTuple):
     paths: list[str]
     metadata: list[Any]
     columns: tuple[str, ...]
+    texts: tuple[str, ...]
     unit_us: int
 
-    def groups(self, low: int, high: int, *, threads: int) -> Iterator[Columns]:
+    def groups(self, low: int, high: int, *, threads: int) -> Iterator[Group]:
         """Yield the rows, a row group at a time.
 
         Parameters
@@ -71,7 +75,8 @@ class Files(NamedTuple):
         Yields
         ------
         tuple of pyarrow.Array
-            The columns: the times as integers, the event as a dictionary.
+            Users, times as integers, events as a dictionary, and a list of the
+            other columns, texts as dictionaries.
 
         Raises
         ------
@@ -93,24 +98,24 @@ class Files(NamedTuple):
             while waiting:
                 yield waiting.popleft().result()
 
-    def _group(self, i: int, group: int) -> Columns:
+    def _group(self, i: int, group: int) -> Group:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         names = list(self.columns)
         with pq.ParquetFile(
-            self.paths[i], metadata=self.metadata[i], read_dictionary=names[-1:]
+            self.paths[i], metadata=self.metadata[i], read_dictionary=[*self.texts]
         ) as file:
             rows = file.read_row_group(group, columns=names, use_threads=False)
         found = []
         for name in names:  # as asked for: the file has them in its own order
             column = rows[name]
-            if name == names[-1]:
+            if name in self.texts:
                 column = column.unify_dictionaries()
             one = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
             found.append(one)
-        users, times, events = found
-        return users, times.view(pa.int64()), events
+        users, times, events, *more = found
+        return users, times.view(pa.int64()), events, more
 
     def _touches(self, group: Any, low: int, high: int) -> bool:  # noqa: ANN401
         """Whether a row group may hold times in a range, by its statistics."""
@@ -125,7 +130,9 @@ class Files(NamedTuple):
         return True
 
 
-def files_of(table: ir.Table, user: str, time: str, event: str) -> Files | None:
+def files_of(
+    table: ir.Table, user: str, time: str, event: str, *more: str
+) -> Files | None:
     """Return the Parquet files a table is, if it is nothing else.
 
     Parameters
@@ -134,6 +141,8 @@ def files_of(table: ir.Table, user: str, time: str, event: str) -> Files | None:
         Any.
     user, time, event : str
         The columns that are read: integers or text, instants, text.
+    *more : str
+        Others: text, integers or booleans.
 
     Returns
     -------
@@ -142,12 +151,17 @@ def files_of(table: ir.Table, user: str, time: str, event: str) -> Files | None:
         all have the columns in the types the engine gives them.
     """
     kinds = table.schema()
-    asked = (user, time, event)
+    asked = (user, time, event, *more)
+    texts = tuple(name for name in asked[2:] if kinds[name].is_string())
     if not (
         len(set(asked)) == len(asked)
         and (kinds[user].is_integer() or kinds[user].is_string())
         and kinds[time].is_timestamp()
         and kinds[event].is_string()
+        and all(
+            name in texts or kinds[name].is_integer() or kinds[name].is_boolean()
+            for name in more
+        )
     ):
         return None
     paths = _paths(table)
@@ -168,7 +182,7 @@ def files_of(table: ir.Table, user: str, time: str, event: str) -> Files | None:
         units.add(schema.field(time).type.unit)
     if len(units) != 1:
         return None
-    return Files(paths, metadata, asked, UNITS[units.pop()])
+    return Files(paths, metadata, asked, texts, UNITS[units.pop()])
 
 
 def _paths(table: ir.Table) -> list[str]:

@@ -153,3 +153,72 @@ def test_events_are_packed_in_plain_python_too():
             kept = places[: found[1]].tolist()
             assert kept == ([0, 2] if inside == 3 else [0, 2, 3])
             assert low[:2].tolist() == [1 << 2 | 2, 3 << 2 | 1]
+
+
+VALUE = KeyPart("value", None, 0, 15)
+
+
+def by_value(source, by, most=15):
+    value = VALUE._replace(high=most)
+    shifts = key_shifts((TIME, CODE, value))
+
+    def tally(keys, value_mask, code_at, code_mask):
+        found = np.zeros((code_mask + 1, value_mask + 1), np.int64)
+        np.add.at(found, (keys >> code_at & code_mask, keys & value_mask), 1)
+        return found, found[None]
+
+    told = events.map_events_by(
+        source,
+        {"view": 3, "pay": 5, None: 7},
+        by,
+        bearing=[3, 7],
+        time=TIME,
+        code=CODE,
+        value=value,
+        kernel=tally,
+        params=(most, shifts[1], (1 << CODE.bits) - 1),
+    )
+    if told is None:
+        return None
+    counts = told.found.values[0].sum(axis=0)
+    return {
+        (code, said): int(counts[code, number])
+        for code in range(len(counts))
+        for number, said in enumerate((None, *told.values))
+        if counts[code, number]
+    }
+
+
+def with_columns(rows):
+    n = len(rows)
+    colours = ["red", "green", None]
+    return (
+        rows.append_column("colour", pa.array([colours[i % 3] for i in range(n)]))
+        .append_column("size", pa.array([i // 2 % 2 for i in range(n)], pa.int16()))
+        .append_column("new", pa.array([(None, True)[i // 4 % 2] for i in range(n)]))
+    )
+
+
+@pytest.mark.parametrize(
+    "by", [("colour",), ("size",), ("new",), ("colour", "size", "new")]
+)
+def test_values_are_numbered_as_they_are_met(tmp_path, by):
+    rows = with_columns(log(7))
+    pq.write_table(rows.slice(0, 2000), tmp_path / "a.parquet", row_group_size=300)
+    pq.write_table(rows.slice(2000), tmp_path / "b.parquet")
+    wanted = {}
+    for row in rows.to_pylist():
+        at, code = row["ts"], {"view": 0, "pay": 2}.get(row["event"], 4)
+        if row["user_id"] is None or at is None or not TIME.low <= at <= TIME.high:
+            continue
+        said = None if code == 2 else tuple(row[name] for name in by)
+        wanted[code, said] = wanted.get((code, said), 0) + 1
+    assert by_value(tmp_path, list(by)) == wanted
+
+
+def test_where_keys_have_no_room_for_all_values_nothing_is_said(tmp_path):
+    rows = with_columns(log(8))
+    pq.write_table(rows, tmp_path / "a.parquet")
+    assert by_value(tmp_path, ["colour", "size"], most=6) is not None
+    assert by_value(tmp_path, ["colour", "size"], most=5) is None
+    assert by_value(rows, ["colour"]) is None  # no files: left to the engine

@@ -54,7 +54,7 @@ def test_a_folder_of_files_is_read_as_it_lies(tmp_path, unit, zone, step):
         "1.parquet",
     ]
     assert files.unit_us == step
-    users, times, events = next(files.groups(0, us(NOON) * 2, threads=1))
+    users, times, events, _ = next(files.groups(0, us(NOON) * 2, threads=1))
     assert users.to_pylist() == list(range(6))
     assert times[0].as_py() * step == us(NOON)
     assert events.dictionary_decode().to_pylist() == ["view", "pay"] * 3
@@ -65,7 +65,7 @@ def test_groups_all_outside_the_range_are_not_read(tmp_path):
     files = files_of(as_table(log), *ASKED)
     low, high = us(NOON + timedelta(hours=3)), us(NOON + timedelta(hours=5))
     found = list(files.groups(low, high, threads=2))
-    assert [users.to_pylist() for users, _, _ in found] == [[2, 3], [4, 5]]
+    assert [users.to_pylist() for users, *_ in found] == [[2, 3], [4, 5]]
     pq.write_table(rows(), log / "0.parquet", write_statistics=False)
     files = files_of(as_table(log), *ASKED)
     assert len(list(files.groups(low, high, threads=2))) == 1
