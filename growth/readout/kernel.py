@@ -18,6 +18,7 @@ import socket
 import sys
 import threading
 import traceback
+from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
@@ -32,9 +33,16 @@ if TYPE_CHECKING:
 __all__ = ["Kernel", "Understudy", "manager", "preload"]
 
 POLL: Final = 0.02  # seconds between two looks at a kernel that is ending
+_PARTS: Final = (
+    "ipykernel.kernelapp", "IPython.core.completerlib",
+    "IPython.core.oinspect", "IPython.extensions.storemagic",
+    "tornado.platform.asyncio",
+)  # fmt: skip
 _MODULE: Final = "ipykernel_launcher"
-# what an interpreter or its C library reads once, when it starts
-_AT_START: Final = ("PYTHON", "LD_", "LC_", "LANG", "MALLOC_", "GLIBC_")
+# what an interpreter, its C library or debugger reads once, when it starts
+_AT_START: Final = (
+    "PYTHON", "LD_", "LC_", "LANG", "MALLOC_", "GLIBC_", "PYDEVD_", "DEBUGPY_",
+)  # fmt: skip
 # what is read when it is used, and differs from run to run
 _PER_RUN: Final = ("GROWTH_", "IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "JPY_PARENT_PID")
 _NOT_OURS: Final = "papermill"  # loaded without what it can do elsewhere
@@ -42,7 +50,8 @@ _NOT_OURS: Final = "papermill"  # loaded without what it can do elsewhere
 
 def preload() -> None:
     """Import what a kernel is made of, so that a fork of this process has it."""
-    import ipykernel.kernelapp  # noqa: F401
+    for name in _PARTS:
+        import_module(name)
 
 
 class Kernel(Forked):
@@ -77,7 +86,7 @@ class Understudy:
     @staticmethod
     def works() -> bool:
         """Return whether this process may fork, and has what a kernel is made of."""
-        loaded = "ipykernel.kernelapp" in sys.modules
+        loaded = _PARTS[0] in sys.modules
         alone = threading.active_count() == 1
         return sys.platform.startswith("linux") and loaded and alone
 
@@ -127,8 +136,8 @@ class Understudy:
         Returns
         -------
         bool
-            Whether all we were born with is as it was, and nothing was added that an
-            interpreter reads when it starts.
+            Whether all we were born with is as it was, and nothing was added that is
+            read when an interpreter starts.
         """
         return all(
             env.get(name) == self.born.get(name) or name.startswith(_PER_RUN)
