@@ -491,8 +491,6 @@ def liability_chart(
     ParameterError
         As `flow_chart`.
     """
-    import altair as alt
-
     simulation = _simulation(result)
     one = _chosen(simulation, scenario)
     flows = {name: _by_month(one, name).sum(axis=2) for name in
@@ -511,7 +509,7 @@ def liability_chart(
                 {
                     "month": month,
                     "flow": column(name, lang),
-                    "points": mean if name == "issued" else -mean,
+                    "amount": mean if name == "issued" else -mean,
                     "told": f"{count(mean)} ({_counted(lo, hi, lang)})",
                 }
             )
@@ -527,42 +525,19 @@ def liability_chart(
                 "told": f"{count(mean)} ({_counted(lo, hi, lang)})",
             }
         )
-    x = _months(simulation)
-    y = alt.Y(
-        "points:Q",
-        title=label("chart.tiers.points", lang),
-        axis=alt.Axis(
-            labelExpr="replace(format(datum.value, ','), '-', '−')",
-            tickCount=6,
-            domain=False,
-            ticks=False,
-            minExtent=ROOM,
-            **ABOVE,
+    chart = _flows_and_stock(
+        values,
+        stock,
+        at="month",
+        periods=simulation.month_ends,
+        y=label("chart.tiers.points", lang),
+        ticks="replace(format(datum.value, ','), '-', '−')",
+        colours=_colours(
+            "flow",
+            [column(name, lang) for name in flows],
+            (TIERS[1], COLOURS["good"], "#b9bfc6", "#d9a25f"),
+            columns=4,
         ),
-    )
-    tip = alt.Tooltip("told:N", title=" ")
-    bars = (
-        alt.Chart(alt.InlineData(values=values))
-        .mark_bar()
-        .encode(
-            x=x,
-            y=y,
-            color=_colours(
-                "flow",
-                [column(name, lang) for name in flows],
-                (TIERS[1], COLOURS["good"], "#b9bfc6", "#d9a25f"),
-                columns=4,
-            ),
-            tooltip=["month:N", "flow:N", tip],
-        )
-    )
-    base = alt.Chart(alt.InlineData(values=stock)).encode(x=x)
-    line = base.mark_line(color=COLOURS["ink"], strokeWidth=2).encode(y="value:Q")
-    dots = base.mark_point(
-        filled=True, size=40, color=COLOURS["ink"], opacity=1
-    ).encode(y="value:Q", tooltip=["month:N", tip])
-    chart = alt.layer(bars, *_whiskers(base), line, dots).properties(
-        width=WIDTH, height=HEIGHT + 30
     )
     told = "; ".join(f"{row['month']}: {row['told']}" for row in stock[-1:])
     title = label("chart.tiers.liability", lang, scenario=_scenario(one.name, lang))
@@ -585,15 +560,13 @@ def deferral_chart(roll: RollForward, *, lang: Lang | None = None) -> alt.LayerC
         Columns a period: deferred above zero, recognised and clawed back below it;
         the line is what still waits.
     """
-    import altair as alt
-
     names = ("deferred", "recognised", "clawed")
     periods = list(roll.months) or [str(i + 1) for i in range(len(roll.periods))]
     values = [
         {
             "period": name_of,
             "flow": label(f"chart.tiers.deferral.{name}", lang),
-            "yuan": (1 if name == "deferred" else -1) * getattr(period, name) / 100,
+            "amount": (1 if name == "deferred" else -1) * getattr(period, name) / 100,
             "told": amount(getattr(period, name), "fen"),
         }
         for name_of, period in zip(periods, roll.periods, strict=True)
@@ -607,41 +580,21 @@ def deferral_chart(roll: RollForward, *, lang: Lang | None = None) -> alt.LayerC
         }
         for name_of, period in zip(periods, roll.periods, strict=True)
     ]
-    x = _periods("period", periods, None if roll.months else column("period", lang))
-    y = alt.Y(
-        "yuan:Q",
-        title=label("chart.tiers.deferred.y", lang),
-        axis=alt.Axis(
-            labelExpr=YUAN.format(plus="''"),
-            tickCount=6,
-            domain=False,
-            ticks=False,
-            minExtent=ROOM,
-            **ABOVE,
+    chart = _flows_and_stock(
+        values,
+        stock,
+        at="period",
+        periods=periods,
+        title=None if roll.months else column("period", lang),
+        y=label("chart.tiers.deferred.y", lang),
+        ticks=YUAN.format(plus="''"),
+        colours=_colours(
+            "flow",
+            [label(f"chart.tiers.deferral.{name}", lang) for name in names],
+            (TIERS[1], COLOURS["good"], "#d9a25f"),
+            columns=3,
         ),
     )
-    tip = alt.Tooltip("told:N", title=" ")
-    bars = (
-        alt.Chart(alt.InlineData(values=values))
-        .mark_bar()
-        .encode(
-            x=x,
-            y=y,
-            color=_colours(
-                "flow",
-                [label(f"chart.tiers.deferral.{name}", lang) for name in names],
-                (TIERS[1], COLOURS["good"], "#d9a25f"),
-                columns=3,
-            ),
-            tooltip=["period:O", "flow:N", tip],
-        )
-    )
-    base = alt.Chart(alt.InlineData(values=stock)).encode(x=x, y="value:Q")
-    line = base.mark_line(color=COLOURS["ink"], strokeWidth=2)
-    dots = base.mark_point(
-        filled=True, size=40, color=COLOURS["ink"], opacity=1
-    ).encode(tooltip=["period:O", tip])
-    chart = alt.layer(bars, line, dots).properties(width=WIDTH, height=HEIGHT)
     title = label("chart.tiers.deferred", lang, closing=amount(roll.closing, "fen"))
     told = "; ".join(f"{row['period']}: {row['told']}" for row in stock)
     return finish(chart, name="deferral", title=title, description=f"{title}. {told}")
@@ -735,6 +688,51 @@ def search_chart(found: Found, *, lang: Lang | None = None) -> alt.LayerChart:
     told = "; ".join(f"{r['name']}: {r['told']}, {r['kind']}" for r in values[:5])
     title = label(found.verdict, lang)
     return finish(chart, name="search", title=title, description=f"{title}. {told}")
+
+
+def _flows_and_stock(
+    flows: list[dict[str, Any]],
+    stock: list[dict[str, Any]],
+    *,
+    at: str,
+    periods: Sequence[str],
+    title: str | None = None,
+    y: str,
+    ticks: str,
+    colours: alt.Color,
+) -> alt.LayerChart:
+    """Return columns of what comes and goes, and a line of what stands after it."""
+    import altair as alt
+
+    axis = alt.Axis(
+        labelExpr=ticks,
+        tickCount=6,
+        domain=False,
+        ticks=False,
+        minExtent=ROOM,
+        **ABOVE,
+    )
+    x = _periods(at, periods, title)
+    tips: list[Any] = [f"{at}:N", alt.Tooltip("told:N", title=" ")]
+    bars = (
+        alt.Chart(alt.InlineData(values=flows))
+        .mark_bar()
+        .encode(
+            x=x,
+            y=alt.Y("amount:Q", title=y, axis=axis),
+            color=colours,
+            tooltip=[tips[0], "flow:N", tips[1]],
+        )
+    )
+    base = alt.Chart(alt.InlineData(values=stock)).encode(x=x)
+    ink = COLOURS["ink"]
+    line = base.mark_line(color=ink, strokeWidth=2).encode(y="value:Q")
+    dots = base.mark_point(filled=True, size=40, color=ink, opacity=1)
+    layers: list[Any] = [bars, line, dots.encode(y="value:Q", tooltip=tips)]
+    if any("lo" in row for row in stock):
+        layers[1:1] = _whiskers(base)
+    chart = alt.layer(*layers).properties(width=WIDTH, height=HEIGHT + 30)
+    return chart  # type: ignore[return-value]
 
 
 def _simulation(result: Simulation | Comparison) -> Simulation:

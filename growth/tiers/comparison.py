@@ -8,7 +8,7 @@ from math import sqrt
 from typing import TYPE_CHECKING, Any
 
 from growth.errors import ParameterError
-from growth.labels import worded
+from growth.labels import label, worded
 from growth.result import Cell, Estimate, Notice, Result, table_html
 from growth.tiers.intervals import (
     FEWEST,
@@ -104,8 +104,7 @@ class Comparison(Result):
 
     def _table(self, lang: Lang | None) -> str:
         rows = [
-            row | {"metric": worded(f"tiers.metric.{row['metric']}", lang)}
-            for row in self.rows()
+            row | {"metric": _named(str(row["metric"]), lang)} for row in self.rows()
         ]
         return table_html(rows, worded("tiers.comparison", lang), lang)
 
@@ -136,6 +135,13 @@ class Comparison(Result):
             "simulation": self.simulation.to_dict(),
             "notices": [plain(notice) for notice in self.notices],
         }
+
+
+def _named(metric: str, lang: Lang | None) -> str:
+    """Name a metric with its unit."""
+    words = worded(f"tiers.metric.{metric}", lang)
+    fen = metric.endswith("_fen")
+    return label("tiers.metric.in_fen", lang, metric=words) if fen else words
 
 
 def record_of(population: Population, generator: str) -> Factor | None:

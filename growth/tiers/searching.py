@@ -78,8 +78,12 @@ class Found(Result):
     def rows(self) -> list[dict[str, Cell]]:
         """Return one row a candidate, with what it changes."""
         found: list[dict[str, Cell]] = []
+        paths = dict.fromkeys(
+            path for one in self.candidates for path, _ in one.changes
+        )
         for one in self.candidates:
-            row: dict[str, Cell] = {k: str(v) for k, v in one.changes}
+            row: dict[str, Cell] = dict.fromkeys(paths)  # None: as it is now
+            row |= {path: str(value) for path, value in one.changes}
             lo, hi = one.span or (None, None)
             row |= {"value_fen": one.value, "behind_fen": one.behind, "se": one.se,
                     "lo": lo, "hi": hi, "separable": one.separable,

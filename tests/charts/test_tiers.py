@@ -133,20 +133,20 @@ def test_the_calibrated_interval_leads_where_there_is_a_record(compared):
 
 def test_points_roll_forward_month_by_month(compared):
     chart = charts.liability_chart(compared, scenario="now")
-    flows = values_of(chart, "points")
+    flows = values_of(chart, "amount")
     stock = {row["month"]: row["value"] for row in values_of(chart, "value")}
     months = compared.simulation.month_ends
     for before, month in pairwise(months):
-        change = sum(row["points"] for row in flows if row["month"] == month)
+        change = sum(row["amount"] for row in flows if row["month"] == month)
         assert stock[month] - stock[before] == pytest.approx(change)
 
 
 def test_deferred_revenue_ends_at_what_still_waits(rolled):
     chart = charts.deferral_chart(rolled)
-    flows = values_of(chart, "yuan")
+    flows = values_of(chart, "amount")
     closing = values_of(chart, "value")[-1]["value"]
     assert closing == pytest.approx(rolled.closing / 100)
-    assert sum(row["yuan"] for row in flows) == pytest.approx(closing)
+    assert sum(row["amount"] for row in flows) == pytest.approx(closing)
 
 
 def test_candidates_stand_by_distance_and_say_what_they_change(searched):
@@ -198,8 +198,8 @@ def test_every_chart_is_safe_svg_in_both_languages(lang, compared, searched, rol
 def test_a_simulations_deferred_revenue_is_drawn_by_month(compared):
     roll = compared.simulation.roll_forward("new")
     chart = charts.deferral_chart(roll)
-    rows = values_of(chart, "yuan")
-    by = {(row["period"], row["flow"]): row["yuan"] for row in rows}
+    rows = values_of(chart, "amount")
+    by = {(row["period"], row["flow"]): row["amount"] for row in rows}
     for month, one in zip(compared.simulation.month_ends, roll.periods, strict=True):
         assert by[month, "Deferred with new points"] == one.deferred / 100
         assert by[month, "Recognised as points are used"] == -one.recognised / 100

@@ -62,6 +62,10 @@ def test_with_a_keen_response_a_lower_threshold_wins():
     assert dict(best.changes) == {"tiers.1.min_spend_fen": 10_000}
     assert dict(worst.changes) == {"tiers.1.min_spend_fen": 500_000}
     assert worst.behind > 0 == best.behind
+    rows = found.rows()
+    assert [set(row) for row in rows] == [set(rows[0])] * 3
+    assert [row["tiers.1.min_spend_fen"] for row in rows] == ["10000", None, "500000"]
+    assert "tiers.1.min_spend_fen" in found.to_html("zh")
     assert best.value - worst.value == pytest.approx(worst.behind)
     for one in found.candidates:  # what is drawn is what decides
         assert one.span.lo <= one.behind <= one.span.hi
