@@ -731,8 +731,9 @@ def _flows_and_stock(
     layers: list[Any] = [bars, line, dots.encode(y="value:Q", tooltip=tips)]
     if any("lo" in row for row in stock):
         layers[1:1] = _whiskers(base)
-    chart = alt.layer(*layers).properties(width=WIDTH, height=HEIGHT + 30)
-    return chart  # type: ignore[return-value]
+    return alt.layer(*layers).properties(  # type: ignore[return-value]
+        width=WIDTH, height=HEIGHT + 30
+    )
 
 
 def _simulation(result: Simulation | Comparison) -> Simulation:
