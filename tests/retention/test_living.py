@@ -9,7 +9,7 @@ import pytest
 
 from growth import retention
 from growth.errors import DataError, ParameterError
-from growth.retention import tables
+from growth.retention.tables import living
 from growth.stats.lifecycle import ACTIVITY, PERIOD, lifecycle
 from tests.retention.made import log, table
 from tests.retention.reference import Clock
@@ -60,7 +60,7 @@ def expected(events, clock, start, end, scheme):
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("words", [16, 0], ids=["bits", "sorted"])
 def test_random_logs_are_counted_as_by_hand(seed, words, monkeypatch):
-    monkeypatch.setattr(tables, "MOST_WORDS", words)
+    monkeypatch.setattr(living, "MOST_WORDS", words)
     rng = np.random.default_rng(seed)
     tz = ("Asia/Shanghai", "America/New_York")[seed % 2]
     period = ("day", "week", "month")[seed % 3]

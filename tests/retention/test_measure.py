@@ -11,7 +11,7 @@ import pytest
 import growth
 from growth import engine, funnel, retention
 from growth.errors import ColumnNotFoundError, DataError, ParameterError
-from growth.retention import tables
+from growth.retention.tables import reading
 from tests.retention.made import log, table
 
 ASKED = {
@@ -74,7 +74,7 @@ def test_groups_counted_some_at_a_time_are_the_same(events, mode, monkeypatch):
     rows = table(events, **COLUMNS)
     asked = {**ASKED, "mode": mode, "by": ["place", "amount"]}
     whole = retention.measure(rows, **asked)
-    monkeypatch.setattr(tables, "MOST_BYTES", 5 * 8 * 6 * 4)
+    monkeypatch.setattr(reading, "MOST_BYTES", 5 * 8 * 6 * 4)
     assert retention.measure(rows, **asked) == whole
 
 

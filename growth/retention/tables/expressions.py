@@ -1,0 +1,104 @@
+"""Questions of a row, as Ibis expressions."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Final
+
+from growth import engine
+from growth.retention.spec import ANY, Event
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import ibis.expr.types as ir
+
+__all__ = [
+    "NO",
+    "between",
+    "definition",
+    "instant",
+    "number",
+    "passes",
+    "text",
+    "whole_ms",
+]
+
+NO: Final = False  # what an unknown condition counts as
+
+
+def passes(
+    table: ir.Table, events: Sequence[Event], column: str, *, bare: bool = False
+) -> ir.BooleanValue:
+    """Return whether a row is one of `events`; `bare`: whatever its properties."""
+    import ibis
+
+    plain = [e.event for e in events if e.where is None or bare]
+    if ANY in plain:
+        return ibis.literal(value=True)
+    parts = []
+    if plain:
+        parts.append(table[column].isin(plain))
+    for event in events:
+        where = None if bare else event.filter
+        if where is None:
+            continue
+        fits = where.to_ibis(table)
+        named = event.event == ANY
+        parts.append(fits if named else (table[column] == event.event) & fits)
+    return reduce(or_, (part.fill_null(NO) for part in parts))
+
+
+def definition(events: Sequence[Event], column: str) -> engine.Where | None:
+    """Return events as one filter, in the form layouts are declared in."""
+    plain = [e.event for e in events if e.where is None]
+    if len(plain) < len(events):
+        return None
+    if ANY in plain:
+        return engine.parse_where(())
+    test = {"eq": plain[0]} if len(plain) == 1 else {"in": plain}
+    return engine.parse_where([{"col": column, **test}])
+
+
+def instant(column: ir.Value, at: datetime) -> ir.Scalar:
+    """Return an instant as a literal of the column's own type."""
+    import ibis
+
+    kind = column.type()
+    if kind.is_date():
+        # an instant inside a day: the day has begun
+        day = (
+            at.date()
+            if at.time() == datetime.min.time()
+            else at.date() + timedelta(days=1)
+        )
+        return ibis.literal(day)
+    if kind.timezone is None:
+        return ibis.literal(at.astimezone(UTC).replace(tzinfo=None), "timestamp(6)")
+    return ibis.literal(at, "timestamp('UTC', 6)")
+
+
+def between(column: ir.Value, start: datetime, end: datetime) -> ir.BooleanValue:
+    """Return whether an instant is in a half-open range; an unknown one is not."""
+    inside = (column >= instant(column, start)) & (column < instant(column, end))
+    return inside.fill_null(NO)
+
+
+def text(column: ir.Value) -> ir.StringValue:
+    """Return a column as text."""
+    return column.cast("string")
+
+
+def number(value: int) -> ir.IntegerScalar:
+    """Return a whole number as a literal."""
+    import ibis
+
+    return ibis.literal(value, "int64")
+
+
+def whole_ms(column: ir.Value) -> bool:
+    """Whether a column holds no finer instants than milliseconds, by its type."""
+    kind = column.type()
+    return bool(kind.is_date() or (kind.scale is not None and kind.scale <= 3))
