@@ -15,7 +15,7 @@ from growth.errors import ParameterError
 from growth.labels import column, label
 from growth.panels.form import Form, form
 from growth.panels.panel import Panel, Status
-from growth.panels.reader import choice, drawn, handed
+from growth.panels.reader import carded, choice, drawn, handed
 from growth.readout import abtest as room
 from growth.readout.params import Between, Help, checked
 
@@ -96,7 +96,7 @@ class Planner(Panel):
         self.chart = charts.abtest.power_chart(found, lang=self._lang)
         self.result = found
         self.picture.value = drawn(self.chart)
-        self.card.value = found._repr_html_()
+        self.card.value = carded(found, self._lang)
 
 
 def planner(

@@ -11,6 +11,7 @@ from growth import charts
 from growth.labels import label
 from growth.panels.panel import Panel, Status
 from growth.readout import handover
+from growth.result import CARD_STYLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Reader",
     "breakdown",
+    "carded",
     "choice",
     "choices",
     "counted",
@@ -90,7 +92,7 @@ class Reader(Panel):
             return
         self.result, self.charts, params = found
         self.picture.value = "".join(map(drawn, self.charts))
-        self.card.value = self.result._repr_html_()
+        self.card.value = carded(self.result, self._lang)
         self.hand.value = handed(params, self._lang)
 
     def _read(self, values: dict[str, Any]) -> tuple[Any, ...]:
@@ -105,6 +107,11 @@ def drawn(chart: alt.LayerChart | str) -> str:
     """Return a chart, or what is HTML already, as a light card of safe SVG."""
     body = chart if isinstance(chart, str) else charts.to_svg(chart)
     return f'<div style="{_CARD}">{body}</div>'
+
+
+def carded(result: Result, lang: Lang | None) -> str:
+    """Return a result's card, in the panel's language."""
+    return CARD_STYLE + result.to_html(lang)
 
 
 def handed(params: object, lang: Lang | None) -> str:

@@ -9,11 +9,18 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import ipywidgets as widgets
 
 from growth import charts, segments
+from growth.engine import fetch
 from growth.errors import GrowthError
 from growth.labels import label
 from growth.panels.reader import Reader, choice, choices, slider
 from growth.readout.catalog import SegmentsParams
-from growth.readout.segments.watched import MANY, Watched, overlap_of, watch
+from growth.readout.segments.watched import (
+    MANY,
+    Watched,
+    overlap_of,
+    sizes_of,
+    watch,
+)
 from growth.readout.segments.words import named, value_words
 
 if TYPE_CHECKING:
@@ -37,6 +44,7 @@ class _Drawn(NamedTuple):
     movement: segments.Movement
     overlap: segments.Overlap | None
     words: Mapping[str, str]
+    title: str
     pairs: Mapping[str, str]
 
 
@@ -124,13 +132,13 @@ class _Builder:
         self._dataset, self._as_of, self._packs = dataset, as_of, packs
         self._lang: Lang | None = lang
         self._watched: dict[tuple[object, ...], Watched] = {}
+        self._tagged: dict[str, Any] = {}  # by pack
         self._drawn: dict[int, _Drawn] = {}  # by the sizes themselves, which are kept
 
     def measure(self, asked: dict[str, Any]) -> segments.Sizes:
-        own = segments.load_rules(asked["text"])
-        one = own[own.names[0]]
+        rules = segments.load_rules(asked["text"])
+        one = rules[rules.names[0]]
         others = [_split(pair) for pair in asked["against"]]
-        rules = _with_packs(own, self._packs, [tag for tag, _ in others])
         limits = {"min_size": max(asked["min_size"], MIN_SIZE), "min_cell": MIN_CELL}
         key = (*rules.hashes().values(), asked["back"], limits["min_size"])
         if key not in self._watched:
@@ -145,20 +153,44 @@ class _Builder:
         seen = self._watched[key]
         pairs = [(one.name, _value(one, asked)), *others]
         sizes = replace(seen.sizes[one.name])  # its own, whatever is drawn beside
+        wanted = [tag for tag, _ in others if tag not in rules.names]
         names = named(rules, self._lang)
+        for pack in _packs_of(self._packs, wanted):
+            seen = self._beside(seen, pack, limits["min_size"])
+            names |= named(self._packs[pack], self._lang)
         self._drawn[id(sizes)] = _Drawn(
             sizes,
             seen.movement,
             overlap_of(seen, pairs, **limits) if others else None,
             value_words(one, self._lang),
+            label("chart.segments.sizes", self._lang, tag=names[one.name]),
             {f"{t}={v}": names.get(f"{t}={v}", v) for t, v in pairs},
         )
         return sizes
 
+    def _beside(self, seen: Watched, pack: str, min_size: int) -> Watched:
+        """Add a pack's tags, which are asked for once, whatever is being written."""
+        rules = self._packs[pack]
+        if pack not in self._tagged:
+            asked = segments.tag(self._dataset, rules, as_of=self._as_of)
+            self._tagged[pack] = fetch(asked, "tagging users")
+        there = set(seen.tagged.column_names) - {"user_id"}
+        more = self._tagged[pack]
+        more = more.drop_columns([n for n in more.column_names if n in there])
+        sizes = {
+            name: sizes_of(more, rules, name, as_of=self._as_of, min_size=min_size)
+            for name in rules.names
+            if name in more.column_names
+        }
+        tagged = seen.tagged.join(more, "user_id", join_type="full outer")
+        return seen._replace(tagged=tagged, sizes=seen.sizes | sizes)
+
     def draw(self, result: segments.Sizes) -> list[Any]:
         found, own = self._drawn[id(result)], charts.segments
         made = [
-            own.sizes_chart(result, words=found.words, lang=self._lang),
+            own.sizes_chart(
+                result, words=found.words, title=found.title, lang=self._lang
+            ),
             own.movement_chart(found.movement, words=found.words, lang=self._lang),
         ]
         if found.overlap is not None:
@@ -240,19 +272,6 @@ def _usual(there: list[str]) -> tuple[str, ...]:
     known = {tag for name in there for tag in segments.packs.rules(name).names}
     pairs = usual.split(",") if isinstance(usual, str) else []
     return tuple(pair for pair in pairs if _split(pair)[0] in known)
-
-
-def _with_packs(
-    own: segments.Rules, packs: Mapping[str, segments.Rules], tags: list[str]
-) -> segments.Rules:
-    """Add the packs whose tags are asked for; a tag of one's own stands first."""
-    more = {
-        one.name: one
-        for name in _packs_of(packs, [tag for tag in tags if tag not in own.names])
-        for one in packs[name]
-        if one.name not in own.names
-    }
-    return segments.rules_of(*own, *more.values())
 
 
 def _packs_of(packs: Mapping[str, segments.Rules], tags: list[str]) -> list[str]:

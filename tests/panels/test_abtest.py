@@ -4,7 +4,6 @@ from datetime import date
 import pytest
 
 import growth
-from growth import synth
 from growth.abtest import load_experiment, plan, unit_table
 from growth.errors import ParameterError
 from growth.labels import label
@@ -21,20 +20,13 @@ def rows_of(chart, column):
 
 
 @pytest.fixture(scope="module")
-def sample(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("panels") / "shop"
-    synth.sample(folder, seed=5, users=1500)
-    return folder
+def experiment(shop):
+    return load_experiment(shop / "experiments" / "home_layout.toml")
 
 
 @pytest.fixture(scope="module")
-def experiment(sample):
-    return load_experiment(sample / "experiments" / "home_layout.toml")
-
-
-@pytest.fixture(scope="module")
-def units(sample, experiment):
-    return unit_table(growth.open(sample), experiment, as_of=DAY).cache()
+def units(shop, experiment):
+    return unit_table(growth.open(shop), experiment, as_of=DAY).cache()
 
 
 def test_moving_a_slider_moves_the_charts_data():
@@ -128,17 +120,17 @@ def test_what_was_read_before_is_not_read_again(units, experiment, monkeypatch):
     assert calls == []
 
 
-def test_a_dataset_is_opened_and_its_readout_handed_over(sample, experiment):
-    params = AbtestParams(data=str(sample), experiment_id="home_layout", as_of=DAY)
+def test_a_dataset_is_opened_and_its_readout_handed_over(shop, experiment):
+    params = AbtestParams(data=str(shop), experiment_id="home_layout", as_of=DAY)
     made = panels.explorer(
-        growth.open(sample), experiment, as_of=DAY, params=params, lang="zh"
+        growth.open(shop), experiment, as_of=DAY, params=params, lang="zh"
     )
     shown = made.view.children[-1].value
     assert label("panel.as_readout", "zh") in shown
     assert "growth readout run abtest_readout -p" in shown
     assert "下单率" in made.table.value
     with pytest.raises(ParameterError, match="as_of is missing"):
-        panels.explorer(growth.open(sample), experiment)
+        panels.explorer(growth.open(shop), experiment)
 
 
 def test_a_panel_shows_itself():

@@ -4,19 +4,11 @@ from datetime import date
 
 import pytest
 
-import growth
-from growth import heatmap, synth
+from growth import heatmap
 from growth.panels import heatmap as maps
 
 DAY = date(2026, 3, 1)
 HOME, ITEM = "pages/home/index", "pages/item/detail"
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("panels") / "shop"
-    synth.sample(folder, seed=5, users=1200)
-    return growth.open(folder)
 
 
 @pytest.fixture(scope="module")

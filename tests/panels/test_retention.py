@@ -2,19 +2,11 @@ from datetime import date
 
 import pytest
 
-import growth
-from growth import funnel, retention, synth
+from growth import funnel, retention
 from growth.panels import funnel as funnels
 from growth.panels import retention as cohorts
 
 DAY = date(2026, 3, 1)
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("panels") / "shop"
-    synth.sample(folder, seed=5, users=1200)
-    return growth.open(folder)
 
 
 @pytest.fixture

@@ -2,18 +2,10 @@ from datetime import date
 
 import pytest
 
-import growth
-from growth import segments, synth
+from growth import segments
 from growth.panels import segments as rules
 
 DAY = date(2026, 2, 28)
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("panels") / "shop"
-    synth.sample(folder, seed=5, users=800)
-    return growth.open(folder)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +40,7 @@ def test_the_sizes_are_those_of_the_verb_and_follow_the_text(fresh, dataset):
 
 
 def test_no_group_below_the_least_size_is_ever_shown(fresh):
-    fresh.controls["text"].value = segments.packs.load("frequency", frequent_orders=6)
+    fresh.controls["text"].value = segments.packs.load("frequency", frequent_orders=9)
     assert fresh.controls["min_size"].min == 50
     users = [cell.users for cell in fresh.result.cells]
     assert None in users
@@ -84,6 +76,7 @@ def test_the_overlap_is_with_what_is_chosen(fresh):
 
 
 def test_a_segment_whose_size_is_hidden_is_not_laid_over_others(fresh):
+    fresh.controls["text"].value = segments.packs.load("frequency", frequent_orders=9)
     hidden = [cell.value for cell in fresh.result.cells if cell.users is None]
     assert hidden
     fresh.controls["value"].value = hidden[0]
@@ -118,6 +111,9 @@ def test_it_opens_on_the_overlaps_of_the_readout(dataset):
     )  # fmt: skip
     words = dict(made.controls["against"].options)
     assert words["客单价：高净值"] == "order_value:high_net_worth"
+    assert "各取值人数" in made.card.value
+    assert "How many" not in made.card.value + made.picture.value
+    assert "消费频次" in made.picture.value
     made.controls["against"].value = ()
     made.controls["text"].value = segments.packs.load("frequency", active_days=20)
     assert made.controls["against"].value == ()  # stays as it was left
