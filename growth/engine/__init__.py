@@ -20,6 +20,7 @@ from growth.engine.dialect import (
     stable_label,
 )
 from growth.engine.events import ByValue, map_events, map_events_by
+from growth.engine.files import count_nulls
 from growth.engine.ranks import QuantileAsk, RankAsk, order_statistics, quantiles
 from growth.engine.scans import aggregate, scan, stream_batches
 from growth.engine.sharded import (
@@ -49,6 +50,7 @@ __all__ = [
     "backend_of",
     "bit_or",
     "connect",
+    "count_nulls",
     "count_units",
     "epoch_us",
     "fetch",

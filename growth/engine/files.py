@@ -13,7 +13,7 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from growth.engine.connections import backend_of, engine_call
+from growth.engine.connections import backend_of, engine_call, fetch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     # users, times as integers, events as a dictionary, and what else was asked for
     Group = tuple[pa.Array, pa.Array, pa.DictionaryArray, list[pa.Array]]
 
-__all__ = ["Files", "files_of"]
+__all__ = ["Files", "count_nulls", "files_of"]
 
 TEXT: Final = r"'(?:[^']|'')*'"
 SURE: Final = r"CAST\('[tf]' AS BOOLEAN\)"
@@ -183,6 +183,58 @@ def files_of(
     if len(units) != 1:
         return None
     return Files(paths, metadata, asked, texts, UNITS[units.pop()])
+
+
+def count_nulls(table: ir.Table, columns: Sequence[str]) -> dict[str, int]:
+    """Count the rows in which columns are NULL, each for itself.
+
+    Parameters
+    ----------
+    table : ibis.Table
+        Any.
+    columns : sequence of str
+        Of the table.
+
+    Returns
+    -------
+    dict of str to int
+        By column; of files that say so in their statistics nothing is read.
+    """
+    found = _stated_nulls(table, columns)
+    if found is not None:
+        return found
+    # one by one: a filter of one column skips what its statistics rule out
+    return {
+        name: int(
+            fetch(
+                table.filter(table[name].isnull()).count().as_table(), "counting rows"
+            )[0][0].as_py()
+        )
+        for name in columns
+    }
+
+
+def _stated_nulls(table: ir.Table, columns: Sequence[str]) -> dict[str, int] | None:
+    paths = _paths(table)
+    if not paths or any(_is_folder(path, columns) for path in paths):
+        return None
+    found = dict.fromkeys(columns, 0)
+    for path in paths:
+        metadata = _metadata(path)
+        if metadata is None:
+            return None
+        leaves = [metadata.schema.column(i).path for i in range(metadata.num_columns)]
+        if not set(columns) <= set(leaves):
+            return None
+        places = {name: leaves.index(name) for name in columns}
+        for i in range(metadata.num_row_groups):
+            group = metadata.row_group(i)
+            for name, place in places.items():
+                known = group.column(place).statistics
+                if known is None or not known.has_null_count:
+                    return None
+                found[name] += known.null_count
+    return found
 
 
 def _paths(table: ir.Table) -> list[str]:

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from growth.engine import as_table, backend_of, connect
+from growth.engine import files as engine_files
 from growth.engine.files import files_of
 from growth.errors import DataError
 
@@ -137,3 +138,31 @@ def test_a_file_that_breaks_while_it_is_read_is_said(tmp_path):
         DataError, match=r"(?s)reading rows failed in the engine.*readable"
     ):
         list(files.groups(0, us(NOON) * 2, threads=1))
+
+
+@pytest.mark.parametrize("statistics", [True, False])
+def test_nulls_are_counted_from_statistics_and_without(
+    tmp_path, statistics, monkeypatch
+):
+    table = rows(n=10).set_column(
+        1, "event", pa.array(["a", None, None, "b", None] * 2)
+    )
+    log = written(
+        tmp_path / "log",
+        table,
+        rows(n=3),
+        row_group_size=4,
+        write_statistics=statistics,
+    )
+    asked = []
+    real = engine_files.fetch
+    monkeypatch.setattr(engine_files, "fetch", lambda *a: asked.append(a) or real(*a))
+    found = engine_files.count_nulls(as_table(log), ["event", "ts"])
+    assert found == {"event": 6, "ts": 0}
+    assert len(asked) == (0 if statistics else 2)
+    assert engine_files.count_nulls(as_table(table), ["event"]) == {"event": 6}
+
+
+def test_nulls_of_a_column_some_files_lack_are_counted_by_the_engine(tmp_path):
+    log = written(tmp_path / "log", rows(n=5), rows(n=3).drop_columns(["event"]))
+    assert engine_files.count_nulls(as_table(log), ["event"]) == {"event": 3}
