@@ -21,7 +21,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import (
+        Callable,
+        Collection,
+        Iterable,
+        Iterator,
+        Mapping,
+        Sequence,
+    )
     from pathlib import Path
     from typing import IO
 
@@ -348,19 +355,8 @@ class _Family:
 
     def end(self, pid: int) -> None:
         """Send TERM, then KILL, and reap until none is left."""
-        import psutil
-
-        for number, patience in ((signal.SIGTERM, 1.0), *((signal.SIGKILL, 1.0),) * 9):
-            left = self.left(pid)
-            if not left:
-                break
-            for process in left:
-                with contextlib.suppress(psutil.Error):
-                    process.send_signal(number)
-            psutil.wait_procs(left, timeout=patience)
-        for process in self.noted:  # zombies that came to us
-            with contextlib.suppress(psutil.Error, ChildProcessError):
-                process.wait(timeout=0)
+        _end(lambda: self.left(pid), polite=1.0, patience=1.0, times=9)
+        _reap(self.noted)  # zombies that came to us
 
 
 def end_children() -> None:
@@ -368,14 +364,11 @@ def end_children() -> None:
     import psutil
 
     me = psutil.Process()
-    for number, patience in ((signal.SIGTERM, 0.5), *((signal.SIGKILL, 0.5),) * 4):
-        left = [p for p in me.children(recursive=True) if _alive(p)]
-        if not left:
-            return
-        for process in left:
-            with contextlib.suppress(psutil.Error):
-                process.send_signal(number)
-        psutil.wait_procs(left, timeout=patience)
+
+    def left() -> list[psutil.Process]:
+        return [p for p in me.children(recursive=True) if _alive(p)]
+
+    _end(left, polite=0.5, patience=0.5, times=4)
 
 
 def children() -> frozenset[int]:
@@ -395,15 +388,11 @@ def end_strangers(known: Collection[int]) -> None:
     """
     import psutil
 
-    for _ in range(5):
-        found = [p for p in psutil.Process().children() if p.pid not in known]
-        if not found:
-            return
-        for process in found:
-            with contextlib.suppress(psutil.Error):
-                for each in (*process.children(recursive=True), process):
-                    each.kill()
-        psutil.wait_procs(found, timeout=1.0)
+    def strangers() -> list[psutil.Process]:
+        return [p for p in psutil.Process().children() if p.pid not in known]
+
+    _end(lambda: _with_all_below(strangers()), patience=1.0, times=5)
+    _reap(strangers())  # dead when they came to us
 
 
 def end_run(run_id: str) -> int:
@@ -419,27 +408,16 @@ def end_run(run_id: str) -> int:
     int
         How many were ended.
     """
-    import psutil
 
-    ended: set[psutil.Process] = set()
-    for number, patience in ((signal.SIGTERM, 5.0), *((signal.SIGKILL, 2.0),) * 3):
-        found = {process for process, run, _ in _of_runs() if run == run_id}
-        for process in tuple(found):  # what has its environment cleared is below one
-            with contextlib.suppress(psutil.Error):
-                found.update(process.children(recursive=True))
-        if not found:
-            break
-        ended |= found
-        for process in found:
-            with contextlib.suppress(psutil.Error):
-                # told by its parent's death, it is saving what there is
-                if number == signal.SIGKILL or process.cmdline()[:1] != [CHILD]:
-                    process.send_signal(number)
-        until = time.monotonic() + patience
-        while (left := [p for p in found if _alive(p)]) and time.monotonic() < until:
-            psutil.wait_procs(left, timeout=0.05)
-    psutil.wait_procs(ended, timeout=0)  # those that are our children
-    return len(ended)
+    def found() -> list[psutil.Process]:
+        # what has its environment cleared is below one that has not
+        return _with_all_below(p for p, run, _ in _of_runs() if run == run_id)
+
+    def spared(process: psutil.Process) -> bool:
+        # told by its parent's death, it is saving what there is
+        return bool(process.cmdline()[:1] == [CHILD])
+
+    return _end(found, polite=5.0, patience=2.0, times=3, spared=spared)
 
 
 def run_processes() -> set[tuple[str, str]]:
@@ -511,6 +489,70 @@ def _alive(process: psutil.Process) -> bool:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:
         return False
+
+
+def _end(
+    find: Callable[[], Collection[psutil.Process]],
+    *,
+    polite: float = 0.0,
+    patience: float,
+    times: int,
+    spared: Callable[[psutil.Process], bool] | None = None,
+) -> int:
+    """End what is found, until nothing is; return how many there were.
+
+    Parameters
+    ----------
+    find : callable
+        Returns what is to end, looked for anew each time.
+    polite : float, default 0
+        Seconds to wait after SIGTERM; none is sent if 0.
+    patience : float
+        Seconds to wait after each SIGKILL.
+    times : int
+        How often to kill what is found at most.
+    spared : callable, optional
+        Who needs no SIGTERM: it is ending by itself.
+    """
+    import psutil
+
+    ended: set[psutil.Process] = set()
+    steps = [(signal.SIGTERM, polite)] if polite else []
+    for number, seconds in (*steps, *[(signal.SIGKILL, patience)] * times):
+        found = find()
+        if not found:
+            break
+        ended.update(found)
+        for process in found:
+            with contextlib.suppress(psutil.Error):
+                if number == signal.SIGKILL or not (spared and spared(process)):
+                    process.send_signal(number)
+        until = time.monotonic() + seconds
+        while (left := [p for p in found if _alive(p)]) and time.monotonic() < until:
+            psutil.wait_procs(left, timeout=0.05)
+    _reap(ended)
+    return len(ended)
+
+
+def _reap(processes: Collection[psutil.Process]) -> None:
+    """Take note of the end of those that are our children."""
+    import psutil
+
+    for process in processes:
+        with contextlib.suppress(psutil.Error, ChildProcessError):
+            process.wait(timeout=0)
+
+
+def _with_all_below(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
+    """Return processes and every descendant of each, once."""
+    import psutil
+
+    found = set()
+    for process in processes:
+        found.add(process)
+        with contextlib.suppress(psutil.Error):
+            found.update(process.children(recursive=True))
+    return [process for process in found if _alive(process)]
 
 
 def _ignore(_event: Mapping[str, Any] | None) -> None:
