@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["tally", "totals"]
+__all__ = ["raise_ends", "tally", "tally_days", "totals"]
 
 FAR = 2**62  # above and below every instant: what is kept of one is above 0
 
@@ -71,6 +71,65 @@ def tally(
                 ends[user, earliest_at[f]] = max(ends[user, earliest_at[f]], FAR - at)
             mask >>= 1
             f += 1
+
+
+@nb.njit(cache=True, nogil=True)
+def tally_days(
+    users: NDArray[np.int64],
+    days: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    counts: NDArray[np.int32],
+    edges: NDArray[np.int64],
+    count_at: NDArray[np.int64],
+) -> None:
+    """Add numbers of rows of whole days to the counters of one filter.
+
+    Parameters
+    ----------
+    users, days, rows : arrays of int64
+        Rows of `counts`, days since 1970, and how many rows of the filter.
+    counts : array of int32, shape (users, counters)
+        Added to.
+    edges : array of int64
+        Days on which spans begin, rising.
+    count_at : array of int64, shape (spans,)
+        The counter of a span, -1 for none.
+    """
+    span = 0
+    for i in range(users.size):
+        if rows[i] == 0:
+            continue
+        while span > 0 and days[i] < edges[span - 1]:
+            span -= 1
+        while span < edges.size and days[i] >= edges[span]:
+            span += 1
+        if count_at[span] >= 0:
+            counts[users[i], count_at[span]] += rows[i]
+
+
+@nb.njit(cache=True, nogil=True)
+def raise_ends(
+    users: NDArray[np.int64],
+    us: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    column: int,
+    sign: int,
+) -> None:
+    """Keep the last (sign 1) or first (-1) of instants, as `tally` keeps them.
+
+    Parameters
+    ----------
+    users, us : arrays of int64
+        Rows of `ends`, and instants; ``-2**62`` is none.
+    ends : array of int64, shape (users, instants)
+        Raised.
+    column, sign : int
+        Which of them.
+    """
+    for i in range(users.size):
+        if us[i] > -FAR:
+            kept = sign * us[i] + FAR
+            ends[users[i], column] = max(ends[users[i], column], kept)
 
 
 @nb.njit(cache=True, nogil=True)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from growth.segments.kernels import FAR, tally, totals
+from growth.segments.kernels import FAR, raise_ends, tally, tally_days, totals
 
 
 @pytest.mark.parametrize("run", [tally, tally.py_func], ids=["compiled", "plain"])
@@ -48,3 +48,20 @@ def test_counters_are_added_up_for_those_who_have_rows(run):
     seen, found = run(counts, flat, np.cumsum([0, *map(len, asked)]))
     assert seen.tolist() == [1, 3]
     assert found.tolist() == [[7, 1], [4, 0], [0, 0], [5, 0]]
+
+
+@pytest.mark.parametrize(
+    ("add", "keep"),
+    [(tally_days, raise_ends), (tally_days.py_func, raise_ends.py_func)],
+    ids=["compiled", "plain"],
+)
+def test_whole_days_add_up_as_their_rows_do(add, keep):
+    users, days = np.array([0, 1, 0, 0]), np.array([9, 10, 11, 2])
+    rows, counts = np.array([5, 0, 2, 1]), np.zeros((2, 2), np.int32)
+    add(users, days, rows, counts, np.array([3, 10]), np.array([-1, 0, 1]))
+    assert counts.tolist() == [[5, 2], [0, 0]]
+    ends, us = np.zeros((2, 2), np.int64), np.array([7, -FAR, -3, 4])
+    keep(users, us, ends, 0, 1)
+    keep(users, us, ends, 1, -1)
+    assert (ends[0] - FAR).tolist() == [7, 3]
+    assert ends[1].tolist() == [0, 0]

@@ -14,22 +14,24 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from growth.engine import as_table, backend_of, fetch, fold_by_user
+from growth.engine import as_table, backend_of, epoch_us, fetch, fold_by_user
+from growth.segments.evaluate import day_number
 from growth.segments.ops import TIMES
+from growth.segments.tables.asks import Ask
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import ibis.expr.types as ir
     from numpy.typing import NDArray
 
+    from growth.engine import ByUser
     from growth.engine.where import Where
-    from growth.segments.tables.measures import Ask
     from growth.segments.tables.sources import Sources
 
     Array = NDArray[Any]
 
-__all__ = ["tallied"]
+__all__ = ["added", "beside", "tallied"]
 
 MANY: Final = 8  # questions: below it a group-by is as fast
 LARGE: Final = 1_000_000  # rows: below it a group-by is as fast
@@ -73,17 +75,122 @@ def tallied(
     table = sources.rows(name)
     time = table[TIMES[name]]
     fit = {c: ask for c, ask in asks.items() if _fits(ask)}
-    if len(fit) < MANY or not time.type().is_timestamp():
-        return None
-    if backend_of(table).name != "duckdb":
-        return None  # else the answers of all users would come to one machine
-    rows = sources.table(name)
-    if fetch(rows.aggregate(n=rows.count()), "counting rows")["n"][0].as_py() < LARGE:
+    if not time.type().is_timestamp() or not _pays(sources.table(name), fit):
         return None
     layout = _layout(sources, fit)
     if len(layout.filters) > BITS or sum(len(c) for _, c in layout.counters) > WIDEST:
         return None
     return _answers(sources, table, time, layout), set(fit)
+
+
+def added(
+    sources: Sources,
+    sums: ir.Table,
+    asks: Mapping[str, Ask],
+    partial: Callable[[Ask], str],
+    tz: str,
+) -> tuple[ir.Table, set[str]] | None:
+    """Answer from sums of days what a kernel can answer, where that is much.
+
+    Parameters
+    ----------
+    sources : Sources
+        Whose tags.
+    sums : ibis.Table
+        A row a user and day (``growth_on``), with partials.
+    asks : mapping of str to Ask
+        Questions, by the column of the answer.
+    partial : callable
+        The column of `sums` that a question adds up.
+    tz : str
+        The zone of the days.
+
+    Returns
+    -------
+    (ibis.Table, set of str) or None
+        As `tallied`.
+    """
+    fit = {c: ask for c, ask in asks.items() if _fits(ask)}
+    if not _pays(sums, fit):
+        return None
+    layout = _layout(sources, fit)
+    if sum(len(c) for _, c in layout.counters) > WIDEST:
+        return None
+    edges = np.array([day_number(int(us), tz) for us in layout.edges], np.int64)
+    counted, columns = [], {"day": "growth_on"}
+    for f, where in enumerate(layout.filters):
+        if (layout.count_at[f] >= 0).any():
+            counted.append(layout.count_at[f])
+            columns[f"n{f}"] = partial(Ask("rows", where))
+    ends = [(i, 1 if late else -1) for _, i, late in layout.instants]
+    for column, i, _ in layout.instants:
+        instant = epoch_us(sums[partial(fit[column])])
+        columns[f"us{i}"] = instant.fill_null(-(2**62))
+    found = fold_by_user(
+        sums,
+        columns=columns,
+        state=_state(layout),
+        kernel=_add_days,
+        params=(tuple(counted), tuple(ends), edges),
+        finish=_finish,
+        finish_params=(layout,),
+        out="rows",
+        user_col=sources.user,
+        batch_rows=1 << 16,  # columns go one by one: what they need stays in the cache
+    )
+    kind = sums[partial(fit[layout.instants[0][0]])].type() if ends else None
+    return _table(found, sums[sources.user].type(), kind, layout, sources.user), {*fit}
+
+
+def _add_days(users: Array, days: Array, *rest: Any) -> None:  # noqa: ANN401
+    from growth.segments import kernels
+
+    *columns, counts, ends, counted, instants, edges = rest
+    for rows, count_at in zip(columns, counted, strict=False):
+        kernels.tally_days(users, days, rows, counts, edges, count_at)
+    for us, (i, sign) in zip(columns[len(counted) :], instants, strict=True):
+        kernels.raise_ends(users, us, ends, i, sign)
+
+
+def beside(
+    counted: tuple[ir.Table, set[str]] | None,
+    rows: ir.Table,
+    user: str,
+    values: Mapping[str, ir.Value],
+) -> ir.Table:
+    """Return a row a user: what was counted, and the rest by a group-by.
+
+    Parameters
+    ----------
+    counted : (ibis.Table, set of str) or None
+        From `tallied` or `added`.
+    rows : ibis.Table
+        What is grouped.
+    user : str
+        Who.
+    values : mapping of str to Ibis aggregate
+        What was not counted.
+
+    Returns
+    -------
+    ibis.Table
+        The columns of both.
+    """
+    if counted is None:
+        return rows.group_by(user).agg(**values)
+    if not values:
+        return counted[0]
+    grouped = rows.group_by(growth_left=rows[user]).agg(**values)
+    joined = counted[0].left_join(grouped, counted[0][user] == grouped.growth_left)
+    return joined.drop("growth_left")
+
+
+def _pays(rows: ir.Table, fit: Mapping[str, Ask]) -> bool:
+    """Return whether there is enough to do for a kernel."""
+    if len(fit) < MANY or backend_of(rows).name != "duckdb":
+        return False  # elsewhere the answers of all users would come to one machine
+    found = fetch(rows.aggregate(n=rows.count()), "counting rows")
+    return bool(found["n"][0].as_py() >= LARGE)
 
 
 def _fits(ask: Ask) -> bool:
@@ -158,18 +265,12 @@ def _number(counters: Array, wanted: Sequence[range], used: int) -> int:
 def _answers(
     sources: Sources, table: ir.Table, time: ir.Value, layout: _Layout
 ) -> ir.Table:
-    import pyarrow as pa
-
     from growth.segments import kernels
 
-    width = 1 + int(layout.count_at.max())
     found = fold_by_user(
         table,
         columns={"us": time, "mask": _mask(table, layout.filters)},
-        state={
-            "counts": ("int32", width),
-            "ends": ("int64", max(len(layout.instants), 1)),
-        },
+        state=_state(layout),
         kernel=kernels.tally,
         params=(layout.edges, layout.count_at, layout.latest_at, layout.earliest_at),
         finish=_finish,
@@ -177,15 +278,40 @@ def _answers(
         out="rows",
         user_col=sources.user,
     )
-    kind = table[sources.user].type().to_pyarrow()
-    columns: dict[str, Any] = {sources.user: found.users.cast(kind)}  # type: ignore[union-attr]
+    user = sources.user
+    return _table(found, table[user].type(), time.type(), layout, user)
+
+
+def _state(layout: _Layout) -> dict[str, tuple[str, int]]:
+    """Return the arrays a kernel fills."""
+    width = 1 + int(layout.count_at.max())
+    return {
+        "counts": ("int32", width),
+        "ends": ("int64", max(len(layout.instants), 1)),
+    }
+
+
+def _table(
+    found: ByUser,
+    user_type: Any,  # noqa: ANN401
+    time_type: Any,  # noqa: ANN401
+    layout: _Layout,
+    user: str,
+) -> ir.Table:
+    """Return what a kernel found as a table."""
+    import pyarrow as pa
+
+    from growth.segments.kernels import FAR
+
+    users = found.users.cast(user_type.to_pyarrow())  # type: ignore[union-attr]
+    columns: dict[str, Any] = {user: users}
     values = iter(found.values)
     for column, _ in layout.counters[1:]:
         columns[column] = pa.array(next(values))
-    instant = pa.timestamp("us", "UTC" if time.type().timezone else None)
     for column, _, _ in layout.instants:
         us = next(values)
-        columns[column] = pa.array(us, mask=us == kernels.FAR).cast(instant)
+        instant = pa.timestamp("us", "UTC" if time_type.timezone else None)
+        columns[column] = pa.array(us, mask=us == FAR).cast(instant)
     made = as_table(pa.table(columns))
     wide = {column: made[column].cast("int64") for column, _ in layout.counters[1:]}
     return made.mutate(wide) if wide else made

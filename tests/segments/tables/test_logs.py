@@ -31,11 +31,12 @@ from growth.segments import (
     total,
     without,
 )
-from growth.segments.tables import logs
+from growth.segments.tables import logs, tallies
 from growth.segments.tables.plan import Plan
 from growth.segments.tables.sources import Sources
 from tests.segments import random_rules
 from tests.segments.random_rules import AS_OF
+from tests.segments.tables.test_tallies import many
 from tests.segments.test_tables import histories
 
 DAY = timedelta(days=1)
@@ -207,6 +208,24 @@ def test_random_rules_are_the_same_from_what_is_held(tmp_path):
             held = logs.Logs(tmp_path / "held", 3)
             want = numbers(tables, one, day, None)
             assert numbers(tables, one, day, held).equals(want)
+
+
+@pytest.mark.parametrize("tz", ["Asia/Shanghai", "America/New_York"])
+def test_days_are_added_up_by_the_kernel_to_the_same_numbers(tz, tmp_path, monkeypatch):
+    _, _, tables = histories(27, 60)
+    rules = many(tz)
+    want = numbers(tables, rules, AS_OF, None)
+    slow = numbers(tables, rules, AS_OF, logs.Logs(tmp_path, 3))
+    monkeypatch.setattr(tallies, "MANY", 1)
+    monkeypatch.setattr(tallies, "LARGE", 0)
+    used, inner = [], tallies._add_days
+    monkeypatch.setattr(
+        tallies, "_add_days", lambda *a: (used.append(len(a)), inner(*a))
+    )
+    found = numbers(tables, rules, AS_OF, logs.Logs(tmp_path, 3))
+    assert found.equals(want)
+    assert slow.equals(want)
+    assert used
 
 
 def test_windows_and_thresholds_read_nothing_again(tmp_path, read):
