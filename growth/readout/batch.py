@@ -36,9 +36,11 @@ from growth.readout.store import Key, Store, root
 from growth.readout.supervise import (
     Signals,
     adopt_orphans,
+    as_if_started,
     children,
     end_strangers,
     started,
+    teller,
 )
 from growth.readout.verdict import EXIT_CODES, Status
 from growth.result import Cell, Notice, Result
@@ -542,13 +544,8 @@ def work(
     int
         0; how the run ended is told, not exited with.
     """
-    for name in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-        signal.signal(name, signal.SIG_DFL)
-
-    def tell(**event: object) -> None:
-        with contextlib.suppress(OSError):
-            os.write(pipe, json.dumps(event).encode() + b"\n")
-
+    as_if_started()
+    tell = teller(pipe)
     cells = ""
 
     def follow(now: runner.Progress) -> None:

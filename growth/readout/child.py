@@ -6,7 +6,6 @@ on a pipe how far it is and how it ended, and believes nothing more of itself.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
@@ -22,7 +21,12 @@ from typing import TYPE_CHECKING, Any, Final
 from growth.readout import kernel, repair
 from growth.readout.forkserver import birth, serve
 from growth.readout.sparing import spared
-from growth.readout.supervise import end_children, settle_child
+from growth.readout.supervise import (
+    as_if_started,
+    end_children,
+    settle_child,
+    teller,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -113,14 +117,10 @@ def child(
         understudy = kernel.Understudy(born)  # first of all: it has what is here now
 
     def stop(number: int, _frame: FrameType | None) -> None:
-        for name in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-            signal.signal(name, signal.SIG_DFL)  # a second one kills
+        as_if_started()  # a second one kills
         raise _Stopped(number)
 
-    def tell(**event: object) -> None:
-        with contextlib.suppress(OSError):
-            os.write(pipe, json.dumps(event).encode() + b"\n")  # whole, or not at all
-
+    tell = teller(pipe)
     for name in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(name, stop)
     try:

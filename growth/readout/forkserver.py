@@ -25,7 +25,7 @@ import traceback
 from typing import TYPE_CHECKING, Any, Final
 
 from growth.readout import nameplate
-from growth.readout.supervise import settle_child
+from growth.readout.supervise import as_if_started, settle_child
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -299,8 +299,7 @@ def _forked(theirs: socket.socket, targets: Mapping[str, Target]) -> Forked:
     if pid:
         return Forked(pid)
     try:
-        for name in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-            signal.signal(name, signal.SIG_DFL)
+        as_if_started()
         handle = theirs.detach()
         keep_only(handle)
         serve(handle, targets)

@@ -40,6 +40,7 @@ __all__ = [
     "Ended",
     "Signals",
     "adopt_orphans",
+    "as_if_started",
     "children",
     "die_with_parent",
     "end_children",
@@ -49,6 +50,7 @@ __all__ = [
     "settle_child",
     "started",
     "supervise",
+    "teller",
 ]
 
 CHILD: Final = "growth child"  # what runs the notebook, by its name in ``ps``
@@ -455,6 +457,33 @@ def adopt_orphans() -> Iterator[None]:
         yield
     finally:
         prctl(_PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(before.value), 0, 0, 0)
+
+
+def as_if_started() -> None:
+    """Take the signals that end a process as one that was started takes them."""
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def teller(pipe: int) -> Callable[..., None]:
+    """Return what a child tells its supervisor with: an event, by name and value.
+
+    Parameters
+    ----------
+    pipe : int
+        The handle of the pipe.
+
+    Returns
+    -------
+    callable
+        Writes its keywords as one line, whole or not at all.
+    """
+
+    def tell(**event: object) -> None:
+        with contextlib.suppress(OSError):
+            os.write(pipe, json.dumps(event).encode() + b"\n")
+
+    return tell
 
 
 def settle_child() -> None:
