@@ -449,7 +449,8 @@ def run(
         h = member_key(whole, member)
         base = np.int64(pick(channel, i)) * months * tiers
         begin = max(start, born)
-        if other and born < start:
+        old = other and past_at[i] != past_at[i + 1]  # who has points of before
+        if old:
             live(
                 P0,
                 S0,
@@ -474,7 +475,7 @@ def run(
             if past_at[i] == past_at[i + 1]:
                 for at in range(rules.SCALARS):
                     template[at] = S[at]
-        if other and born < start:
+        if old:
             # points as the old programme issued them, the tier as this one judges
             for at in range(S0[rules.LOTS] * rules.LOT):
                 L[at] = L0[at]
