@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from growth.engine.days import DAY_US, instant, offsets
-from growth.errors import ColumnNotFoundError, ParameterError
+from growth.errors import ColumnNotFoundError, DataError, ParameterError
 from growth.result import Cell, Result
 from growth.segments.context import need_context, score
 from growth.segments.ops import MODELS, RFM_NAMES, TIMES, column_kind
@@ -737,6 +737,8 @@ class Rule:
         ParameterError
             If `as_of` is no date (code ``bad_as_of``), or a time no datetime
             (``bad_time``).
+        DataError
+            If two values match and the tag is ``disjoint`` (code ``overlap_found``).
         """
         found, _, _ = self._run(record, as_of, metrics, context)
         return found[self.name]
@@ -818,10 +820,18 @@ class Rule:
                 _take(step, ready, seen)
             for place, name in step.tags:
                 seen[place] = found[name]
-            found[step.tag.name] = next(
-                (name for name, test in step.values if test(seen)), step.tag.default
-            )
+            matches = (name for name, test in step.values if test(seen))
+            found[step.tag.name] = next(matches, step.tag.default)
+            if step.tag.disjoint and next(matches, None) is not None:
+                raise overlap_found(step.tag.name, "the record")
         return found, step, seen
+
+
+def overlap_found(tag: str, who: str) -> DataError:
+    """Return the error for values that match together though none may."""
+    msg = f"tag {tag}: two values match {who}; it says disjoint, so one at most may; "
+    msg = f"{msg}narrow the values, or leave disjoint out: the first match then wins."
+    return DataError(msg, code="overlap_found")
 
 
 PEOPLE = {

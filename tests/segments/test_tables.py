@@ -192,6 +192,26 @@ def test_equal_metrics_are_computed_once_and_each_table_is_scanned_once():
     assert sql.count("ibis_pyarrow_memtable") == 2
 
 
+def test_a_disjoint_tag_refuses_two_matches_and_says_how_many():
+    values = [
+        Value("often", count("orders") >= 2),
+        Value("rich", total("orders", "paid_fen") >= 20_000),
+    ]
+    rules = rules_of(Tag("t", values, disjoint=True, population="buyers"))
+    rows = [order(1, 5), order(2, 5), order(3, 30_000) | {"user_id": "v"}]
+    data = tables_of(orders=rows)
+    assert told(tag(data, rules, as_of=DAY))["v"]["t"] == "rich"
+    both_of_them = [*rows, order(4, 30_000), order(5, 5) | {"user_id": "v"}]
+    with pytest.raises(DataError, match="two values match 2 users") as info:
+        tag(tables_of(orders=both_of_them), rules, as_of=DAY)
+    assert info.value.code == "overlap_found"
+    one = rule(rules, "t")
+    assert one.value_for({"orders": rows[:2]}, as_of=DAY) == "often"
+    with pytest.raises(DataError, match="two values match the record") as info:
+        one.value_for({"orders": [order(1, 5), order(4, 30_000)]}, as_of=DAY)
+    assert info.value.code == "overlap_found"
+
+
 def test_refunds_are_taken_off_when_they_happened():
     net = Tag("t", [Value("x", total("orders", "paid_fen", net=True) >= 1000)])
     data = tables_of(orders=[order(5, 1000, refund_fen=400)])

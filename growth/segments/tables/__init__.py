@@ -101,7 +101,8 @@ def tag(
     ColumnNotFoundError
         If a column is missing; it says which tags need it.
     DataError
-        If a table is missing (code ``table_not_found``).
+        If a table is missing (code ``table_not_found``), or two values of a
+        ``disjoint`` tag match one user (``overlap_found``, with how many users).
 
     Notes
     -----

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import add
 from typing import TYPE_CHECKING, Any
 
-from growth.engine import local_day
+from growth.engine import fetch, local_day
 from growth.engine.dialect import floor_divide
 from growth.segments.context import yardstick
-from growth.segments.evaluate import periods
+from growth.segments.evaluate import overlap_found, periods
 from growth.segments.ops import MODELS
 from growth.segments.tables import ordered
 from growth.segments.tables.expressions import (
@@ -122,7 +123,24 @@ class Plan:
         )
         for level in _levels(self.rules):
             table = table.mutate({one.name: self._tag(table, one) for one in level})
+        self._check_disjoint(table)
         return table
+
+    def _check_disjoint(self, table: ir.Table) -> None:
+        """Refuse two matches of one user where a tag says there are none."""
+        counts = {}
+        for one in self.rules:
+            if one.disjoint:
+                tests = (sure(self._test(table, v.when, one)) for v in one.values)  # type: ignore[arg-type]
+                matched = reduce(add, (test.cast("int8") for test in tests))
+                twice = self.measures.people(table, one) & (matched > 1)
+                counts[one.name] = table.count(where=twice)
+        if not counts:
+            return
+        found = fetch(table.aggregate(**counts), "looking for double matches")
+        for name, (n,) in found.to_pydict().items():
+            if n:
+                raise overlap_found(name, f"{n} users")
 
     def column(self, metric: Metric, one: Tag) -> str:
         """Return the column that holds a metric of a tag."""
