@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from growth.charts.figures import amount, count, interval, percent
+from growth.charts.states import dated_axis, state_bars
 from growth.charts.theme import ABOVE, ARMS, COLOURS, HEIGHT, WIDTH, finish
 from growth.labels import LANG, column, label, valued
 
@@ -42,7 +43,6 @@ LETTER: Final = 8  # px of a letter in the widest of the fonts a reader may have
 DARK: Final = 0.82  # share of the largest rate from which white is read better
 HATCH: Final = "M-1,0L0,-1M-1,1L1,-1M0,1L1,0"
 DOTS: Final = 100  # points of a curve that are marked
-STATES: Final = ("#0b5cad", "#0b6e4f", "#7a9cc6", "#b3400d", "#8a6100", "#57606a")
 MANY: Final = (
     *ARMS[1:], ARMS[0],
     "#2f8f9d", "#c2548f", "#6b5b2a", "#3d4aa3", "#a07d00", "#1b1f24",
@@ -335,7 +335,9 @@ def trend_chart(trend: RetentionTrend, *, lang: Lang | None = None) -> alt.Layer
         }
         for p in trend.points
     ]
-    base = alt.Chart(alt.InlineData(values=values)).encode(x=_ordered(values, "cohort"))
+    base = alt.Chart(alt.InlineData(values=values)).encode(
+        x=dated_axis(values, "cohort")
+    )
     y = alt.Y(
         "rate:Q",
         title=label("chart.retention.y", lang),
@@ -448,8 +450,6 @@ def lifecycle_chart(life: Lifecycle, *, lang: Lang | None = None) -> alt.LayerCh
         A bar an interval; users asleep for longer are not drawn. Below zero there is
         nothing until the interval is over.
     """
-    import altair as alt
-
     quiet = [s for s in life.states[life.n_active :] if s != "asleep"]
     states = [*life.states[: life.n_active], *quiet]
     words = {state: column(state, lang) for state in states}
@@ -467,41 +467,7 @@ def lifecycle_chart(life: Lifecycle, *, lang: Lang | None = None) -> alt.LayerCh
                         "at": states.index(state),
                     }
                 )
-    base = alt.Chart(alt.InlineData(values=values))
-    bars = base.mark_bar().encode(
-        x=_ordered(values, "interval"),
-        y=alt.Y(
-            "users:Q",
-            title=label("column.users", lang),
-            axis=alt.Axis(
-                labelExpr="format(abs(datum.value), ',')",
-                tickCount=6,
-                domain=False,
-                ticks=False,
-                **ABOVE,
-            ),
-        ),
-        color=alt.Color(
-            "state:N",
-            sort=list(words.values()),
-            scale=alt.Scale(
-                domain=list(words.values()), range=list(STATES[: len(states)])
-            ),
-            legend=alt.Legend(title=None, orient="bottom", columns=3),
-        ),
-        order=alt.Order("at:Q"),
-        tooltip=[
-            alt.Tooltip("interval:N", title=column("interval", lang)),
-            alt.Tooltip("state:N", title=column("state", lang)),
-            alt.Tooltip("said:N", title=label("column.users", lang)),
-        ],
-    )
-    zero = (
-        alt.Chart(alt.InlineData(values=[{"zero": 0}]))
-        .mark_rule(color=COLOURS["ink"])
-        .encode(y="zero:Q")
-    )
-    chart = alt.layer(bars, zero).properties(width=WIDTH, height=HEIGHT)
+    chart = state_bars(values, [*words.values()], lang=lang)
     title = label("chart.retention.lifecycle", lang)
     told = label(life.verdict, lang)
     return finish(chart, name="lifecycle", title=title, description=f"{title}. {told}")
@@ -635,19 +601,6 @@ def _level(at: float, words: str, colour: str) -> list[alt.Chart]:
         x=alt.value(WIDTH), y="at:Q", text="words:N"
     )
     return [rule, text]
-
-
-def _ordered(values: Sequence[dict[str, Any]], name: str) -> alt.X:
-    """Return an axis of named intervals, in the order they come."""
-    import altair as alt
-
-    order = list(dict.fromkeys(row[name] for row in values))
-    every = max(1, -(-len(order) // 5))  # dates of ten letters do not touch, on a phone
-    kept = [when for i, when in enumerate(order) if i % every == 0]
-    axis = alt.Axis(
-        values=kept, labelAngle=0, ticks=False, labelOverlap=True, labelPadding=10
-    )
-    return alt.X(f"{name}:O", sort=order, title=None, axis=axis)
 
 
 def _whole(first: int, last: int) -> list[int]:

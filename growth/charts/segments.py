@@ -8,11 +8,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from growth.charts.figures import count, interval, percent
+from growth.charts.states import state_bars
 from growth.charts.theme import ABOVE, ARMS, COLOURS, HEIGHT, WIDTH, finish
 from growth.labels import label, worded
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import altair as alt
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "cross_chart",
+    "lifecycle_chart",
     "movement_chart",
     "profile_chart",
     "reach_chart",
@@ -53,6 +55,9 @@ STANDING_COLOURS: Final = MappingProxyType(
         "refused": "#b3400d", "never": COLOURS["line"],
     }
 )  # fmt: skip
+BARS: Final = MappingProxyType(
+    {"new": 1, "returning": 1, "resurrecting": 1, "dormant": -1}
+)  # states of the lifecycle, and on which side of zero they stand
 NO_WORDS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -212,6 +217,46 @@ def trend_chart(
     return finish(chart, name=f"trend_{tag}", title=named, description=told or named)
 
 
+def lifecycle_chart(
+    sizes: Sequence[Sizes],
+    *,
+    words: Mapping[str, str] = NO_WORDS,
+    title: str = "",
+    lang: Lang | None = None,
+) -> alt.LayerChart:
+    """Draw who was active at several dates, and below zero who went quiet.
+
+    Parameters
+    ----------
+    sizes : sequence of Sizes
+        Of a lifecycle tag, with their `as_of`, the oldest first.
+    words, title, lang
+        As in `sizes_chart`.
+
+    Returns
+    -------
+    altair.LayerChart
+        A bar a date; users asleep for longer are not drawn, nor hidden values.
+    """
+    values: list[dict[str, Any]] = [
+        {
+            "interval": _day(one, i),
+            "state": words.get(cell.value, cell.value),
+            "users": cell.users * BARS[cell.value],
+            "said": count(cell.users),
+            "at": list(BARS).index(cell.value),
+        }
+        for i, one in enumerate(sizes)
+        for cell in one.cells
+        if cell.users is not None and cell.value in BARS
+    ]
+    chart = state_bars(values, [words.get(name, name) for name in BARS], lang=lang)
+    tag = sizes[0].tag if sizes else ""
+    named = title or label("chart.retention.lifecycle", lang)
+    told = "; ".join(f"{r['interval']} {r['state']} {r['said']}" for r in values[-4:])
+    return finish(chart, name=f"{tag}_bars", title=named, description=told or named)
+
+
 def _day(sizes: Sizes, at: int) -> str:
     return sizes.as_of.isoformat() if sizes.as_of else str(at)
 
@@ -317,7 +362,13 @@ def movement_chart(
     # the blocks overlap where gaps end them; the axis runs downwards
     tallest = max([end["y2"] for end in ends], default=1.0)
     y = alt.Y("y:Q", axis=None, scale=alt.Scale(domain=[tallest, 0], nice=False))
-    x = alt.X("x:Q", axis=None, scale=alt.Scale(domain=[-0.62, 1.5], nice=False))
+    sides = [_room(end["said"] for end in ends if end["x"] == side) for side in (0, 1)]
+    wide = max(WIDTH - sum(sides), WIDTH / 4)
+    x = alt.X(
+        "x:Q",
+        axis=None,
+        scale=alt.Scale(domain=[-sides[0] / wide, 1 + sides[1] / wide], nice=False),
+    )
     flows = (
         alt.Chart(alt.InlineData(values=ribbons))
         .mark_area(opacity=0.55, interpolate="monotone")
@@ -791,12 +842,20 @@ def _plain(names: Sequence[str] = ()) -> Any:  # noqa: ANN401
     """Return an axis of names, with room for them in a wider font than ours."""
     import altair as alt
 
-    wide = max(
-        (sum(8 if c < "\u2e80" else 15 for c in name) for name in names), default=0
-    )
+    wide = max(map(_width, names), default=0)
     return alt.Axis(
         ticks=False, domain=False, labelPadding=8, minExtent=min(wide, 220) + 8
     )
+
+
+def _width(text: str) -> int:
+    """Return the pixels that a text takes in the widest font a reader may have."""
+    return sum(8 if c < "\u2e80" else 15 for c in text)
+
+
+def _room(texts: Iterable[str]) -> float:
+    """Return the pixels beside a flow for its names, larger on a phone."""
+    return max((1.2 * _width(text) for text in texts), default=0.0) + 14
 
 
 def _colours(n: int) -> list[str]:

@@ -90,7 +90,7 @@ def finish(
         axis=axis,
         background=COLOURS["card"],
         font=FONT,
-        legend={"columnPadding": 26},
+        legend={"columnPadding": 36},
         padding={"left": 14, "right": 32, "top": 6, "bottom": 6},
         title=heading,
         view={"stroke": None},

@@ -125,6 +125,23 @@ def test_what_is_hidden_is_one_grey_piece_and_values_nobody_has_are_left_out():
     assert "hidden 12.5%" not in chart.to_dict()["description"]  # of the last day only
 
 
+def test_who_went_quiet_stands_below_zero_and_the_asleep_are_not_drawn():
+    counts = {"new": 90, "returning": 300, "resurrecting": 60, "dormant": 80,
+              "asleep": 400, "never": 5}  # fmt: skip
+    months = [
+        segments.sizes_from_counts(counts, tag="lifecycle", as_of=day) for day in DAYS
+    ]
+    chart = charts.lifecycle_chart(months, words={"dormant": "Dormant"}, lang="en")
+    rows = values_of(chart, "state")
+    drawn = {row["state"]: row["users"] for row in rows}
+    assert drawn == {"new": 90, "returning": 300, "resurrecting": 60, "Dormant": -80}
+    assert {row["interval"] for row in rows} == {day.isoformat() for day in DAYS}
+    assert "2026-02-28 Dormant 80" in chart.to_dict()["description"]
+    few = segments.sizes_from_counts(counts, tag="lifecycle", min_size=70)
+    shown = {row["state"] for row in values_of(charts.lifecycle_chart([few]), "state")}
+    assert "resurrecting" not in shown
+
+
 def test_standings_of_one_kind_are_one_piece_and_the_open_part_is_in_words():
     cells = [
         segments.ReachCell("subscribe", "open", 25, 25),
@@ -156,6 +173,7 @@ def test_every_chart_is_drawn_offline_in_both_languages(
     for chart in (
         charts.sizes_chart(sizes, lang=lang),
         charts.trend_chart([sizes], lang=lang),
+        charts.lifecycle_chart([sizes], lang=lang),
         charts.movement_chart(movement, lang=lang),
         charts.upset_chart(overlap, lang=lang),
         charts.profile_chart(profile, lang=lang),

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from growth.labels import Lang
     from growth.readout.catalog import SegmentsParams
     from growth.readout.segments.asked import Found
+    from growth.segments import Movement
 
 __all__ = [
     "moves_table",
@@ -110,9 +111,9 @@ def moves_table(found: Found, *, lang: Lang | None = None) -> Block:
         )
         for m in moved[:MOVES]
     ]
-    note = Block("")
+    note = _stability(found.movement, lang)
     if found.movement.hidden:
-        note = _note("segments.table.moves_hidden", lang)
+        note += _note("segments.table.moves_hidden", lang)
     return note + interval_table(
         rows,
         caption=label("segments.table.moves", lang),
@@ -283,6 +284,19 @@ def wake_note(found: Found, *, lang: Lang | None = None) -> Block:
     return finding(said, [label("segments.wake.hold_out", lang)])
 
 
+def _stability(moved: Movement, lang: Lang | None) -> Block:
+    if moved.unchanged_rate is None:
+        return Block("")
+    said = label(
+        "segments.table.stability",
+        lang,
+        unchanged=percent(moved.unchanged_rate),
+        kappa=times(moved.kappa),
+        psi=times(moved.psi),
+    )
+    return Block.of("p", said, kind="note")
+
+
 def _note(key: str, lang: Lang | None) -> Block:
     return Block.of("p", label(key, lang), kind="note")
 
@@ -313,7 +327,7 @@ def _sizes_of(
     heads = {
         "value": label("segments.table.value", lang),
         "users": column("users", lang),
-        "share": label("chart.segments.share", lang),
+        "share": label("segments.table.share", lang),
         "change": label("segments.table.since", lang, day=params.first.isoformat()),
     }
     title = named(found.rules, lang)[name]

@@ -201,10 +201,15 @@ def drawings(
     }
     if found.trend:
         own = value_words(found.rules["lifecycle"], lang)
-        title = label("chart.segments.trend", lang, tag=names["lifecycle"])
-        charts["lifecycle"] = pictures.trend_chart(
-            found.trend, words=own, title=title, lang=lang
-        )
+        if any(one.hidden for one in found.trend):  # shares say how much is hidden
+            title = label("chart.segments.trend", lang, tag=names["lifecycle"])
+            charts["lifecycle"] = pictures.trend_chart(
+                found.trend, words=own, title=title, lang=lang
+            )
+        else:
+            charts["lifecycle"] = pictures.lifecycle_chart(
+                found.trend, words=own, lang=lang
+            )
     if found.profile is not None and any(line.lift for line in _lines(found)):
         heading = label("chart.segments.profile", lang, segment=words[params.value])
         charts["profile"] = pictures.profile_chart(

@@ -39,3 +39,15 @@ def test_changes_have_as_many_decimals_as_shares(found, params):
     changes = re.findall(r"([−+]?[\d.]+)\u00a0?\s?pp", html)
     assert len(changes) > 5
     assert all(re.fullmatch(r"[−+]?\d+\.\d", one) for one in changes)
+
+
+def test_how_stable_values_are_is_told_three_ways(found):
+    counts = {
+        ("dormant", "dormant"): 800,
+        ("dormant", "active"): 100,
+        ("active", "active"): 100,
+    }
+    moved = segments.movement_from_counts(counts, tag="frequency")
+    html = room.moves_table(replace(found, movement=moved), lang="en").html
+    assert "90.0% kept their value" in html
+    assert "kappa 0.62, PSI 0.08" in html
