@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from growth.errors import ParameterError
 from growth.heatmap.geometry import (
     CLASSES,
     MOST_RPX,
@@ -43,6 +42,7 @@ from growth.heatmap.tables import (
     taps_of,
 )
 from growth.result import Notice
+from growth.stats.arguments import names_of, whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -115,14 +115,13 @@ def frustration(
         As in `aggregate`.
     """
     ask, wanted = Ask.of(scope), check_device(device_class)
-    rules = {"radius_rpx": radius_rpx, "gap_ms": gap_ms, "wait_ms": wait_ms}
-    for name, value, least in (
-        ("taps", taps, 2),
-        *((n, v, 1) for n, v in rules.items()),
-    ):
-        if value < least:
-            msg = f"{name} is {value}; it must be {least} or more; leave it out."
-            raise ParameterError(msg, code="bad_rule")
+    rules = {
+        "taps": (taps, 2), "radius_rpx": (radius_rpx, 1), "gap_ms": (gap_ms, 1),
+        "wait_ms": (wait_ms, 1), "back_ms": (back_ms, 1),
+    }  # fmt: skip
+    for name, (value, least) in rules.items():
+        whole(value, name, least=least, code="bad_rule", remedy="leave it out")
+    again = names_of(repeatable, "repeatable")
     from growth import engine
 
     source = engine.as_table(table)
@@ -157,7 +156,7 @@ def frustration(
     asked = asked_pages(every_view, ask)
     views = every_view.take(asked)
     tally = _Tally(ask, wanted, log, good, views)
-    tally.rage(good, repeatable, taps, radius_rpx, gap_ms)
+    tally.rage(good, again, taps, radius_rpx, gap_ms)
     notices, censored = [], None
     rest = log.take(in_order(log))
     if root_capture:

@@ -63,6 +63,7 @@ from growth.heatmap.tables import (
     views_of,
 )
 from growth.result import Notice
+from growth.stats.arguments import names_of
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -130,11 +131,12 @@ def first_screen(
         As in `aggregate`.
     """
     area, wanted, ask = core_area(core), check_device(device_class), Ask.of(scope)
+    named = names_of(fixed_elements, "fixed_elements")
     source = taps_of(table, ask)
     need_positions(source)
     need(source, ("win_h_px",), "the fold and the first screen")
     names = [*POSITION, "win_h_px", "page_h_px", "platform", "phase", "event_id"]
-    if fixed_elements or area.elements:
+    if named or area.elements:
         need(source, ("element_id",), "core areas and fixed layers by element")
         names += ["element_id", "client_y_px"]
     taps, counted = on_page(read_whole(source, ask, names), wanted, echo_ms)
@@ -143,9 +145,8 @@ def first_screen(
     views = views_of(table, ask, wanted)
     ids = taps.texts.get("element_id", ())
     fixed = np.zeros(len(taps), bool)
-    if fixed_elements:
-        named = np.array([name in fixed_elements for name in ids] + [False])
-        fixed = named[taps["element_id"]]
+    if named:
+        fixed = np.array([name in named for name in ids] + [False])[taps["element_id"]]
     y = screen_y(taps, fixed)
     above = y < taps["win_h_px"]
     inside = above & in_core(taps, y, area, ids)

@@ -12,6 +12,7 @@ from growth.heatmap.grid import COUNTED, CellUsers, Grid
 from growth.heatmap.maps import MUCH_OFF_PAGE, Heatmap
 from growth.heatmap.rows import Rows, device_codes, grouped
 from growth.result import Notice
+from growth.stats.arguments import whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,6 +38,7 @@ def cleaned(rows: Rows, wanted: str, echo_ms: int = ECHO_MS) -> Any:  # noqa: AN
     from growth.heatmap import kernels
 
     x, y, w = (rows[name] for name in POSITION)
+    whole(echo_ms, "echo_ms", least=0, code="bad_echo_ms", remedy="leave it out")
     status = np.zeros(len(rows), np.int8)
     missing = ~(np.isfinite(x) & np.isfinite(y) & (w > 0) & np.isfinite(w))
     if missing.any():

@@ -26,7 +26,7 @@ from growth.heatmap.rows import Rows, device_codes, grouped
 from growth.heatmap.store import SHARDS, Store
 from growth.heatmap.sums import ECHO_MS, POSITION, Sums, cleaned
 from growth.result import Notice
-from growth.stats.arguments import names_of
+from growth.stats.arguments import names_of, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -182,7 +182,7 @@ def aggregate(
         If a column is missing; it says what the column unlocks.
     ParameterError
         If an argument is unusable: ``bad_cell_size``, ``unknown_device``,
-        ``unknown_mode``, ``bad_echo_ms``, ``bad_period``, ``bad_shard``,
+        ``unknown_mode``, ``bad_echo_ms``, ``bad_page``, ``bad_period``, ``bad_shard``,
         ``too_many_cells``.
     DataError
         If there is no tap (``no_taps``), none has a position though elements are
@@ -202,20 +202,19 @@ def aggregate(
     if mode not in ("coordinates", "elements"):
         msg = f"mode is {mode!r}; it must be 'coordinates' or 'elements'; name one."
         raise ParameterError(msg, code="unknown_mode")
-    if echo_ms < 0 or most_rpx < cell_rpx:
-        msg = f"echo_ms is {echo_ms} and most_rpx {most_rpx}; they must be 0 or more,"
-        msg = f"{msg} and at least a cell; leave them out."
-        raise ParameterError(msg, code="bad_echo_ms")
+    whole(echo_ms, "echo_ms", least=0, code="bad_echo_ms", remedy="leave it out")
+    whole(most_rpx, "most_rpx", least=cell_rpx, code="bad_page", remedy="leave it out")
+    fixed = names_of(fixed_elements, "fixed_elements")
     ask = Ask.of(scope)
     source = taps_of(table, ask)
     if mode == "elements":
         return _by_element(source, ask, wanted)
     extra = ["win_h_px", "page_h_px", "platform", "phase", "event_id"]
-    if fixed_elements:
+    if fixed:
         need(source, ("element_id", "client_y_px"), "the fixed layer")
         extra += ["element_id", "client_y_px"]
     need_positions(source)
-    sums = Sums(ask, wanted, cell_rpx, cols, tuple(fixed_elements), echo_ms, most_rpx)
+    sums = Sums(ask, wanted, cell_rpx, cols, fixed, echo_ms, most_rpx)
     sums.users, sums.pairs = users or pairs, pairs
     for rows in _read(source, ask, (*POSITION, *extra), shard=True):
         sums.add(rows)

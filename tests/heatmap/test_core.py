@@ -92,6 +92,7 @@ def test_taps_above_the_fold_of_their_own_window():
         tap(187, 3000, 9000, user_id="a", client_y_px=640.0, element_id="tab"),
     ]
     found = first_screen(log(*rows), fixed_elements=["tab"])
+    assert first_screen(log(*rows), fixed_elements="tab").pages == found.pages
     (page,) = found.pages
     assert (page.core_taps, page.taps_above, page.taps) == (2, 4, 5)
     assert (page.core_users, page.viewers) == (2, 4)

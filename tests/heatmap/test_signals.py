@@ -29,7 +29,9 @@ def test_rage_is_taps_near_in_place_and_time():
     assert total(frustration(log(*rows), gap_ms=1001), "rage").events == 2
     assert total(frustration(log(*rows), radius_rpx=61), "rage").events == 2
     assert total(frustration(log(*rows), taps=5), "rage").events == 0
-    assert total(frustration(log(*rows), repeatable=["x"]), "rage").events == 0
+    for again in (["x"], "x"):
+        assert total(frustration(log(*rows), repeatable=again), "rage").events == 0
+    assert total(frustration(log(*rows), repeatable="x1"), "rage").events == 1
     assert found.verdict == "heatmap.frustration.found"
     assert found.signals[0].element_id == "x"  # elements come before the total
     assert json.dumps(found.to_dict(), allow_nan=False)
@@ -135,7 +137,8 @@ def test_quick_backs_are_of_the_page_that_was_left():
 
 
 @pytest.mark.parametrize(
-    "rule", [{"taps": 1}, {"radius_rpx": 0}, {"gap_ms": 0}, {"wait_ms": 0}]
+    "rule",
+    [{"taps": 1}, {"radius_rpx": 0}, {"gap_ms": 0}, {"wait_ms": 0}, {"back_ms": -1}],
 )
 def test_rules_out_of_range_are_refused(rule):
     (name, value), *_ = rule.items()

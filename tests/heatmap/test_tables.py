@@ -275,6 +275,8 @@ def test_fixed_elements_are_mapped_by_where_they_are_on_the_screen():
     assert found.grid("p", layer="fixed").taps[120, 20] == 3
     assert found.grid("p").taps.sum() == 1
     assert found.taps_in == 4
+    one = aggregate(log(*rows), fixed_elements="tab")
+    assert one.grid("p", layer="fixed").taps.sum() == 3
     with pytest.raises(ColumnNotFoundError, match=r"client_y_px.*the fixed layer"):
         aggregate(log(tap(1, 1, element_id="a")), fixed_elements=["a"])
 
