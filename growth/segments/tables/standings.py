@@ -206,7 +206,18 @@ def _reasons(t: ir.Table, end: int, user: str, max_per_week: int | None) -> ir.T
 
 
 def reach_text(table: ir.Table) -> ir.Value:
-    """Return the value of the reach tag from `standings`: the cheapest open one."""
+    """Return the value of the reach tag from `standings`: the cheapest open one.
+
+    Parameters
+    ----------
+    table : ibis.Table
+        As `standings` returns it, a row a user.
+
+    Returns
+    -------
+    ibis.Value
+        ``subscribe``, ``service``, ``other`` or ``none``.
+    """
     import ibis
 
     pairs = (
