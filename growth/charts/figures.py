@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "amount",
+    "clauses",
     "count",
     "coverage",
     "decimals",
@@ -222,10 +223,19 @@ def coverage(level: float) -> str:
 
 def listed(words: Iterable[str], *, lang: Lang | None = None) -> str:
     """Join words as the language does: ``a, b`` or ``a、b``."""
+    return _joined("figure.list", words, lang)
+
+
+def clauses(words: Iterable[str], *, lang: Lang | None = None) -> str:
+    """Join parts of a sentence: ``a; b`` or ``a；b``."""
+    return _joined("figure.clauses", words, lang)
+
+
+def _joined(key: str, words: Iterable[str], lang: Lang | None) -> str:
     found = list(words)
     text = found[0] if found else ""
     for word in found[1:]:
-        text = label("figure.list", lang, before=text, next=word)
+        text = label(key, lang, before=text, next=word)
     return text
 
 

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Final
 
 from growth.charts import funnel as falls
 from growth.charts import retention as pictures
-from growth.charts.figures import amount, count, coverage, interval, percent
+from growth.charts.figures import (
+    amount,
+    clauses,
+    count,
+    coverage,
+    interval,
+    listed,
+    percent,
+)
 from growth.charts.intervals import Interval
 from growth.labels import column, label
 from growth.readout.blocks import (
@@ -545,11 +553,19 @@ def _complete(cohorts: RetentionResult, lang: Lang | None) -> Check:
 
 def _agreed(official: Reconciliation, lang: Lang | None) -> Check:
     """Say whether the platform agrees, and if not what may be the cause."""
-    ratios = ", ".join(f"{k}: {percent(ratio)}" for k, ratio in official.ratios)
+    ratios = listed(
+        (
+            label("retention.check.offset", lang, k=str(k), ratio=percent(ratio))
+            for k, ratio in official.ratios
+        ),
+        lang=lang,
+    )
+    if ratios:
+        ratios = label("retention.check.ratios", lang, ratios=ratios)
     why = [label(f"retention.reason.{name}", lang) for name in official.reasons[:3]]
     state = {"agrees": "ok", "differs": "warn"}.get(
         official.verdict.rpartition(".")[2], "info"
     )
     words = label(official.verdict, lang)
-    more = "; ".join(filter(None, [ratios, *why]))
+    more = clauses(filter(None, [ratios, *why]), lang=lang)
     return Check(state, words, more)  # type: ignore[arg-type]

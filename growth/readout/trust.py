@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
-from growth.charts.figures import count
+from growth.charts.figures import clauses, count
 from growth.labels import label, worded
 from growth.readout.blocks import Check, State
 from growth.result import Notice
@@ -62,7 +62,8 @@ def rows_check(report: LoadReport | None, *, lang: Lang | None = None) -> list[C
         f"{worded(f'dataset.reason.{reason}', lang)} {count(rows)}"
         for reason, rows in report.rejected.items()
     )
-    return [Check("warn", label("check.rows_away", lang), f"{words}; {why}")]
+    told = clauses([words, why], lang=lang)
+    return [Check("warn", label("check.rows_away", lang), told)]
 
 
 def remarks(

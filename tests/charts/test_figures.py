@@ -2,6 +2,7 @@ import pytest
 
 from growth.charts.figures import (
     amount,
+    clauses,
     count,
     difference,
     difference_interval,
@@ -85,6 +86,8 @@ def test_the_rest():
     assert listed(["a", "b", "c"]) == "a, b, c"
     assert listed(["甲", "乙"], lang="zh") == "甲、乙"
     assert listed([]) == ""
+    assert clauses(["a", "b"]) == "a; b"
+    assert clauses(["甲", "乙"], lang="zh") == "甲；乙"
     assert count(48_312) == "48,312"
     assert interval(-0.019, 0.106) == "−1.9% to +10.6%"
     assert interval(None, 0.1) == "–"

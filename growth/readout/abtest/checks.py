@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from growth.abtest.split import MAX_CROSSOVER_RATE
-from growth.charts.figures import count, coverage, interval, listed, p_value, percent
+from growth.charts.figures import (
+    clauses,
+    count,
+    coverage,
+    interval,
+    listed,
+    p_value,
+    percent,
+)
 from growth.labels import label
 from growth.readout.abtest.words import metric_names
 from growth.readout.blocks import Block, Check, State, check_list
@@ -161,14 +169,17 @@ def _unit_lines(analysis: Analysis, lang: Lang | None) -> list[Check]:
         waiting: dict[int, list[str]] = {}
         for name, units in analysis.immature:
             waiting.setdefault(units, []).append(exp.metric(name).words(lang))
-        told = "; ".join(
-            label(
-                "abtest.check.waiting",
-                lang,
-                units=count(units),
-                metric=listed(names, lang=lang),
-            )
-            for units, names in waiting.items()
+        told = clauses(
+            (
+                label(
+                    "abtest.check.waiting",
+                    lang,
+                    units=count(units),
+                    metric=listed(names, lang=lang),
+                )
+                for units, names in waiting.items()
+            ),
+            lang=lang,
         )
         lines.append(Check("info", label("abtest.check.immature", lang), told))
     elif any(metric.window_days for metric in exp.metrics):
