@@ -35,9 +35,9 @@ from growth.segments.tables import logs, tallies
 from growth.segments.tables.plan import Plan
 from growth.segments.tables.sources import Sources
 from tests.segments import random_rules
+from tests.segments.made import histories
 from tests.segments.random_rules import AS_OF
 from tests.segments.tables.test_tallies import many
-from tests.segments.test_tables import histories
 
 DAY = timedelta(days=1)
 PAID = [{"col": "event", "eq": "order_pay"}]

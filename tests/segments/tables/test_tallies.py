@@ -20,9 +20,8 @@ from growth.segments import (
 )
 from growth.segments.tables import tallies
 from tests.segments import random_rules
-from tests.segments.made import NOON
+from tests.segments.made import NOON, histories, told
 from tests.segments.random_rules import AS_OF
-from tests.segments.test_tables import histories, told
 
 DAY = date(2026, 3, 10)
 
