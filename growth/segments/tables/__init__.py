@@ -133,7 +133,9 @@ def metrics(
     Returns
     -------
     ibis.Table
-        `user_col`, the tags, and ``<tag>__<metric>`` for each metric a tag names.
+        `user_col`, the tags, and ``<tag>__<metric>`` for each metric a tag names;
+        beside ``without`` also ``<tag>__<metric>__immature``: false only because the
+        time it waits is not over.
 
     Raises
     ------
@@ -146,7 +148,11 @@ def metrics(
     for one in rules:
         named = {metric: name for name, metric in one.metrics}
         for metric in one.used():
-            shown[f"{one.name}__{named[metric]}"] = table[made.column(metric, one)]
+            name = f"{one.name}__{named[metric]}"
+            shown[name] = table[made.column(metric, one)]
+            young = made.immature(table, metric, one)
+            if young is not None:
+                shown[f"{name}__immature"] = young
     return table.select(user_col, *rules.names, **shown)
 
 

@@ -68,23 +68,34 @@ def without(
         range=(1, within),
     )
     rows = rows.mutate(growth_after=rows.growth_b.cast("int8").max().over(ahead))
-    left = (
-        rows.growth_a
-        & (rows.growth_after.fill_null(0) == 0)
-        & (end - rows.growth_us >= within)
-    )
-    if metric.anchor == "any":
-        told = rows.group_by(user).agg(growth_left=rows.count(where=left))
-        return told.select(user, **{name: told.growth_left > 0})
-    early = metric.anchor == "first"
+    alone = rows.growth_a & (rows.growth_after.fill_null(0) == 0)
     us = rows.growth_us
+    old = end - us >= within
+    left, young = alone & old, alone & ~old
+    if metric.anchor == "any":
+        told = rows.group_by(user).agg(
+            growth_left=rows.count(where=left), growth_young=rows.count(where=young)
+        )
+        found = told.growth_left > 0
+        return told.select(
+            user, **{name: found, f"{name}_young": ~found & (told.growth_young > 0)}
+        )
+
+    def at(test: ir.BooleanValue) -> ir.Value:
+        early = metric.anchor == "first"
+        return us.min(where=test) if early else us.max(where=test)
+
     told = rows.group_by(user).agg(
-        growth_asked=us.min(where=rows.growth_a)
-        if early
-        else us.max(where=rows.growth_a),
-        growth_left=us.min(where=left) if early else us.max(where=left),
+        growth_asked=at(rows.growth_a), growth_left=at(left), growth_young=at(young)
     )
-    return told.select(user, **{name: told.growth_asked == told.growth_left})
+    asked = told.growth_asked
+    return told.select(
+        user,
+        **{
+            name: asked == told.growth_left,
+            f"{name}_young": asked == told.growth_young,
+        },
+    )
 
 
 def sequence(

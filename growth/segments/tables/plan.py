@@ -74,6 +74,7 @@ class Plan:
         self.models = Models(self.yards)
         self.extras: list[Callable[[], ir.Table]] = []
         self.posts: dict[str, Make] = {}
+        self.young: dict[str, str] = {}
         for one in rules:
             for metric in one.used():
                 key = _key(metric, one)
@@ -145,6 +146,11 @@ class Plan:
     def column(self, metric: Metric, one: Tag) -> str:
         """Return the column that holds a metric of a tag."""
         return f"growth_metric_{list(self.posts).index(_key(metric, one))}"
+
+    def immature(self, table: ir.Table, metric: Metric, one: Tag) -> ir.Value | None:
+        """Return whether `without` is false because it is too early to say."""
+        column = self.young.get(_key(metric, one))
+        return None if column is None else sure(table[column])
 
     def _tag(self, table: ir.Table, one: Tag) -> ir.Value:
         import ibis
@@ -331,6 +337,8 @@ class Plan:
     def _ordered(self, metric: Metric, one: Tag) -> Make:
         column = f"growth_order_{len(self.extras)}"
         self.sources.rows("events")  # what is missing is said now
+        if metric.op == "without":
+            self.young[_key(metric, one)] = f"{column}_young"
         self.extras.append(lambda: self._in_order(metric, one, column))
         return lambda t: sure(t[column])
 

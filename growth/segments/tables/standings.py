@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from growth.engine import as_table, epoch_us, need_columns
 from growth.segments.reach import OPENINGS, WEEK_US
 from growth.segments.tables.expressions import integer
+from growth.stats.arguments import names_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,7 +81,9 @@ def standings(
         growth_message=latest(cs & (table.action == "user_message")),
         growth_chat=latest(cs & (table.action == "enter_chat")),
     )
-    return _standings(table, end, user_col, max_per_week, list(long_term), sent)
+    return _standings(
+        table, end, user_col, max_per_week, list(names_of(long_term, "long_term")), sent
+    )
 
 
 def _standings(
