@@ -82,7 +82,8 @@ def readings(
             return
         # beside the times and codes, the rest of a key is for values and users
         held = (about.high - about.low) // MICROSECOND
-        room = KEYED_BITS - held.bit_length() - len(about.table.codes).bit_length()
+        codes = max(len(about.table.codes) - 1, 0)
+        room = KEYED_BITS - held.bit_length() - codes.bit_length()
         if room > 0 and not touches(spec):
             yield about.named(events, room=(1 << min(room, MOST_ROOM)) - 1)
     yield _of_rows(about, spec, columns)
