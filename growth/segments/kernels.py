@@ -15,6 +15,16 @@ __all__ = ["raise_ends", "tally", "tally_days", "totals"]
 FAR = 2**62  # above and below every instant: what is kept of one is above 0
 
 
+@nb.njit(cache=True, nogil=True, inline="always")
+def _span(at: int, edges: NDArray[np.int64], span: int) -> int:
+    """Return the span of time of a row, from that of the row before: mostly near."""
+    while span > 0 and at < edges[span - 1]:
+        span -= 1
+    while span < edges.size and at >= edges[span]:
+        span += 1
+    return span
+
+
 @nb.njit(cache=True, nogil=True)
 def tally(
     users: NDArray[np.int64],
@@ -52,11 +62,7 @@ def tally(
     span = 0
     for i in range(users.size):
         user, at, mask = users[i], us[i], masks[i]
-        # rows come nearly in order of time: the span is the last one's, or near it
-        while span > 0 and at < edges[span - 1]:
-            span -= 1
-        while span < edges.size and at >= edges[span]:
-            span += 1
+        span = _span(at, edges, span)
         f = 0
         while mask:
             while mask & 1 == 0:
@@ -99,10 +105,7 @@ def tally_days(
     for i in range(users.size):
         if rows[i] == 0:
             continue
-        while span > 0 and days[i] < edges[span - 1]:
-            span -= 1
-        while span < edges.size and days[i] >= edges[span]:
-            span += 1
+        span = _span(days[i], edges, span)
         if count_at[span] >= 0:
             counts[users[i], count_at[span]] += rows[i]
 

@@ -159,6 +159,8 @@ def snapshot(
     found = tag(data, rules, context=frozen, **seen)
     rows = fetch(found, "taking a snapshot").sort_by(user_col)
     body = _parquet(rows)
+    from growth import __version__
+
     hashes = rules.hashes()
     meta = {
         "schema": SCHEMA,
@@ -170,6 +172,7 @@ def snapshot(
         "rules": json.loads(rules.to_json()),
         "context": json.loads(frozen.to_json()),
         "data": _fingerprint(data),
+        "versions": {"growth": __version__},
         "sha256": sha256(body).hexdigest(),
     }
     folder = Path(root) / "snapshots" / tagset / f"as_of={as_of.isoformat()}"

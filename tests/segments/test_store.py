@@ -67,6 +67,7 @@ def test_a_snapshot_run_twice_is_one_snapshot(tmp_path):
     assert rows["user_id"].to_pylist() == sorted(rows["user_id"].to_pylist())
     meta = json.loads((folder / "_meta.json").read_text("utf-8"))
     assert meta["rule_hashes"] == RULES.hashes()
+    assert set(meta["versions"]) == {"growth"}
     assert load_rules(json.dumps(meta["rules"])) == RULES
     assert Context.from_json(json.dumps(meta["context"])).as_of == DAY
 
