@@ -437,7 +437,9 @@ class _Crew:
         self.running.append(item)
 
     def listen(self) -> None:
-        ready = self.selector.select(0.2)
+        # a process that closed its pipe is about to end
+        ending = any(item.reader < 0 for item in self.running)
+        ready = self.selector.select(0.01 if ending else 0.2)
         for key, _ in ready:
             item = cast("_Work", key.data)
             with contextlib.suppress(BlockingIOError):
@@ -447,8 +449,6 @@ class _Crew:
                     item.reader = -1
                 item.told += data
                 self.read(item)
-        if not ready:
-            time.sleep(0.01)  # a closed pipe of a process that is still ending
         for item in tuple(self.running):
             if item.process is not None and item.reader < 0:
                 code = item.process.poll()

@@ -259,7 +259,7 @@ class _Watch:
 
     def run(self) -> Ended:
         os.set_blocking(self.reader, False)
-        looked = 0.0
+        looked, nap = 0.0, 0.005
         with selectors.DefaultSelector() as selector:
             selector.register(self.reader, selectors.EVENT_READ)
             while self.child.poll() is None:
@@ -268,8 +268,9 @@ class _Watch:
                     self.read()
                     if not self.open:
                         selector.unregister(self.reader)
-                else:
-                    time.sleep(0.05)
+                else:  # it is about to end
+                    time.sleep(nap)
+                    nap = min(0.1, nap * 1.5)
                 now = time.monotonic()
                 if now - looked >= 1.0:
                     self.family.look(self.child.pid)
@@ -569,7 +570,8 @@ def _reap(processes: Collection[psutil.Process]) -> None:
 
     for process in processes:
         with contextlib.suppress(psutil.Error, ChildProcessError):
-            process.wait(timeout=0)
+            if process.ppid() == os.getpid():
+                process.wait(timeout=1.0)  # its threads end one by one
 
 
 def _with_all_below(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
