@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, datetime
 from math import exp, lgamma, log
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -13,10 +12,12 @@ from numpy.typing import NDArray  # noqa: TC002  (a result's types can be read)
 from growth.errors import Fault, ParameterError
 from growth.stats.roots import bracketed_root
 from growth.tiers import keyed
-from growth.tiers.checks import count_faults, seed_fault
+from growth.tiers.checks import count_faults, day_of, seed_fault, start_fault
 from growth.tiers.seasons import FLAT
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from growth.tiers.seasons import Calendar
 
 __all__ = [
@@ -29,7 +30,6 @@ __all__ = [
     "waves_total",
 ]
 
-EPOCH: Final = date(1970, 1, 1)
 MOST: Final = 1_000_000  # a tree larger than this has not died out
 
 
@@ -110,11 +110,10 @@ def arrivals(
         for name, mean in rates.items()
         if not isinstance(mean, int | float) or not 0 <= mean <= MOST
     ]  # fmt: skip
-    if not isinstance(start, date) or isinstance(start, datetime):
-        faults.append(Fault("bad_start", "start", repr(start), "a date", ""))
+    faults += start_fault(start)
     if faults:
         raise ParameterError.of("the arrivals", faults)
-    first = (start - EPOCH).days
+    first = day_of(start)
     times = calendar.multiples(first, first + days)
     each: list[NDArray[np.int32]] = []
     for place, mean in enumerate(rates.values()):

@@ -18,6 +18,7 @@ __all__ = [
     "generator_faults",
     "seed_fault",
     "share_fault",
+    "start_fault",
     "threshold_faults",
     "widest_fault",
 ]
@@ -47,6 +48,12 @@ def day_of(as_of: object) -> int:
         msg = f"as_of is {as_of!r}; it must be a date, the last day counted; pass one."
         raise ParameterError(msg, code="bad_as_of")
     return (as_of - EPOCH).days
+
+
+def start_fault(start: object) -> Iterable[Fault]:
+    """Yield what is wrong with a first day: a date, and no instant."""
+    if not isinstance(start, date) or isinstance(start, datetime):
+        yield Fault("bad_start", "start", repr(start), "a date, the first day", "")
 
 
 def _whole(value: object) -> bool:

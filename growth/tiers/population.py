@@ -446,7 +446,7 @@ def _days_of(days: ArrayLike) -> NDArray[np.int32]:
         whole = at.astype(np.int32)
         good = at.ndim == 1 and bool((whole == at).all())
     except (ValueError, TypeError):
-        good = False
+        good, whole = False, np.zeros(0, np.int32)
     if not good:
         seen = repr(days)[:60]
         msg = f"days is {seen}; it must be a list of days, one a newcomer; pass dates"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,7 +12,13 @@ import numpy as np
 from growth.errors import Fault, ParameterError, suggest
 from growth.result import Cell, Estimate, Notice, Result
 from growth.tiers import rules
-from growth.tiers.checks import count_faults, seed_fault, share_fault
+from growth.tiers.checks import (
+    count_faults,
+    day_of,
+    seed_fault,
+    share_fault,
+    start_fault,
+)
 from growth.tiers.liability import (
     RollForward,
     breakage_rate,
@@ -445,13 +451,9 @@ def simulate_scenarios(  # noqa: PLR0913
     if not isinstance(population, Population):
         msg = f"population is {population!r}; it must be a Population; make it with fit"
         raise ParameterError(f"{msg} or Population.from_priors.", code="bad_population")
-    if start is not None:
-        if not isinstance(start, date) or isinstance(start, datetime):
-            msg = f"start is {start!r}; it must be a date, the first day; pass one."
-            raise ParameterError(msg, code="bad_start")
-        begin = (start - EPOCH).days
-    else:
-        begin = population.start
+    if start is not None and (faults := list(start_fault(start))):
+        raise ParameterError.of("the simulation", faults)
+    begin = population.start if start is None else day_of(start)
     _check(
         population, begin, response, months, replications, seed, margin_rate,
         redemption, engine, threads, chunk,
