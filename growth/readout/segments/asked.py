@@ -74,10 +74,10 @@ class Found:
     left_out: tuple[str, ...]
 
     def results(self) -> dict[str, Result]:
-        """Return what the document keeps, by name; the tag looked into is first."""
+        """Return what the document keeps, by name; the first has its verdict."""
         first = self.movement.tag
-        told: dict[str, Result] = {"sizes": self.sizes[first]}
-        told["movement"] = self.movement
+        told: dict[str, Result] = {"movement": self.movement}
+        told["sizes"] = self.sizes[first]
         asked = {
             "profile": self.profile, "overlap": self.overlap, "reach": self.reach,
         }  # fmt: skip

@@ -21,7 +21,7 @@ def test_what_is_told_is_what_the_verbs_find(opened, params, found):
     assert found.movement.second_as_of == params.as_of
     assert found.movement.first_as_of == date(2026, 1, 31)
     assert found.profile.users == dict(found.movement.after_users)["dormant"]
-    assert list(found.results())[:3] == ["sizes", "movement", "profile"]
+    assert list(found.results())[:3] == ["movement", "sizes", "profile"]
 
 
 def test_what_a_segment_rests_on_is_not_compared(found):
@@ -101,7 +101,7 @@ def test_of_a_value_whose_size_is_hidden_nothing_else_is_told(opened, params):
     few = replace(params, value="frequent", min_size=1000)
     found = room.look(opened, few)
     assert (found.profile, found.overlap, found.reach) == (None, None, None)
-    assert list(found.results())[:2] == ["sizes", "movement"]
+    assert list(found.results())[:2] == ["movement", "sizes"]
     assert "too few to be shown" in room.summary(found, few).html
     assert "Its size is hidden" in room.profile_table(found).html
     assert "Its size is hidden" in room.overlap_note(found, few).html
