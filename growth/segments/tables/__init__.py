@@ -9,11 +9,12 @@ large table, which a kernel counts at once.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from growth.errors import ParameterError
-from growth.segments.context import Context
+from growth.segments.context import Context, yardstick
 from growth.segments.tables.expressions import holds
 from growth.segments.tables.plan import Plan
 from growth.segments.tables.standings import reach_text, standings
@@ -21,7 +22,7 @@ from growth.segments.tables.standings import reach_text, standings
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
-    from growth.segments.rules import Rules
+    from growth.segments.rules import Rules, Tag
     from growth.segments.tables.logs import Logs
 
 __all__ = [
@@ -183,5 +184,15 @@ def freeze(
         As `tag`.
     """
     day = check_as_of(as_of)
+    if logs is None:  # what is held is one for all tags
+        rules = replace(rules, tags=tuple(one for one in rules if _judged(one)))
+    if not rules.tags:
+        return Context(day, {})
     made = Plan(data, rules, day, None, user_col, freezing=True, logs=logs)
-    return Context(as_of, made.numbers(), made.notices)
+    return Context(day, made.numbers(), made.notices)
+
+
+def _judged(one: Tag) -> bool:
+    """Return whether a tag needs a yardstick."""
+    parts = (part for metric in one.used() for part in metric.parts())
+    return any(yardstick(part, one.tz, one.population) for part in parts)
