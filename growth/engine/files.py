@@ -36,7 +36,7 @@ VIEW: Final = re.compile(
     re.DOTALL,
 )
 UNITS: Final = {"us": 1, "ms": 1000}
-MOST_GROUP: Final = 1 << 22  # rows that are read at once
+MOST_GROUP: Final = 1 << 21  # rows that are read at once
 
 
 class Files(NamedTuple):
@@ -113,6 +113,8 @@ class Files(NamedTuple):
             if name in self.texts:
                 column = column.unify_dictionaries()
             one = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+            if name in self.texts:
+                one.dictionary.validate(full=True)  # an engine refuses what is no text
             found.append(one)
         users, times, events, *more = found
         return users, times.view(pa.int64()), events, more

@@ -166,3 +166,17 @@ def test_nulls_are_counted_from_statistics_and_without(
 def test_nulls_of_a_column_some_files_lack_are_counted_by_the_engine(tmp_path):
     log = written(tmp_path / "log", rows(n=5), rows(n=3).drop_columns(["event"]))
     assert engine_files.count_nulls(as_table(log), ["event"]) == {"event": 3}
+
+
+def test_what_is_no_text_is_refused_as_the_engine_does(tmp_path):
+    names = pa.array([b"view", b"\xff\xfe"] * 3).view(pa.string())
+    log = written(tmp_path / "log", rows().set_column(1, "event", names))
+    files = files_of(as_table(log), *ASKED)
+    with pytest.raises(DataError, match=r"(?s)reading rows failed.*UTF8"):
+        list(files.groups(0, us(NOON) * 2, threads=1))
+
+
+def test_a_group_too_large_to_be_held_is_left_to_the_engine(tmp_path, monkeypatch):
+    log = written(tmp_path / "log", rows(n=10))
+    monkeypatch.setattr(engine_files, "MOST_GROUP", 9)
+    assert files_of(as_table(log), *ASKED) is None
