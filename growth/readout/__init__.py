@@ -8,9 +8,10 @@ Where a line belongs:
 
 - asked: `params`, `fields` (one type, strictly), `cells` (the notebook's first cell),
   `catalog` (ours), `own` (somebody's), `places`, `samples`, `inputs` (fingerprints)
-- run: `runner` (the state machine), `child` (papermill, in its own process),
-  `forkserver`, `supervise`, `scratch`, `verdict` (how it ended), `repair`, `filing`
-  (notebook, page, lost runs), `hook`, `batch` (many)
+- run: `runner` (the state machine), `child` (papermill, in its own process), `kernel`,
+  `forkserver`, `sparing` (imports), `nameplate` (what ``ps`` says), `supervise`,
+  `scratch`, `verdict` (how it ended), `repair`, `filing` (notebook, page, lost runs),
+  `hook`, `batch` (many)
 - found: `model` (the document), `checking` and ``schema/`` (its shape), `publish`,
   `estimates`, `trust`
 - shown: `blocks`, `page` and ``template/``, `clean`, `live`, `chromium`, `extras`,
