@@ -10,6 +10,7 @@ from growth.errors import ParameterError
 from growth.result import Cell, Estimate, Notice, Result
 from growth.stats import means, proportions
 from growth.stats.ages import age_weights, contrast_of
+from growth.stats.arguments import names_of
 from growth.stats.contrast import Contrast
 from growth.stats.multiplicity import adjust
 
@@ -272,11 +273,12 @@ def aged(
         If a metric is not declared (code ``unknown_metric``), or is of a kind that
         has no value a day (``not_by_age``).
     """
-    for name in metrics or ():
+    named = names_of(metrics, "metrics")
+    for name in named:
         experiment.metric(name)
     found = []
     for metric in experiment.metrics:
-        wanted = metric.role == "goal" if metrics is None else metric.name in metrics
+        wanted = metric.role == "goal" if metrics is None else metric.name in named
         if not wanted:
             continue
         if metric.kind not in {"mean", "proportion", "ratio"}:

@@ -23,6 +23,7 @@ from growth.heatmap.tables import (
     read_log,
 )
 from growth.result import Notice
+from growth.stats.arguments import names_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -115,7 +116,9 @@ def compare(
     names = [*POSITION, "win_h_px", "page_h_px", "platform", "phase", "event_id"]
     needed = ("element_id",) if kind == "elements" else POSITION
     source = engine.as_table(table)
-    layers = ask._replace(by=tuple(n for n in strata if n in source.columns))
+    layers = ask._replace(
+        by=tuple(n for n in names_of(strata, "strata") if n in source.columns)
+    )
     log = read_log(source, layers, ("tap", "page_view"), [*names, "element_id"],
                "the comparison", needed)  # fmt: skip
     log = log.take(asked_pages(log, ask))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from growth.errors import ParameterError
 from growth.segments.rules import Metric, When
+from growth.stats.arguments import names_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -379,7 +380,7 @@ def without(
         steps=(first, then),
         within=within,
         anchor="" if anchor == "last" else anchor,
-        hold=tuple(hold),
+        hold=names_of(hold, "hold"),
     )
 
 

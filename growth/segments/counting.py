@@ -29,6 +29,7 @@ from growth.segments.sizes import (
     sizes_from_counts,
 )
 from growth.segments.tables import holds, standings
+from growth.stats.arguments import names_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -367,6 +368,7 @@ def profile(
         If `q` is out of range (code ``alpha_out_of_range``), no feature is named
         (``nothing_asked``) or a limit is below 1 (``bad_limit``).
     """
+    features = names_of(features, "features")
     if not features:
         msg = "features is empty; it must name columns to compare; pass ['tier']."
         raise ParameterError(msg, code="nothing_asked")
@@ -562,24 +564,25 @@ def reach(
     RefusedError, ParameterError
         As `reachable`; if `min_size` is below 1 (code ``bad_limit``).
     """
+    asked = check_channels(channels)
     table = reachable(
         messages,
         at_ts=at_ts,
         users=users,
-        channels=channels,
+        channels=asked,
         max_per_week=max_per_week,
         long_term=long_term,
         user_col=user_col,
     )
     measures = {"n": table.count()}
-    measures |= {f"{c}_left": table[f"{c}_left"].sum() for c in channels}
-    reasons = [f"{c}_reason" for c in channels]
+    measures |= {f"{c}_left": table[f"{c}_left"].sum() for c in asked}
+    reasons = [f"{c}_reason" for c in asked]
     cells: dict[tuple[str, str], list[int | None]] = {}
     total = some = 0
     for row in aggregate(table, by=reasons, measures=measures).to_pylist():
         total += row["n"]
         some += row["n"] if any(row[name] == "open" for name in reasons) else 0
-        for channel in channels:
+        for channel in asked:
             cell = cells.setdefault((channel, row[f"{channel}_reason"]), [0, None])
             cell[0] = (cell[0] or 0) + row["n"]
             left = row[f"{channel}_left"]
@@ -587,7 +590,7 @@ def reach(
                 cell[1] = (cell[1] or 0) + int(left)
     told = [ReachCell(*key, users=n or 0, messages_left=left)
             for key, (n, left) in cells.items()]  # fmt: skip
-    order = {channel: i for i, channel in enumerate(channels)}
+    order = {channel: i for i, channel in enumerate(asked)}
     told.sort(
         key=lambda c: (order[c.channel], c.reason != "open", -(c.users or 0), c.reason)
     )

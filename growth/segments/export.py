@@ -18,7 +18,7 @@ from growth.errors import DataError, ParameterError, SecretMissingError
 from growth.result import Cell, Notice, Result
 from growth.segments.audit import append_audit, need_purpose
 from growth.segments.sizes import MIN_SIZE
-from growth.stats.arguments import whole
+from growth.stats.arguments import names_of, whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -171,10 +171,11 @@ def export(  # noqa: PLR0913  (what, for whom, why, and how long)
         raise ParameterError(f"{msg} it.", code="bad_format")
     whole(min_size, "min_size", least=1, code="bad_limit")
     whole(expires_days, "expires_days", least=1, most=3650, code="bad_limit")
+    named = names_of(columns, "columns")
     rekey = _rekey(recipient)
     source = as_table(table)
-    need_columns(source, [user_col, *columns])
-    rows = fetch(source.select(user_col, *columns), "reading a list")
+    need_columns(source, [user_col, *named])
+    rows = fetch(source.select(user_col, *named), "reading a list")
     rows = rows.sort_by(user_col)
     if len(rows) < min_size:
         msg = (
@@ -182,12 +183,12 @@ def export(  # noqa: PLR0913  (what, for whom, why, and how long)
         )
         msg = f"{msg} a larger segment, or none."
         raise DataError(msg, code="segment_too_small")
-    _refuse_raw(rows, [user_col, *columns])
+    _refuse_raw(rows, [user_col, *named])
     ids = [rekey(str(one)) for one in rows[user_col].to_pylist()]
     expires = datetime.now(UTC).date() + timedelta(days=expires_days)
     hashes = rules.hashes() if rules is not None else {}
     if target.suffix == ".csv":
-        body, escaped = _csv(rows, ids, user_col, columns, bom=bom)
+        body, escaped = _csv(rows, ids, user_col, named, bom=bom)
     else:
         facts = {"rule_hashes": hashes, "as_of": as_of and as_of.isoformat(),
                  "expires": expires.isoformat(), "purpose": purpose}  # fmt: skip
@@ -201,7 +202,7 @@ def export(  # noqa: PLR0913  (what, for whom, why, and how long)
         verb="export",
         purpose=purpose,
         rows=len(rows),
-        columns=[user_col, *columns],
+        columns=[user_col, *named],
         rule_hashes=hashes,
         run=run,
         recipient=recipient,
@@ -212,7 +213,7 @@ def export(  # noqa: PLR0913  (what, for whom, why, and how long)
     return Export(
         path=str(target),
         users=len(rows),
-        columns=(user_col, *columns),
+        columns=(user_col, *named),
         recipient=recipient,
         expires=expires,
         escaped=escaped,

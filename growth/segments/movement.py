@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from growth.result import Cell, Estimate, Notice, Result
 from growth.segments.hiding import hide_table, limit_of
+from growth.stats.arguments import names_of
 from growth.stats.proportions import Share, wilson
 
 if TYPE_CHECKING:
@@ -193,10 +194,13 @@ def movement_from_counts(
         if (a, b) != (None, None)
     }
     seen = (value for pair in told for value in pair if value != ABSENT)
-    names = (*dict.fromkeys([*values, *sorted(seen)]), ABSENT)
+    names = (*dict.fromkeys([*names_of(values, "values"), *sorted(seen)]), ABSENT)
     grid = [[told.get((a, b), 0) for b in names] for a in names]
     limits = {"k": limit_of(k, "k"), "min_size": limit_of(min_size, "min_size")}
-    settled = [[name in side for name in names[:-1]] for side in also_hide or ()]
+    settled = [
+        [name in names_of(side, "also_hide") for name in names[:-1]]
+        for side in also_hide or ()
+    ]
     away, away_rows, away_columns = hide_table(
         grid,
         **limits,

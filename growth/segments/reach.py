@@ -17,6 +17,7 @@ from growth.errors import ParameterError, RefusedError, suggest
 from growth.result import Cell, Notice, Result
 from growth.segments.evaluate import micros
 from growth.segments.hiding import hide, limit_of
+from growth.stats.arguments import names_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -78,7 +79,7 @@ class Standing(NamedTuple):
     closes_us: int | None = None
 
 
-def check_channels(channels: Iterable[str]) -> tuple[str, ...]:
+def check_channels(channels: str | Iterable[str]) -> tuple[str, ...]:
     """Return channels that can be asked about.
 
     Parameters
@@ -98,7 +99,7 @@ def check_channels(channels: Iterable[str]) -> tuple[str, ...]:
     ParameterError
         For any other name (code ``unknown_channel``).
     """
-    asked = tuple(channels)
+    asked = names_of(channels, "channels")
     for channel in asked:
         if channel == "template":
             msg = "channel is 'template'; template messages went offline on 2020-01-10;"
@@ -152,7 +153,7 @@ def reach_of(
     for channel in CHANNELS:
         own = [item for item in past if item[1]["channel"] == channel]
         if channel == "subscribe":
-            standing = _subscribe(own, frozenset(long_term))
+            standing = _subscribe(own, frozenset(names_of(long_term, "long_term")))
         elif channel == "customer_service":
             standing = _service(own, end)
         else:

@@ -10,6 +10,7 @@ import numpy as np
 
 from growth.result import Cell, Estimate, Notice, Result
 from growth.segments.hiding import hide, hide_table, limit_of
+from growth.stats.arguments import names_of
 from growth.stats.proportions import Share, wilson
 
 if TYPE_CHECKING:
@@ -159,11 +160,13 @@ def sizes_from_counts(
     [None, None, 900]
     """
     limit = limit_of(min_size, "min_size")
-    names = tuple(dict.fromkeys([*values, *counts]))
+    names = tuple(dict.fromkeys([*names_of(values, "values"), *counts]))
     users = [int(counts.get(name, 0)) for name in names]
     total = sum(users)
     sums = np.ones((1, len(names)), dtype=np.int64)
-    also = [names.index(name) for name in also_hide if name in names]
+    also = [
+        names.index(name) for name in names_of(also_hide, "also_hide") if name in names
+    ]
     hidden = hide(users, [limit] * len(names), sums, also=also)
     scale = 1 / sample_rate
     cells = [
@@ -279,8 +282,9 @@ def cross_from_counts(
     ParameterError
         If a limit is below 1 (code ``bad_limit``).
     """
-    down = tuple(dict.fromkeys([*rows, *(row for row, _ in counts)]))
-    across = tuple(dict.fromkeys([*columns, *(column for _, column in counts)]))
+    down = tuple(dict.fromkeys([*names_of(rows, "rows"), *(row for row, _ in counts)]))
+    known = names_of(columns, "columns")
+    across = tuple(dict.fromkeys([*known, *(column for _, column in counts)]))
     grid = [[int(counts.get((r, c), 0)) for c in across] for r in down]
     away, away_rows, away_columns = hide_table(
         grid, k=limit_of(k, "k"), min_size=limit_of(min_size, "min_size")

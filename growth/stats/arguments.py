@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from math import isfinite
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from growth.errors import ParameterError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 __all__ = ["generator", "names_of", "whole"]
 
@@ -91,12 +87,12 @@ def generator(seed: object) -> np.random.Generator:
     )
 
 
-def names_of(given: str | Sequence[str] | None, name: str) -> tuple[str, ...]:
+def names_of(given: str | Iterable[str] | None, name: str) -> tuple[str, ...]:
     """Return names given as one, as several, or as None for none.
 
     Parameters
     ----------
-    given : str or sequence of str, optional
+    given : str or iterable of str, optional
         What the caller wrote.
     name : str
         The argument, for the message.
@@ -104,12 +100,13 @@ def names_of(given: str | Sequence[str] | None, name: str) -> tuple[str, ...]:
     Returns
     -------
     tuple of str
-        In the order given, with repeats.
+        In the order given, with repeats; whether they are names of anything is for
+        the caller to see.
 
     Raises
     ------
     ParameterError
-        If it is anything else (code ``bad_names``).
+        If it is neither one nor several (code ``bad_names``).
 
     Examples
     --------
@@ -121,8 +118,6 @@ def names_of(given: str | Sequence[str] | None, name: str) -> tuple[str, ...]:
     if isinstance(given, str):
         return (given,)
     if isinstance(given, Iterable):
-        found = tuple(given)
-        if all(isinstance(one, str) for one in found):
-            return found
+        return tuple(given)
     msg = f"{name} is {given!r}; it must be a name or a list of names; correct it."
     raise ParameterError(msg, code="bad_names")

@@ -432,3 +432,11 @@ def test_a_hold_out_is_the_same_always():
     with pytest.raises(ParameterError, match="write half as") as info:
         hold_out(table, share=30, salt="x")
     assert info.value.code == "bad_share"
+
+
+def test_one_name_is_one_name():
+    table = frame()
+    named = sizes(table, "stage", values="gone")
+    assert [c.users for c in named.cells if c.value == "gone"] == [0]
+    assert {c.value for c in named.cells} == {"gone", "old", "new"}
+    assert cross(table, "value", "stage", columns="gone").column_users[0] == ("gone", 0)

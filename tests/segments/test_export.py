@@ -165,3 +165,9 @@ def test_a_spreadsheet_shows_the_text(tmp_path):
         check=True, capture_output=True,
     )  # fmt: skip
     assert "=1+1" in (tmp_path / "x.html").read_text("utf-8")
+
+
+def test_one_column_is_not_read_letter_by_letter(tmp_path):
+    rows = listed(60, city=["Kunming"] * 60)
+    made = export(rows, tmp_path / "x.csv", purpose="p", columns="city")
+    assert made.columns == ("user_id", "city")

@@ -52,7 +52,7 @@ def test_names_come_as_one_as_several_or_not_at_all(given, found):
     assert names_of(given, "by") == found
 
 
-@pytest.mark.parametrize("given", [1, [1], [None], b"scene", 0.5])
+@pytest.mark.parametrize("given", [1, 0.5, True, object])
 def test_what_is_no_name_is_refused(given):
     with pytest.raises(ParameterError, match=r"by is .* list of names") as caught:
         names_of(given, "by")
