@@ -29,16 +29,11 @@ if TYPE_CHECKING:
     from growth.tiers.intervals import Span
     from growth.tiers.ledger import (
         Applied,
-        Claim,
         Entry,
         Ledger,
-        Standing,
         State,
         apply,
-        claw_back,
         open_state,
-        points_for,
-        standing,
     )
     from growth.tiers.liability import (
         Deferral,
@@ -55,6 +50,13 @@ if TYPE_CHECKING:
     from growth.tiers.searching import Candidate, Found, search
     from growth.tiers.seasons import Calendar, estimate_calendar
     from growth.tiers.simulation import Scenario, Simulation, simulate
+    from growth.tiers.standings import (
+        Claim,
+        Standing,
+        claw_back,
+        points_for,
+        standing,
+    )
     from growth.tiers.tables import fit, replay
 
 __all__ = [
@@ -126,16 +128,11 @@ _FILES = {
     "intervals": ("Span",),
     "ledger": (
         "Applied",
-        "Claim",
         "Entry",
         "Ledger",
-        "Standing",
         "State",
         "apply",
-        "claw_back",
         "open_state",
-        "points_for",
-        "standing",
     ),
     "liability": (
         "Deferral",
@@ -152,6 +149,7 @@ _FILES = {
     "searching": ("Candidate", "Found", "search"),
     "seasons": ("Calendar", "estimate_calendar"),
     "simulation": ("Scenario", "Simulation", "simulate"),
+    "standings": ("Claim", "Standing", "claw_back", "points_for", "standing"),
     "tables": ("fit", "replay"),
 }
 _HOME = {name: file for file, names in _FILES.items() for name in names}

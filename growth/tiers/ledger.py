@@ -12,34 +12,26 @@ from datetime import date, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from growth.errors import DataError, ParameterError, suggest
+from growth.errors import DataError, suggest
 from growth.tiers import rules
+from growth.tiers.events import RUN, needed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Mapping
     from zoneinfo import ZoneInfo
 
     from growth.tiers.programme import Programme
 
 __all__ = [
     "Applied",
-    "Claim",
     "Entry",
     "Ledger",
-    "Standing",
     "State",
     "apply",
-    "claw_back",
     "day_number",
     "open_state",
-    "points_for",
-    "standing",
 ]
 
-KINDS: Final = (
-    "purchase", "refund", "redeem", "restore", "login", "review", "offline_visit",
-    "snapshot", "close",
-)  # fmt: skip
 #: Scalars an entry reports, in their order.
 REPORTED: Final = (
     "tier", "failures", "debt", "active", "pending", "issued", "redeemed", "expired",
@@ -182,42 +174,6 @@ class Applied(NamedTuple):
     entries: tuple[Entry, ...]
 
 
-class Standing(NamedTuple):
-    """Where a member stands, and what is missing to the next tier.
-
-    `missing_fen` and `missing_interactions` are None where the next tier does not
-    ask for them; all three are None at the top. Under ``match = "any"`` either is
-    enough.
-    """
-
-    tier: int
-    name: str
-    next_name: str | None
-    missing_fen: int | None
-    missing_interactions: int | None
-    window_spend_fen: int
-    window_interactions: int
-    active: int
-    pending: int
-    debt: int
-
-
-class Claim(NamedTuple):
-    """What a refund would claw back, by where it comes from.
-
-    `points` is their sum; `absorbed` had expired and is not owed; `shortfall`
-    follows the programme's rule; `cash_deducted_fen` comes off the refund.
-    """
-
-    points: int
-    pending: int
-    own: int
-    absorbed: int
-    others: int
-    shortfall: int
-    cash_deducted_fen: int
-
-
 def open_state(programme: Programme, *, joined: date | str) -> State:
     """Return the state of a member who joins.
 
@@ -290,13 +246,13 @@ def apply(state: State, event: Mapping[str, Any], programme: Programme) -> Appli
     (123, (('active', 123), ('issued', 123)))
     """
     kind = event.get("kind")
-    run = _RUN.get(kind)  # type: ignore[arg-type]
+    run = RUN.get(kind)  # type: ignore[arg-type]
     if run is None:
-        hint = suggest(str(kind), KINDS)
-        msg = f"kind is {kind!r}; it must be one of {', '.join(KINDS)}; correct the"
+        hint = suggest(str(kind), RUN)
+        msg = f"kind is {kind!r}; it must be one of {', '.join(RUN)}; correct the"
         raise DataError(f"{msg} event.{hint}", code="unknown_event")
     compiled = programme.compiled
-    day, instant = day_number(_need(event, "ts"), programme.timezone)
+    day, instant = day_number(needed(event, "ts"), programme.timezone)
     _in_order(state, day, instant)
     after = state.copy()
     if instant is not None:
@@ -307,143 +263,6 @@ def apply(state: State, event: Mapping[str, Any], programme: Programme) -> Appli
     ref = run(compiled, after, event, day)
     _note(entries, day, str(kind), ref, before, scalars[FIRST:LAST])
     return Applied(after, tuple(entries))
-
-
-def standing(state: State, programme: Programme, *, ts: object = None) -> Standing:
-    """Return the tier now and what is missing to the next.
-
-    Parameters
-    ----------
-    state : State
-        The member.
-    programme : Programme
-        The rules.
-    ts : datetime, date or ISO text, optional
-        The moment asked about; the state's own day if omitted.
-
-    Returns
-    -------
-    Standing
-        Tier, distances and balances.
-
-    Raises
-    ------
-    DataError
-        If `ts` lies before the state (``event_out_of_order``) or is no time.
-    """
-    if ts is not None:
-        state = apply(state, {"ts": ts, "kind": "snapshot"}, programme).state
-    tier, names = state.tier, programme.names
-    following = programme.tiers[tier + 1] if tier + 1 < len(names) else None
-
-    def missing(asked: int | None, have: int) -> int | None:
-        return None if asked is None else max(0, asked - have)
-
-    return Standing(
-        tier,
-        names[tier],
-        names[tier + 1] if following else None,
-        missing(following.min_spend_fen, state.window_spend_fen) if following else None,
-        missing(following.min_interactions, state.window_interactions)
-        if following
-        else None,
-        state.window_spend_fen,
-        state.window_interactions,
-        state.active,
-        state.pending,
-        state.debt,
-    )
-
-
-def points_for(paid_fen: int, *, tier: int, programme: Programme) -> int:
-    """Return the points an order earns, before caps.
-
-    Parameters
-    ----------
-    paid_fen : int
-        What was paid, 0 or more.
-    tier : int
-        The tier held before the order, 0 or more.
-    programme : Programme
-        The rules.
-
-    Returns
-    -------
-    int
-        ``floor(paid * per_yuan * multiplier / 100)``, exact.
-
-    Raises
-    ------
-    DataError
-        If `paid_fen` is no whole number of fen, or negative.
-    ParameterError
-        If the programme has no such tier (``unknown_tier``).
-
-    Examples
-    --------
-    >>> from growth.tiers import load_programme
-    >>> tier = {"name": "all", "min_spend_fen": 0, "earn_multiplier": "1.15"}
-    >>> points_for(10_000, tier=0, programme=load_programme({"tiers": [tier]}))
-    115
-    """
-    if not 0 <= tier < len(programme.tiers):
-        msg = f"tier is {tier}; it must be 0 to {len(programme.tiers) - 1}; take it"
-        raise ParameterError(f"{msg} from the state.", code="unknown_tier")
-    table = rules.P_TABLE + tier * rules.T_WIDTH
-    p = programme.compiled
-    fen = _amount("paid_fen", paid_fen, 0)
-    return rules.scaled(fen, p[table + rules.T_NUM], p[table + rules.T_DEN])
-
-
-def claw_back(
-    state: State, order_id: str, amount_fen: int, programme: Programme
-) -> Claim:
-    """Return what refunding an order now would take back, without doing it.
-
-    Parameters
-    ----------
-    state : State
-        The member.
-    order_id : str
-        An order of theirs.
-    amount_fen : int
-        The refund, above 0, at most what is still paid.
-    programme : Programme
-        The rules.
-
-    Returns
-    -------
-    Claim
-        The points by where they come from.
-
-    Raises
-    ------
-    DataError
-        As `apply` would for such a refund.
-    """
-    probe = {"ts": "-", "kind": "refund", "order_id": order_id, "refund_id": "\0",
-             "amount_fen": amount_fen}  # fmt: skip
-    after = state.copy()
-    known = after.scalars.copy()
-    at = after.orders.get(order_id, (0, {}))[0] * rules.ORDER
-    own = after.bought[at + rules.O_LOT] * rules.LOT if after.bought else -1
-    lots, held = after.lots[:], after.bought[:]
-    _refund(programme.compiled, after, probe, after.scalars[rules.DAY])
-    moved = [b - a for a, b in zip(known, after.scalars, strict=True)]
-    pending = -moved[rules.PENDING]
-    mine = (
-        lots[own + rules.L_ACTIVE] - after.lots[own + rules.L_ACTIVE] if own >= 0 else 0
-    )
-    absorbed = after.bought[at + rules.O_ABSORBED] - held[at + rules.O_ABSORBED]
-    return Claim(
-        held[at + rules.O_KEPT] - after.bought[at + rules.O_KEPT],
-        pending,
-        mine,
-        absorbed,
-        -moved[rules.ACTIVE] - mine,
-        moved[rules.DEBT] + moved[rules.UNCOLLECTED],
-        moved[rules.CASH],
-    )
 
 
 class Ledger:
@@ -603,24 +422,6 @@ def _date(day: int) -> str:
     return (date(1970, 1, 1) + timedelta(days=day)).isoformat()
 
 
-def _need(event: Mapping[str, Any], key: str) -> Any:  # noqa: ANN401
-    value = event.get(key)
-    if value is None:
-        msg = f"{key} is missing from the event {dict(event)!r}; it must be given;"
-        raise DataError(f"{msg} add it.", code="event_incomplete")
-    return value
-
-
-def _amount(name: str, value: object, low: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        msg = f"{name} is {value!r}; money and points must be whole numbers; 12.50 yuan"
-        raise DataError(f"{msg} is 1250 fen.", code="amount_not_integer")
-    if value < low:
-        msg = f"{name} is {value}; it must be {low} or more; enter a return as a refund"
-        raise DataError(f"{msg} of its order.", code="amount_negative")
-    return value
-
-
 def _pass(
     compiled: tuple[int, ...], state: State, day: int, entries: list[Entry]
 ) -> list[int]:
@@ -650,185 +451,3 @@ def _note(
             if a != b
         )
         entries.append(Entry(day, kind, ref, changes))
-
-
-_LOT_ROOM: Final = array("q", [0] * rules.LOT)
-_ORDER_ROOM: Final = array("q", [0] * rules.ORDER)
-
-
-def _room(state: State) -> None:
-    """Make room for one lot more."""
-    if len(state.lots) < (state.scalars[rules.LOTS] + 1) * rules.LOT:
-        state.lots += _LOT_ROOM
-
-
-def _purchase(
-    p: tuple[int, ...], state: State, event: Mapping[str, Any], day: int
-) -> str:
-    order = str(_need(event, "order_id"))
-    paid = _amount("paid_fen", _need(event, "paid_fen"), 0)
-    if order in state.orders:
-        msg = f"order {order!r} is in the ledger; each must come once; drop the repeat,"
-        raise DataError(f"{msg} or give it an id of its own.", code="duplicate_order")
-    _room(state)
-    state.bought += _ORDER_ROOM
-    at = rules.purchase(
-        p, state.scalars, state.lots, state.bought, state.ring, day, paid
-    )
-    state.orders = {**state.orders, order: (at, {})}
-    return order
-
-
-def _refund(
-    p: tuple[int, ...], state: State, event: Mapping[str, Any], _day: int
-) -> str:
-    order, refund = str(_need(event, "order_id")), str(_need(event, "refund_id"))
-    amount = _amount("amount_fen", _need(event, "amount_fen"), 1)
-    ref = f"{order}/{refund}"
-    if order not in state.orders:
-        msg = f"refund {ref!r} is of an order the ledger does not know; it must follow"
-        raise DataError(
-            f"{msg} its order; load that first.", code="refund_without_order"
-        )
-    at, known = state.orders[order]
-    if refund in known:
-        if known[refund] == amount:
-            state.duplicates += 1
-            return ref
-        msg = f"refund {ref!r} is of {amount} fen, and was of {known[refund]} before; a"
-        msg = f"{msg} repeat must be equal; correct it, or give it an id of its own."
-        raise DataError(msg, code="conflicting_refund")
-    place = at * rules.ORDER
-    left = state.bought[place + rules.O_PAID] - state.bought[place + rules.O_REFUNDED]
-    if amount > left:
-        msg = f"refund {ref!r} is of {amount} fen; {left} fen of the order are still"
-        msg = f"{msg} paid and a refund must not pass that; correct the amount."
-        raise DataError(msg, code="refund_exceeds_order")
-    rules.refund(p, state.scalars, state.lots, state.bought, state.ring, at, amount)
-    state.orders = {**state.orders, order: (at, {**known, refund: amount})}
-    return ref
-
-
-def _redeem(
-    p: tuple[int, ...], state: State, event: Mapping[str, Any], _day: int
-) -> str:
-    points = _amount("points", _need(event, "points"), 0)
-    block = p[rules.P_BLOCK]
-    if not points or points % block:
-        msg = f"points is {points}; a redemption must be of whole blocks of {block};"
-        raise DataError(f"{msg} round it down.", code="redeem_not_in_blocks")
-    have = state.scalars[rules.ACTIVE]
-    if points > have:
-        msg = (
-            f"points is {points}; a redemption must not pass the {have} active points;"
-        )
-        raise DataError(f"{msg} offer what is there.", code="insufficient_points")
-    ref = str(event.get("redemption_id") or "")
-    if ref in state.takes:
-        msg = f"redemption {ref!r} is in the ledger; each must come once; give it an id"
-        raise DataError(f"{msg} of its own.", code="duplicate_redemption")
-    before = state.lots[rules.L_REDEEMED :: rules.LOT]
-    rules.redeem(state.scalars, state.lots, points)
-    if ref:
-        after = state.lots[rules.L_REDEEMED :: rules.LOT]
-        pairs = enumerate(zip(before, after, strict=True))
-        took = tuple((lot, b - a) for lot, (a, b) in pairs if a != b)
-        state.takes = {**state.takes, ref: took}
-    return ref
-
-
-def _restore(
-    _p: tuple[int, ...], state: State, event: Mapping[str, Any], _day: int
-) -> str:
-    ref = str(_need(event, "redemption_id"))
-    if ref not in state.takes:
-        msg = f"redemption {ref!r} is not in the ledger; only one that is there can be"
-        raise DataError(
-            f"{msg} cancelled; check the id.", code="restore_without_redemption"
-        )
-    state.duplicates += not state.takes[ref]
-    for lot, points in state.takes[ref]:
-        rules.restore(state.scalars, state.lots, lot, points)
-    state.takes = {**state.takes, ref: ()}
-    return ref
-
-
-def _login(
-    p: tuple[int, ...], state: State, _event: Mapping[str, Any], day: int
-) -> str:
-    _room(state)
-    rules.login(p, state.scalars, state.lots, state.ring, day)
-    return ""
-
-
-def _review(
-    p: tuple[int, ...], state: State, _event: Mapping[str, Any], day: int
-) -> str:
-    _room(state)
-    rules.review(p, state.scalars, state.lots, state.ring, day)
-    return ""
-
-
-def _visit(
-    p: tuple[int, ...], state: State, _event: Mapping[str, Any], day: int
-) -> str:
-    rules.visit(p, state.scalars, state.ring, day)
-    return ""
-
-
-def _close(
-    p: tuple[int, ...], state: State, _event: Mapping[str, Any], day: int
-) -> str:
-    rules.close(p, state.scalars, state.lots, state.ring, day)
-    return ""
-
-
-def _snapshot(
-    _p: tuple[int, ...], _state: State, _event: Mapping[str, Any], _day: int
-) -> str:
-    return ""
-
-
-_RUN: Final[
-    dict[str, Callable[[tuple[int, ...], State, Mapping[str, Any], int], str]]
-] = {
-    "purchase": _purchase,
-    "refund": _refund,
-    "redeem": _redeem,
-    "restore": _restore,
-    "login": _login,
-    "review": _review,
-    "offline_visit": _visit,
-    "snapshot": _snapshot,
-    "close": _close,
-}
-
-
-def replay_events(
-    events: Iterable[Mapping[str, Any]], programme: Programme, *, joined: date | str
-) -> Ledger:
-    """Return the ledger of one member's events.
-
-    Parameters
-    ----------
-    events : iterable of mapping
-        In order.
-    programme : Programme
-        The rules.
-    joined : date or ISO text
-        When the member joined.
-
-    Returns
-    -------
-    Ledger
-        With every event in it.
-
-    Raises
-    ------
-    DataError
-        At the first bad event.
-    """
-    ledger = Ledger(programme, joined=joined)
-    for event in events:
-        ledger.append(event)
-    return ledger
