@@ -9,6 +9,7 @@ import pytest
 
 from growth.readout.child import environment
 from growth.readout.forkserver import Forkserver, python
+from tests.readout.running import tiny_run
 
 pytestmark = pytest.mark.skipif(
     not Forkserver.works(), reason="only Linux lets a process adopt a forked child"
@@ -139,6 +140,22 @@ def test_only_a_process_that_has_imported_a_kernel_has_an_understudy():
         [sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True
     )
     assert done.stdout.split() == ["False", "True"]
+
+
+def test_the_kernel_of_a_run_is_forked_and_goes_by_its_run(place):
+    seen = {}
+
+    def look(_now):
+        if any((place / "out" / ".staging").glob("*/lingers")):
+            for process in psutil.Process().children(recursive=True):
+                with suppress(psutil.Error, OSError):
+                    name = " ".join(process.cmdline()).strip()
+                    seen[name] = process.environ().get("GROWTH_RUN_ID")
+            (place / "go").touch()
+
+    outcome = tiny_run(place, "linger", progress=look)
+    assert outcome.status == "succeeded"
+    assert seen["growth child"] == seen["growth kernel"] == outcome.run_id
 
 
 def facts(kind, folder):
