@@ -22,7 +22,15 @@ if TYPE_CHECKING:
 
     import ibis.expr.types as ir
 
-__all__ = ["instant", "local_date", "local_day", "offsets", "within", "zone"]
+__all__ = [
+    "comparable",
+    "instant",
+    "local_date",
+    "local_day",
+    "offsets",
+    "within",
+    "zone",
+]
 
 DAY_US = 86_400_000_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -248,17 +256,38 @@ def within(table: ir.Table, column: str, first: int, last: int) -> ir.Table:
         Compared as the column is stored, so that an engine can skip what its
         statistics rule out.
     """
-    import ibis
-
     at = table[column]
-    kind = at.type()
-    if not kind.is_timestamp():
+    if not at.type().is_timestamp():
         number = epoch_us(at)
         return table.filter((number >= first) & (number <= last))
-    edges = [EPOCH + timedelta(microseconds=edge) for edge in (first, last)]
-    exact = "timestamp('UTC', 6)"
-    if kind.timezone is None:
-        edges = [edge.replace(tzinfo=None) for edge in edges]
-        exact = "timestamp(6)"
-    low, high = (ibis.literal(edge, type=exact) for edge in edges)
+    low, high = (
+        comparable(at, EPOCH + timedelta(microseconds=edge)) for edge in (first, last)
+    )
     return table.filter((at >= low) & (at <= high))
+
+
+def comparable(column: ir.Value, at: datetime) -> ir.Scalar:
+    """Return an instant as a literal that a column is compared with as it is stored.
+
+    Parameters
+    ----------
+    column : ibis expression
+        An instant, with a zone or without: then in UTC; or a date.
+    at : datetime
+        Aware.
+
+    Returns
+    -------
+    ibis.Scalar
+        Of the column's own kind; the first date not before `at` for dates.
+    """
+    import ibis
+
+    kind = column.type()
+    if kind.is_date():
+        # an instant inside a day: the day has begun
+        begun = timedelta(days=0 if at.time() == datetime.min.time() else 1)
+        return ibis.literal(at.date() + begun)
+    if kind.timezone is None:
+        return ibis.literal(at.astimezone(UTC).replace(tzinfo=None), "timestamp(6)")
+    return ibis.literal(at, "timestamp('UTC', 6)")

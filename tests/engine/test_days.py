@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from growth.engine import epoch_us, instant, local_date, local_day
-from growth.engine.days import DAY_US, EPOCH, offsets
+from growth.engine import as_table, epoch_us, instant, local_date, local_day
+from growth.engine.days import DAY_US, EPOCH, comparable, offsets, within
 from growth.engine.dialect import floor_divide
 from growth.errors import DataError, ParameterError
 
@@ -185,3 +185,27 @@ def test_an_unusable_as_of_is_refused(as_of, tz, code, message):
     with pytest.raises(ParameterError, match=message) as info:
         instant(as_of, tz=tz)
     assert info.value.code == code
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.timestamp("ms", "UTC"), pa.timestamp("us"), pa.timestamp("ns", "UTC")]
+)
+def test_a_range_of_instants_has_both_its_ends(kind):
+    base = datetime(2026, 3, 1, 23, 59, 59, tzinfo=UTC)
+    moments = [base + timedelta(milliseconds=i) for i in range(5)] + [None]
+    naive = [m and m.replace(tzinfo=None) for m in moments]
+    table = as_table(
+        pa.table({"ts": pa.array(naive if kind.tz is None else moments, kind)})
+    )
+    first = (base - EPOCH) // timedelta(microseconds=1)
+    for low, high, wanted in ((0, 4000, 5), (1000, 3000, 3), (1, 2999, 2), (5, 4, 0)):
+        kept = within(table, "ts", first + low, first + high)
+        assert kept.count().to_pyarrow().as_py() == wanted
+
+
+def test_an_instant_inside_a_day_is_compared_with_the_next_date():
+    table = as_table(pa.table({"ds": pa.array([date(2026, 3, 1), date(2026, 3, 2)])}))
+    for hours, wanted in ((0, 2), (1, 1), (24, 1), (25, 0)):
+        at = datetime(2026, 3, 1, tzinfo=UTC) + timedelta(hours=hours)
+        kept = table.filter(table.ds >= comparable(table.ds, at))
+        assert kept.count().to_pyarrow().as_py() == wanted

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING, Final
 
 from growth import engine
+from growth.engine.days import comparable
 from growth.retention.spec import ANY, Event
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     import ibis.expr.types as ir
 
@@ -19,7 +20,6 @@ __all__ = [
     "NO",
     "between",
     "definition",
-    "instant",
     "number",
     "passes",
     "text",
@@ -62,27 +62,9 @@ def definition(events: Sequence[Event], column: str) -> engine.Where | None:
     return engine.parse_where([{"col": column, **test}])
 
 
-def instant(column: ir.Value, at: datetime) -> ir.Scalar:
-    """Return an instant as a literal of the column's own type."""
-    import ibis
-
-    kind = column.type()
-    if kind.is_date():
-        # an instant inside a day: the day has begun
-        day = (
-            at.date()
-            if at.time() == datetime.min.time()
-            else at.date() + timedelta(days=1)
-        )
-        return ibis.literal(day)
-    if kind.timezone is None:
-        return ibis.literal(at.astimezone(UTC).replace(tzinfo=None), "timestamp(6)")
-    return ibis.literal(at, "timestamp('UTC', 6)")
-
-
 def between(column: ir.Value, start: datetime, end: datetime) -> ir.BooleanValue:
     """Return whether an instant is in a half-open range; an unknown one is not."""
-    inside = (column >= instant(column, start)) & (column < instant(column, end))
+    inside = (column >= comparable(column, start)) & (column < comparable(column, end))
     return inside.fill_null(NO)
 
 

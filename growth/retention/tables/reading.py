@@ -11,7 +11,7 @@ import numpy as np
 from growth import engine
 from growth.engine import layouts
 from growth.engine.connections import backend_of
-from growth.engine.days import zone
+from growth.engine.days import comparable, zone
 from growth.retention.calendar import DAY_US, microseconds
 from growth.retention.counting import POOL, RETURN, START, Ask, by_chunks, slots_of
 from growth.retention.spec import ANY, Event, RetentionSpec
@@ -21,7 +21,6 @@ from growth.retention.tables.expressions import (
     NO,
     between,
     definition,
-    instant,
     number,
     passes,
     text,
@@ -144,7 +143,7 @@ class Reading:
         back = passes(table, spec.return_event, self.columns.event)
         if spec.from_table:
             flags = back.ifelse(RETURN, 0)
-            wanted = back & (ts >= instant(ts, spec.start))
+            wanted = back & (ts >= comparable(ts, spec.start))
         else:
             begins = passes(table, spec.start_event, self.columns.event)
             inside = begins & between(ts, spec.start, spec.end)
@@ -162,7 +161,7 @@ class Reading:
             )
             wanted = pool | back
             if spec.mode in ("first_in_range", "every"):
-                wanted &= ts >= instant(ts, spec.start)
+                wanted &= ts >= comparable(ts, spec.start)
         rows = table.select(
             table[self.columns.user],
             ts=engine.epoch_us(ts),
@@ -178,7 +177,7 @@ class Reading:
             },
         )
         keep = rows.wanted & (
-            (rows.raw < instant(rows.raw, self.until)) | rows.raw.isnull()
+            (rows.raw < comparable(rows.raw, self.until)) | rows.raw.isnull()
         )
         return rows.filter(keep).drop("wanted", "raw")
 
@@ -186,7 +185,7 @@ class Reading:
         spec = self.spec
         ts = starts[self.columns.ts]
         inside = between(ts, spec.start, spec.end)
-        wanted = ts < instant(ts, self.until)
+        wanted = ts < comparable(ts, self.until)
         if spec.mode in ("first_in_range", "every"):
             wanted &= inside
         rows = starts.select(
@@ -207,7 +206,7 @@ class Reading:
         rows = table.select(
             table[self.columns.user], ts=engine.epoch_us(ts), raw=ts, active=active
         )
-        early = (rows.raw < instant(rows.raw, until)) | rows.raw.isnull()
+        early = (rows.raw < comparable(rows.raw, until)) | rows.raw.isnull()
         return rows.filter(rows.active & early).drop("active")
 
     # -- counting -----------------------------------------------------------------

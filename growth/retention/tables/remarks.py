@@ -6,11 +6,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from growth import engine
+from growth.engine.days import comparable
 from growth.errors import DataError, suggest
 from growth.result import Notice
 from growth.retention.calendar import DAY_US, microseconds
 from growth.retention.spec import ANY, RetentionSpec
-from growth.retention.tables.expressions import instant
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -42,10 +42,12 @@ class About:
         table, spec = self.events, self.spec
         ts = table[self.columns.ts]
         # no look at the whole log: files that hold nothing so old are skipped
-        old = table.filter(ts < instant(ts, spec.start - HISTORY)).select(ts).limit(1)
+        old = (
+            table.filter(ts < comparable(ts, spec.start - HISTORY)).select(ts).limit(1)
+        )
         if engine.fetch(old, "looking for history").num_rows:
             return []
-        young = table.filter(ts < instant(ts, spec.start))
+        young = table.filter(ts < comparable(ts, spec.start))
         first = young.aggregate(first=engine.epoch_us(young[self.columns.ts]).min())
         us = engine.fetch(first, "reading the first time")["first"][0].as_py()
         begun = microseconds(spec.start)
