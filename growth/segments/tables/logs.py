@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
 from hashlib import sha256
@@ -193,6 +194,10 @@ class Log:
         read = {d: _Day(counts.get(d, 0), day) for d in {*due, *late}}
         if read:
             self._write_manifest(nulls, held | read)
+        if not held:  # what other rules held is out of use
+            for other in self.logs.folder.glob(f"{self.name}-*"):
+                if other != self.folder:
+                    shutil.rmtree(other, ignore_errors=True)
 
     def _is_due(self, day: int, held: Mapping[int, _Day]) -> bool:
         if day not in held:

@@ -235,6 +235,10 @@ def test_windows_and_thresholds_read_nothing_again(tmp_path, read):
         tag(tables, rules, as_of=AS_OF, logs=logs.Logs(tmp_path, 3))
         assert bool(read) == (k == 0)
         read.clear()
+    other = rules_of(Tag("t", [Value("x", count("events", where=PAID) >= 1)]))
+    tag(tables, other, as_of=AS_OF, logs=logs.Logs(tmp_path, 3))
+    assert len(read) > 30
+    assert len(list(tmp_path.iterdir())) == 1  # what the others held is gone
 
 
 def test_what_changes_after_its_day_or_asks_for_gaps_is_read_whole(tmp_path):
