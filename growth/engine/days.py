@@ -260,9 +260,10 @@ def within(table: ir.Table, column: str, first: int, last: int) -> ir.Table:
     if not at.type().is_timestamp():
         number = epoch_us(at)
         return table.filter((number >= first) & (number <= last))
-    low, high = (
-        comparable(at, EPOCH + timedelta(microseconds=edge)) for edge in (first, last)
-    )
+    # an Arrow table cuts a finer edge down to its own units
+    unit = 10 ** max(6 - (6 if at.type().scale is None else at.type().scale), 0)
+    inner = -(-first // unit) * unit, last // unit * unit
+    low, high = (comparable(at, EPOCH + timedelta(microseconds=edge)) for edge in inner)
     return table.filter((at >= low) & (at <= high))
 
 
