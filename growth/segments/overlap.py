@@ -10,7 +10,7 @@ import numpy as np
 
 from growth.errors import ParameterError
 from growth.result import Cell, Result
-from growth.segments.hiding import hide, limit_of
+from growth.segments.hiding import determined, hide, limit_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["MOST", "Intersection", "Overlap", "Pair", "overlap_from_masks"]
 
 MOST: Final = 62  # bits of a mask that every engine has
+PAIRED: Final = 8  # segments whose pairs are told while intersections are hidden
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +55,13 @@ class Overlap(Result):
     sizes : tuple of (str, int or None)
         Users of each segment; None where hidden.
     intersections : tuple of Intersection
-        Exclusive: each user is in one; largest first.
+        Exclusive: each user is in one; largest first, the hidden ones last. Of 8
+        segments at most, those hidden may be nobody's.
     pairs : tuple of Pair
         Every two segments.
     hidden : int
-        Intersections hidden; no pair is then shown either.
+        Intersections hidden. Of 8 segments at most, pairs that are not small are
+        then still shown, unless they would give one back; of more, none is.
     """
 
     segments: tuple[str, ...]
@@ -105,7 +108,8 @@ def overlap_from_masks(
         shared, take 10.
     min_size : int, optional
         Hide smaller segments; for what is shared, take 50. The size of every other
-        segment is taken to be known when intersections are hidden.
+        segment, and of 8 segments at most how many any two share, is taken to be
+        known when intersections are hidden: a profile tells it too.
 
     Returns
     -------
@@ -128,25 +132,46 @@ def overlap_from_masks(
         msg = f"segments holds {len(segments)}; it must hold 1 to {MOST}; leave some"
         raise ParameterError(f"{msg} out.", code="too_many_segments")
     limit, least = limit_of(k, "k"), max(limit_of(min_size, "min_size"), k or 1)
-    masks = sorted(counts, key=lambda mask: (-counts[mask], mask))
-    values = [int(counts[mask]) for mask in masks]
+    few = len(segments) <= PAIRED  # so few that nobody's intersection can hide too
+    masks = sorted(
+        range(1 << len(segments)) if few and limit > 1 else counts,
+        key=lambda mask: (-counts.get(mask, 0), mask),
+    )
+    values = [int(counts.get(mask, 0)) for mask in masks]
     sizes = [_inside(counts, 1 << i) for i in range(len(segments))]
     told = [n == 0 or n >= least for n in sizes]
     bits = [i for i, known in enumerate(told) if known]
-    sums = np.ones((1 + len(bits), len(masks)), dtype=np.int64)
-    for row, bit in enumerate(bits, 1):
-        sums[row] = [mask >> bit & 1 for mask in masks]
-    away = hide(values, [limit] * len(masks), sums)
+    small = {i for i, n in enumerate(values) if 0 < n < limit}
+    pairs_of = _told_pairs(counts, bits, limit) if few else []
+    for shared in (pairs_of, []):  # where pairs would give a small one back, none
+        known = [0, *(1 << bit for bit in bits), *shared]
+        sums = np.array(
+            [[mask & own == own for mask in masks] for own in known], dtype=np.int64
+        )
+        away = hide(values, [limit] * len(masks), sums)
+        places = [i for i, gone in enumerate(away) if gone]
+        if small.isdisjoint(determined(sums, places)):
+            break
     hidden = sum(away)
     shown = dict(zip(masks, away, strict=True))
+    # in an order that tells nothing of how large the hidden ones are
+    order = sorted(range(len(masks)), key=lambda i: (away[i], not away[i] or masks[i]))
     found = [
-        Intersection(_names(mask, segments), None if shown[mask] else int(counts[mask]))
-        for mask in masks
-        if mask
+        Intersection(_names(masks[i], segments), None if away[i] else values[i])
+        for i in order
+        if masks[i] and (away[i] or masks[i] in counts)
     ]
     total = sum(values)
     pairs = [
-        _pair(counts, segments, i, j, sizes, total, shown=all(told) and not hidden)
+        _pair(
+            counts,
+            segments,
+            i,
+            j,
+            sizes,
+            total,
+            shown=1 << i | 1 << j in shared or (all(told) and not hidden),
+        )
         for i, j in combinations(range(len(segments)), 2)
     ]
     return Overlap(
@@ -161,6 +186,14 @@ def overlap_from_masks(
         pairs=tuple(pairs),
         hidden=hidden,
     )
+
+
+def _told_pairs(
+    counts: Mapping[int, int], bits: Sequence[int], limit: int
+) -> list[int]:
+    """Return the masks of every two segments that share none, or enough to be told."""
+    both = [1 << i | 1 << j for i, j in combinations(bits, 2)]
+    return [one for one in both if not 0 < _inside(counts, one) < limit]
 
 
 def _names(mask: int, segments: Sequence[str]) -> tuple[str, ...]:

@@ -134,14 +134,15 @@ def look(opened: Dataset, params: SegmentsParams) -> Found:
     )
     shown = cell_of(seen.sizes[params.tag], params.value).users is not None
     pairs = [(params.tag, params.value), *params.overlapping()]
+    overlap = overlap_of(seen, pairs, **limits)
     return Found(
         rules=rules,
         context=context,
         sizes=seen.sizes,
         before=seen.before,
         movement=seen.movement,
-        profile=_profile(seen, carried, params) if shown else None,
-        overlap=overlap_of(seen, pairs, **limits),
+        profile=_profile(seen, carried, params, overlap) if shown else None,
+        overlap=overlap,
         trend=_lifecycle(opened, rules, params, seen),
         reach=_reach(opened, seen.tagged, params) if shown else None,
         left_out=tuple(
@@ -178,20 +179,45 @@ def _features(rules: Rules, params: SegmentsParams) -> list[str]:
     return tags + [f"{ABOUT}__{name}" for name in known]
 
 
-def _profile(seen: Watched, carried: Rules, params: SegmentsParams) -> Profile:
+def _profile(
+    seen: Watched, carried: Rules, params: SegmentsParams, overlap: Overlap | None
+) -> Profile:
+    """Compare the value looked into with the rest, by what the overlap does not hide.
+
+    The share of a segment that has a tag's value is how many the two share: where the
+    overlap keeps that back, so does the profile.
+    """
     from growth import segments
 
+    away = _kept_back(overlap)
+    features = [name for name in _features(carried, params) if name not in away]
+    if not features:
+        sizes = seen.sizes[params.tag]
+        users = cell_of(sizes, params.value).users or 0
+        return segments.profile_from_counts(
+            segment=params.value,
+            users=users,
+            rest=sizes.users - users,
+            categories={},
+            numbers={},
+        )
     focus = segments.tag_in(params.tag, params.value)
     return segments.profile(
         seen.tagged,
         segments.Segment(params.value, focus),
-        _features(carried, params),
+        features,
         rules=carried,
         min_side=params.min_size,
         k=params.min_cell,
         min_size=params.min_size,
         also_hide={name: hidden_of(one) for name, one in seen.sizes.items()},
     )
+
+
+def _kept_back(overlap: Overlap | None) -> set[str]:
+    """Return the tags of the pairs that an overlap keeps back."""
+    pairs = overlap.pairs if overlap is not None else ()
+    return {pair.other.partition("=")[0] for pair in pairs if pair.users is None}
 
 
 def _lifecycle(

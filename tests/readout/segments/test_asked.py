@@ -107,3 +107,17 @@ def test_of_a_value_whose_size_is_hidden_nothing_else_is_told(opened, params):
     assert "Its size is hidden" in room.overlap_note(found, few).html
     assert "Its size is hidden" in room.reach_table(found).html
     assert {"profile", "overlap", "reach"}.isdisjoint(room.drawings(found, few))
+
+
+def test_a_share_that_the_overlap_keeps_back_the_profile_does_not_tell(opened, params):
+    asked = replace(
+        params,
+        packs="frequency,order_value",
+        against="order_value:high_net_worth",
+        features="order_value",
+        min_cell=1000,
+    )
+    found = room.look(opened, asked)
+    assert [pair.users for pair in found.overlap.pairs] == [None]
+    assert found.profile.lines == ()
+    assert found.profile.users == room.look(opened, params).profile.users
