@@ -360,7 +360,8 @@ def _joined(files: Iterable[tuple[str, str]]) -> str:
 def _git(root: Path, *args: str) -> str:
     try:
         run = subprocess.run(
-            ["git", "-C", str(root), *args],
+            # it reads only: somebody's commit at the same time goes through
+            ["git", "--no-optional-locks", "-C", str(root), *args],
             capture_output=True, check=True, text=True, timeout=10,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError):
