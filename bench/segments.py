@@ -13,6 +13,7 @@ import resource
 import sys
 import tempfile
 from datetime import date, timedelta
+from itertools import product
 from pathlib import Path
 
 from _common import arguments, machine, peak_mib, run_case, table
@@ -20,6 +21,7 @@ from _events import events, orders
 
 AS_OF = date(2026, 3, 31)
 TABLE = "create temp table found as "
+VALUES = ("frequent", "active", "cooling", "dormant", "never")
 GONE = "drop table if exists found"
 END = "timestamptz '2026-03-31 16:00:00+00'"
 MIDNIGHT = "timestamptz '2026-{:02}-{:02} 16:00:00+00'"
@@ -246,9 +248,8 @@ def _tagged(scale):
     """Return an engine with two days' tags of as many users, made up."""
     connection = _engine()
     n = max(round(2_000_000 * scale), 50)
-    names = "['frequent', 'active', 'cooling', 'dormant', 'never']"
     tags = ", ".join(
-        f"({names})[(1 + hash(i * 31 + {k}) % 5)::int] as t{k}" for k in range(20)
+        f"({list(VALUES)})[(1 + hash(i * 31 + {k}) % 5)::int] as t{k}" for k in range(4)
     )
     for name, shift in (("before", 0), ("after", n // 20)):
         connection.con.execute(
@@ -286,7 +287,8 @@ def overlap(scale):
     from growth import segments
 
     table = _tagged(scale).table("before")
-    asked = {f"s{k}": segments.tag_in(f"t{k}", "active") for k in range(20)}
+    asked = {f"{value} {k}": segments.tag_in(f"t{k}", value)
+             for k, value in product(range(4), VALUES)}  # fmt: skip
 
     def work():
         segments.overlap(table, asked)
@@ -297,7 +299,8 @@ def overlap(scale):
 def overlap_floor(scale):
     connection = _tagged(scale)
     mask = " | ".join(
-        f"(case when t{k} = 'active' then {1 << k} else 0 end)" for k in range(20)
+        f"(case when t{k} = '{value}' then {1 << i} else 0 end)"
+        for i, (k, value) in enumerate(product(range(4), VALUES))
     )
 
     def work():

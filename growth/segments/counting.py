@@ -12,7 +12,6 @@ from growth.engine import (
     moments,
     need_columns,
     quantiles,
-    shift,
     stable_bucket,
 )
 from growth.errors import ParameterError
@@ -28,7 +27,7 @@ from growth.segments.sizes import (
     cross_from_counts,
     sizes_from_counts,
 )
-from growth.segments.tables import holds, standings
+from growth.segments.tables import holds, mask_of, standings
 from growth.stats.arguments import names_of
 
 if TYPE_CHECKING:
@@ -294,14 +293,7 @@ def overlap(
     named = _named(segments)
     if not 1 <= len(named) <= MOST:
         return overlap_from_masks({}, segments=list(named))
-    bits = [
-        holds(source, when).ifelse(shift(i), shift(i) - shift(i))
-        for i, when in enumerate(named.values())
-    ]
-    mask = bits[0]
-    for bit in bits[1:]:
-        mask |= bit
-    marked = source.mutate(growth_mask=mask)
+    marked = source.select(growth_mask=mask_of(source, list(named.values())))
     found = aggregate(marked, by=["growth_mask"], measures={"n": marked.count()})
     counts = {row["growth_mask"]: row["n"] for row in found.to_pylist()}
     return overlap_from_masks(counts, segments=list(named), k=k, min_size=min_size)

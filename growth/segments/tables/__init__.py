@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from growth.errors import ParameterError
 from growth.segments.context import Context, yardstick
-from growth.segments.tables.expressions import holds
+from growth.segments.tables.expressions import holds, mask_of
 from growth.segments.tables.plan import Plan
 from growth.segments.tables.standings import reach_text, standings
 
@@ -29,6 +29,7 @@ __all__ = [
     "check_as_of",
     "freeze",
     "holds",
+    "mask_of",
     "metrics",
     "reach_text",
     "standings",

@@ -13,7 +13,7 @@ from growth.errors import ParameterError
 from growth.segments.evaluate import name_of_rfm
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import ibis.expr.types as ir
 
@@ -27,6 +27,7 @@ __all__ = [
     "holds",
     "integer",
     "joined_test",
+    "mask_of",
     "none",
     "rfm_name",
     "since",
@@ -66,13 +67,48 @@ def holds(table: ir.Table, when: When) -> ir.BooleanValue:
     ColumnNotFoundError
         If a tag has no column.
     """
+    return sure(_over_tags(table, when))
+
+
+def mask_of(table: ir.Table, whens: Sequence[When]) -> ir.IntegerValue:
+    """Return which conditions over tags hold, bit i for condition i.
+
+    Parameters
+    ----------
+    table : ibis.Table
+        What `tag` gives.
+    whens : sequence of When
+        Conditions that name tags only, 1 to 62.
+
+    Returns
+    -------
+    ibis integer
+        Of 32 bits where those do: engines group them faster.
+
+    Raises
+    ------
+    ParameterError, ColumnNotFoundError
+        As `holds`.
+    """
+    import ibis
+
+    kind = "int32" if len(whens) < 31 else "int64"
+    zero = ibis.literal(0, kind)
+    bits = (
+        _over_tags(table, when).ifelse(ibis.literal(1 << i, kind), zero)
+        for i, when in enumerate(whens)
+    )
+    return reduce(or_, bits)
+
+
+def _over_tags(table: ir.Table, when: When) -> ir.BooleanValue:
     for leaf in when.leaves():
         if leaf.metric is not None:
             msg = f"the segment compares the metric {leaf.metric.op}; a segment must be"
             msg = f"{msg} over tags; make it a tag first."
             raise ParameterError(msg, code="segment_of_metrics")
         need_columns(table, [leaf.tag], unlocks="the segment")
-    return sure(joined_test(table, when, lambda leaf: table[leaf.tag]))
+    return joined_test(table, when, lambda leaf: table[leaf.tag])
 
 
 def joined_test(
