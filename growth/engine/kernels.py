@@ -175,7 +175,7 @@ def pack_events(
         # written in any case: cheaper than to guess whether it counts
         low[kept] = above << shifts[0] | code << shifts[1]
         places[kept] = i
-        kept += code >= 0
+        kept += int(code >= 0)
     return inside, kept
 
 
