@@ -125,7 +125,7 @@ def test_chinese_is_drawn_not_boxes(files, opened):
     if same:
         pytest.skip("no Chinese font is installed")
     assert tab.get_by_text("哪些指标变了").is_visible()
-    assert tab.get_by_text("分流符合计划").is_visible()
+    assert tab.locator(".checks").get_by_text("分流符合计划").is_visible()
 
 
 def test_dark_changes_the_paper_and_leaves_charts_on_a_light_card(files, opened):
