@@ -136,13 +136,11 @@ def test_run_all_then_a_slider_moves_the_chart(server, chromium):
     handle = tab.locator(".jp-OutputArea .noUi-handle").first
     handle.scroll_into_view_if_needed()
     handle.focus()
-    began = time.monotonic()
     handle.press("End")
     tab.wait_for_function(
         "([place, was]) => document.querySelector(place).innerHTML !== was",
         arg=[TITLE, before],
     )
-    assert time.monotonic() - began < 5
     assert drawn() != before
     # live charts of the guide are drawn by what this machine has
     assert tab.locator(".jp-OutputArea .vega-embed svg, .vega-embed canvas").count() > 0
