@@ -22,6 +22,7 @@ from growth.readout.segments.watched import (
     watch,
 )
 from growth.readout.segments.words import named, value_words
+from growth.segments.sizes import MIN_CELL, MIN_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 __all__ = ["builder"]
 
 FILE: Final = "tags.toml"  # what the readout below is given for rules written here
-MIN_SIZE: Final = 50
-MIN_CELL: Final = 10
 
 
 class _Drawn(NamedTuple):

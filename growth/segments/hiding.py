@@ -73,10 +73,9 @@ def determined(sums: NDArray[np.int64], hidden: Sequence[int]) -> list[int]:
         return []
     if not len(part):
         return []
-    _, values, vectors = np.linalg.svd(part)
-    rank = int((values > EXACT).sum())
-    free = vectors[rank:]  # a basis of what can change unseen
-    fixed = (np.abs(free) <= EXACT).all(axis=0) if len(free) else np.ones(len(columns))
+    _, values, rows = np.linalg.svd(part, full_matrices=False)
+    space = rows[values > EXACT]  # orthonormal: what the sums tell
+    fixed = 1 - (space**2).sum(axis=0) <= EXACT
     return [columns[i] for i in np.flatnonzero(fixed)]
 
 

@@ -138,16 +138,22 @@ def overlap_from_masks(
         key=lambda mask: (-counts.get(mask, 0), mask),
     )
     values = [int(counts.get(mask, 0)) for mask in masks]
-    sizes = [_inside(counts, 1 << i) for i in range(len(segments))]
+    bitmaps, users = np.array(masks, np.int64), np.array(values, np.int64)
+
+    def inside(bits: int) -> int:
+        return int(users[bitmaps & bits == bits].sum())
+
+    sizes = [inside(1 << i) for i in range(len(segments))]
     told = [n == 0 or n >= least for n in sizes]
     bits = [i for i, known in enumerate(told) if known]
     small = {i for i, n in enumerate(values) if 0 < n < limit}
-    pairs_of = _told_pairs(counts, bits, limit) if few else []
+    both = {1 << i | 1 << j: inside(1 << i | 1 << j)
+            for i, j in combinations(range(len(segments)), 2)}  # fmt: skip
+    known_pairs = [1 << i | 1 << j for i, j in combinations(bits, 2)]
+    pairs_of = [p for p in known_pairs if few and not 0 < both[p] < limit]
     for shared in (pairs_of, []):  # where pairs would give a small one back, none
-        known = [0, *(1 << bit for bit in bits), *shared]
-        sums = np.array(
-            [[mask & own == own for mask in masks] for own in known], dtype=np.int64
-        )
+        known = np.array([0, *(1 << bit for bit in bits), *shared], np.int64)[:, None]
+        sums = (bitmaps & known == known).astype(np.int64)
         away = hide(values, [limit] * len(masks), sums)
         places = [i for i, gone in enumerate(away) if gone]
         if small.isdisjoint(determined(sums, places)):
@@ -164,12 +170,8 @@ def overlap_from_masks(
     total = sum(values)
     pairs = [
         _pair(
-            counts,
-            segments,
-            i,
-            j,
-            sizes,
-            total,
+            (segments[i], segments[j]),
+            (sizes[i], sizes[j], both[1 << i | 1 << j], total),
             shown=1 << i | 1 << j in shared or (all(told) and not hidden),
         )
         for i, j in combinations(range(len(segments)), 2)
@@ -188,40 +190,20 @@ def overlap_from_masks(
     )
 
 
-def _told_pairs(
-    counts: Mapping[int, int], bits: Sequence[int], limit: int
-) -> list[int]:
-    """Return the masks of every two segments that share none, or enough to be told."""
-    both = [1 << i | 1 << j for i, j in combinations(bits, 2)]
-    return [one for one in both if not 0 < _inside(counts, one) < limit]
-
-
 def _names(mask: int, segments: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for i, name in enumerate(segments) if mask >> i & 1)
 
 
-def _inside(counts: Mapping[int, int], bits: int) -> int:
-    return sum(n for mask, n in counts.items() if mask & bits == bits)
-
-
 def _pair(
-    counts: Mapping[int, int],
-    segments: Sequence[str],
-    i: int,
-    j: int,
-    sizes: Sequence[int],
-    total: int,
-    *,
-    shown: bool,
+    names: tuple[str, str], users: tuple[int, int, int, int], *, shown: bool
 ) -> Pair:
     if not shown:
-        return Pair(segments[i], segments[j], None, None, None)
-    both = _inside(counts, 1 << i | 1 << j)
-    either = sizes[i] + sizes[j] - both
-    chance = sizes[i] * sizes[j] / total if total else 0.0
+        return Pair(*names, None, None, None)
+    one, other, both, total = users
+    either = one + other - both
+    chance = one * other / total if total else 0.0
     return Pair(
-        segments[i],
-        segments[j],
+        *names,
         both,
         both / either if either else None,
         both / chance if chance else None,

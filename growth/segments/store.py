@@ -20,6 +20,7 @@ from growth.segments.audit import append_audit, need_purpose
 from growth.segments.evaluate import FIRST_DAY
 from growth.segments.tables import check_as_of, freeze, tag
 from growth.segments.tables.logs import Logs
+from growth.stats.arguments import whole
 
 if TYPE_CHECKING:
     import os
@@ -150,9 +151,8 @@ def snapshot(
     if not tagset or not all(c.isalnum() or c in "_-" for c in tagset):
         msg = f"tagset is {tagset!r}; it must be letters, digits, _ or -; rename it."
         raise ParameterError(msg, code="bad_name")
-    if lateness < 0:
-        msg = f"lateness is {lateness}; it must be 0 or more days; leave it out for 3."
-        raise ParameterError(msg, code="bad_lateness")
+    remedy = "leave it out for 3 days"
+    lateness = whole(lateness, "lateness", least=0, code="bad_lateness", remedy=remedy)
     logs = Logs(Path(root) / "partials" / tagset, lateness) if incremental else None
     seen: dict[str, Any] = {"as_of": as_of, "user_col": user_col, "logs": logs}
     frozen = context or freeze(data, rules, **seen)

@@ -134,3 +134,12 @@ def test_a_sample_gives_an_estimate_with_an_interval():
     with pytest.raises(ParameterError, match=r"in \(0, 1\)") as info:
         sizes(table, "t", sample_rate=1.0)
     assert info.value.code == "bad_sample_rate"
+
+
+def test_very_many_numbers_are_judged_in_little_memory():
+    sums = np.zeros((3, 30_000), np.int64)
+    sums[0] = 1
+    sums[1, :2] = 1
+    sums[2, 2] = 1
+    assert determined(sums, range(30_000)) == [2]
+    assert determined(sums, [0, 2]) == [0, 2]

@@ -110,7 +110,8 @@ def tag(
     -----
     Each user gets the first value whose condition is true, else the default. Models
     are fitted by one query before the table is returned; on DuckDB eight or more
-    questions of a table of a million rows are counted before that too.
+    counts, or first or last times, of a table of a million rows are answered before
+    that too.
     """
     made = Plan(data, rules, check_as_of(as_of), context, user_col, logs=logs)
     table = made.tagged()

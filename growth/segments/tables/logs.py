@@ -165,7 +165,7 @@ class Log:
         if not held:
             counts = self._counts(None)
             nulls = counts.pop(None, 0)
-            due = {*range(min(counts, default=day), end)}
+            due = {*range(min([*counts, day]), end)}
             late: dict[int, int] = {}
         else:
             first = min(due, default=end)
@@ -272,6 +272,11 @@ class Log:
         for day in days:
             path = self.folder / f"{what}-{day}.parquet"
             first, stop = np.searchsorted(at, [day, day + 1])
+            if (
+                first == stop and day != days[-1]
+            ):  # one file says what columns there are
+                path.unlink(missing_ok=True)
+                continue
             aside = path.with_name(f".{path.name}-{os.getpid()}")
             pq.write_table(found.slice(first, stop - first), aside, compression="zstd")
             aside.replace(path)

@@ -63,7 +63,6 @@ def standings(
         template_id=table.template_id.fill_null(""),
         errcode=table.errcode.fill_null(""),
     )
-    sent = table.action == "send"
     whole = ibis.window(group_by=table[user_col])
     own = ibis.window(group_by=[table[user_col], table.template_id])
 
@@ -81,9 +80,8 @@ def standings(
         growth_message=latest(cs & (table.action == "user_message")),
         growth_chat=latest(cs & (table.action == "enter_chat")),
     )
-    return _standings(
-        table, end, user_col, max_per_week, list(names_of(long_term, "long_term")), sent
-    )
+    lasting = list(names_of(long_term, "long_term"))
+    return _standings(table, end, user_col, max_per_week, lasting)
 
 
 def _standings(
@@ -92,7 +90,6 @@ def _standings(
     user: str,
     max_per_week: int | None,
     long_term: list[str],
-    sent: ir.BooleanValue,
 ) -> ir.Table:
     import ibis
 

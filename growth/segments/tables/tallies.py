@@ -346,8 +346,10 @@ def _mask(table: ir.Table, filters: Sequence[Where | None]) -> ir.Value:
             terms.append(bit(f))
             continue
         holds = where.to_ibis(table)
-        if where.op == "eq" and isinstance(where.value, str):
-            equals.setdefault(where.column, []).append((where.value, f))
+        alike = where.op == "eq" and isinstance(where.value, str)
+        # only where a column is text is its value not read as something else
+        if alike and table[where.column].type().is_string():
+            equals.setdefault(where.column, []).append((str(where.value), f))
         else:
             terms.append(holds.ifelse(bit(f), none))
     for column, values in equals.items():

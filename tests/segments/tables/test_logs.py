@@ -146,6 +146,24 @@ def test_each_day_reads_itself_and_the_lateness_before(tmp_path, read):
     assert (again.done, read) == ("same", [])
 
 
+def test_a_day_before_the_first_row_has_nobody_either_way(tmp_path):
+    _, _, tables = histories(21, 10)
+    before = date(2000, 1, 1)
+    both_ways(tables, before, tmp_path)
+    both_ways(tables, before + DAY, tmp_path)
+
+
+def test_a_row_of_a_wrong_clock_makes_no_file_for_each_day_since(tmp_path):
+    _, _, tables = histories(21, 10)
+    events = tables["events"]
+    long_ago = pa.array([0], pa.int64()).cast(events.schema.field("ts").type)
+    at = events.column_names.index("ts")
+    old = events.slice(0, 1).set_column(at, "ts", long_ago)
+    both_ways({**tables, "events": pa.concat_tables([old, events])}, AS_OF, tmp_path)
+    held = len(list((tmp_path / "a" / "partials").rglob("*.parquet")))
+    assert held < 500  # over twenty thousand days
+
+
 def test_rows_within_the_lateness_are_taken_and_later_ones_are_told(tmp_path, read):
     _, _, tables = histories(22, 60)
     early = AS_OF - 5 * DAY

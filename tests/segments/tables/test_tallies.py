@@ -1,8 +1,7 @@
 """Counted by the kernel or by a group-by: the same answers."""
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
-import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -123,10 +122,42 @@ def test_more_filters_than_bits_stay_with_the_engine(kernels):
             for k in range(tallies.BITS + 1)
         )
     )
+    want = told(tag(tables, rules, as_of=AS_OF))
     used = kernels()
-    found = told(tag(tables, rules, as_of=AS_OF))
-    assert not any("event" in columns for columns in used)
-    assert np.any([row["t5"] == "x" for row in found.values()])
+    assert told(tag(tables, rules, as_of=AS_OF)) == want
+    assert not any("dur_ms" in columns for columns in used)
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        [{"col": "ts", "eq": "2026-03-10T12:00:00+08:00"}],
+        [{"col": "event", "eq": "2026-03-10"}],
+        [{"col": "event", "in": ["page_view", "2026-03-10"]}],
+    ],
+)
+def test_a_text_that_reads_as_an_instant_is_what_its_column_is(where, kernels):
+    rows = pa.table(
+        {
+            "user_idx": pa.array([1, 2, 3], pa.int64()),
+            "ts": [NOON.replace(tzinfo=None) - timedelta(days=k) for k in range(3)],
+            "event": ["page_view", "2026-03-10", "x"],
+        }
+    )
+    hit = datetime(2026, 3, 10, 4)  # noon in Shanghai, without its zone
+    rows = rows.set_column(1, "ts", pa.array([hit, *rows["ts"].to_pylist()[1:]]))
+    rules = rules_of(Tag("t", [Value("x", count("events", where=where) >= 1)]))
+    asked = {"as_of": DAY, "user_col": "user_idx"}
+
+    def held():
+        found = engine.fetch(tag({"events": rows}, rules, **asked)).to_pylist()
+        return {row["user_idx"]: row["t"] for row in found}
+
+    want = held()
+    used = kernels()
+    assert held() == want
+    assert used
+    assert "x" in want.values()
 
 
 @pytest.mark.spark
