@@ -153,9 +153,10 @@ class _Cursor:
         import pyarrow.parquet as pq
 
         self.code = run.code
-        self.file = pq.ParquetFile(run.path, memory_map=True)
-        self.rows: int = self.file.metadata.num_rows
-        self.left = iter(range(self.file.num_row_groups))
+        self.path = run.path
+        self.metadata = pq.read_metadata(run.path, memory_map=True)
+        self.rows: int = self.metadata.num_rows
+        self.left = iter(range(self.metadata.num_row_groups))
         self.held = _Slice(np.empty(0, np.int32), np.empty(0, np.int64), run.code)
 
     def until(self, user: int) -> Iterator[_Slice]:
@@ -177,12 +178,15 @@ class _Cursor:
     def _read_on(self) -> bool:
         """Read the next row group; say whether there was one."""
         import pyarrow as pa
+        import pyarrow.parquet as pq
 
         group = next(self.left, None)
         if group is None:
             self.held = _Slice(np.empty(0, np.int32), np.empty(0, np.int64), self.code)
             return False
-        rows = self.file.read_row_group(group, columns=list(COLUMNS), use_threads=False)
+        # opened each time: there may be more runs than files may be open
+        with pq.ParquetFile(self.path, metadata=self.metadata, memory_map=True) as file:
+            rows = file.read_row_group(group, columns=list(COLUMNS), use_threads=False)
         users, times = (rows[name].combine_chunks() for name in COLUMNS)
         instants = times.cast(pa.timestamp("us", "UTC")).view(pa.int64())
         self.held = _Slice(users.to_numpy(), instants.to_numpy(), self.code)

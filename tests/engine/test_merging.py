@@ -1,6 +1,7 @@
 """Kernels over files in the order of users: merged, not sorted anew."""
 
 import numpy as np
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -89,6 +90,23 @@ def test_without_files_the_kernel_is_called_once():
     found = map_runs([], users=0, time=TIME, code=CODE, kernel=whole, params=(9,))
     assert [len(values) for values in found.values] == [0, 1]
     assert (found.rows, found.parts) == (0, 1)
+
+
+def test_no_file_is_held_open_between_its_row_groups(runs, monkeypatch):
+    monkeypatch.setattr(merging, "PART_ROWS", 200)
+    folder = runs[0][0].path.parent
+    opened = []
+
+    def watching(keys):
+        files = {file.path for file in psutil.Process().open_files()}
+        opened.append([path for path in folder.iterdir() if str(path) in files])
+        return keys, keys
+
+    asked = {"users": USERS, "time": TIME, "code": CODE, "kernel": watching}
+    found = map_runs([run for run, _ in runs], **asked)
+    assert found.rows > 1000
+    assert len(opened) > 5
+    assert not any(opened)
 
 
 def test_a_run_is_packed_as_the_engine_packs_rows():
