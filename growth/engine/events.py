@@ -230,25 +230,23 @@ class _Numbers:
         """Return the number of each row of some columns."""
         import pyarrow as pa
 
-        coded = [_as_dictionary(column) for column in columns]
-        joint, several = np.zeros(len(columns[0]), np.int64), 1
-        for indices, values in coded:
-            joint = joint * len(values) + indices
-            several *= len(values)
-        if len(coded) == 1:
-            rows, there = joint, np.arange(several)
-        else:
+        first, *others = map(_as_dictionary, columns)
+        rows, there = first[0], [(value,) for value in first[1]]
+        for places, values in others:  # one by one: all at once need not fit an int64
+            joint = rows * len(values) + places
             met = pa.array(joint).dictionary_encode()
-            rows, there = met.indices.to_numpy(), met.dictionary.to_numpy()
+            rows, pairs = integers(met.indices), met.dictionary.to_pylist()
+            if len(pairs) > self.most:
+                raise _NoRoomError
+            there = [
+                (*there[pair // len(values)], values[pair % len(values)])
+                for pair in pairs
+            ]
         used = np.zeros(len(there), np.bool_)
         used[rows] = True
         numbers = np.zeros(len(there), np.int64)
         for i in np.flatnonzero(used).tolist():
-            said, rest = [], int(there[i])
-            for _, values in reversed(coded):
-                rest, at = divmod(rest, len(values))
-                said.append(values[at])
-            numbers[i] = self._number(tuple(reversed(said)))
+            numbers[i] = self._number(there[i])
         found: Array = numbers[rows]
         return found
 
@@ -271,7 +269,7 @@ def _as_dictionary(column: Any) -> tuple[Array, list[Any]]:  # noqa: ANN401
     places = column.indices
     if places.null_count:
         places = places.fill_null(len(values))
-    return places.to_numpy(), [*values, None]
+    return integers(places), [*values, None]
 
 
 class _Feed:

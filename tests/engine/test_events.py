@@ -228,6 +228,32 @@ def test_values_are_numbered_as_they_are_met(tmp_path, by):
     assert by_value(tmp_path, list(by)) == wanted
 
 
+def test_columns_of_many_values_each_are_numbered_together(tmp_path):
+    n = 70_000  # texts: all four columns together could say 2.4e19 things
+    texts = pa.array([f"t{i}" for i in range(n)])
+    said = [[0, n - 1, 1, n - 1, 0], [n - 1, 0, 0, n - 1, n - 1]]
+    said += [[n - 1, 1, n - 1, n - 1, n - 1], [5, 6, 7, n - 1, 5]]
+    rows = pa.table(
+        {
+            "user_id": pa.array(["a"] * (n + 5)),
+            "ts": pa.array([TIME.low] * (n + 5), pa.timestamp("ms", "UTC")),
+            "event": ["pay"] * n + ["view"] * 5,
+        }
+        | {
+            name: texts.take(pa.array([*range(n), *those]))
+            for name, those in zip("pqrs", said, strict=True)
+        }
+    )
+    pq.write_table(rows, tmp_path / "a.parquet")
+    wanted = {(2, None): n}
+    for those in zip(*said, strict=True):
+        key = 0, tuple(f"t{i}" for i in those)
+        wanted[key] = wanted.get(key, 0) + 1
+    assert len(wanted) == 5
+    assert by_value(tmp_path, list("pqrs")) == wanted
+    assert by_value(tmp_path, list("pqrs"), most=3) is None
+
+
 def test_where_keys_have_no_room_for_all_values_nothing_is_said(tmp_path):
     rows = with_columns(log(8))
     pq.write_table(rows, tmp_path / "a.parquet")
