@@ -367,4 +367,4 @@ class _Feed:
 
         if names is None:
             return as_stored(users)[places].astype(np.int64, copy=False)
-        return names.encode(users.take(pa.array(places)).cast(pa.large_string()))
+        return names.encode(users.take(pa.array(places)))
