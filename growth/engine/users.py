@@ -68,7 +68,7 @@ def user_index(
     if previous is not None:
         users = users.cast(previous[user_col].type)
         users = users.filter(pc.invert(pc.is_in(users, previous[user_col])))
-        start = (pc.max(previous["user_idx"]).as_py() or -1) + 1 if len(previous) else 0
+        start = pc.max(previous["user_idx"]).as_py() + 1 if len(previous) else 0
     users = users.take(pc.sort_indices(users))
     if start + len(users) > 2**31 - 1:
         msg = f"there are {start + len(users)} users; an int32 numbers 2**31 - 1 at"

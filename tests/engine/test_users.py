@@ -20,6 +20,12 @@ def test_numbers_are_dense_and_never_change_their_user():
     assert user_index(rest, user_col="u", previous=later).equals(later)
 
 
+def test_after_a_single_user_the_next_is_another():
+    one = user_index(pa.table({"user_id": ["b"]}))
+    both = user_index(pa.table({"user_id": ["a", "b"]}), previous=one)
+    assert both.to_pydict() == {"user_id": ["b", "a"], "user_idx": [0, 1]}
+
+
 def test_a_deleted_user_leaves_a_hole():
     first = user_index(pa.table({"user_id": [7, 5, 6]}))
     kept = first.filter(pa.array([True, False, True]))
