@@ -295,7 +295,9 @@ def overlap(
         return overlap_from_masks({}, segments=list(named))
     marked = source.select(growth_mask=mask_of(source, list(named.values())))
     found = aggregate(marked, by=["growth_mask"], measures={"n": marked.count()})
-    counts = {row["growth_mask"]: row["n"] for row in found.to_pylist()}
+    counts = dict(
+        zip(*(found[c].to_pylist() for c in ("growth_mask", "n")), strict=True)
+    )
     return overlap_from_masks(counts, segments=list(named), k=k, min_size=min_size)
 
 

@@ -7,7 +7,7 @@ that it can as well be told. Zero is shown: it is nobody.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,9 +18,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    Counts = NDArray[np.int64]
+    Places = NDArray[np.bool_]
+    Sums = NDArray[np.signedinteger[Any]]
+
 __all__ = ["determined", "hide", "hide_table", "limit_of"]
 
 EXACT = 1e-9
+APART = 1e-4  # of the longest, squared: no equation nearly follows from others
 MOST = 200  # numbers that are tried again
 
 
@@ -50,7 +55,7 @@ def limit_of(value: int | None, name: str) -> int:
     return whole(value, name, least=1, code="bad_limit", remedy=remedy)
 
 
-def determined(sums: NDArray[np.int64], hidden: Sequence[int]) -> list[int]:
+def determined(sums: Sums, hidden: Sequence[int] | Counts) -> list[int]:
     """Return the hidden numbers that follow from the shown ones.
 
     Parameters
@@ -66,23 +71,32 @@ def determined(sums: NDArray[np.int64], hidden: Sequence[int]) -> list[int]:
         Those that linear algebra gives back: their unit vector lies in the row space
         of the equations.
     """
-    columns = list(hidden)
+    columns = np.asarray(hidden, np.int64)
     part = sums[:, columns].astype(float)
     part = part[np.abs(part).sum(axis=1) > 0]
-    if not columns:
+    if not part.size:
         return []
-    if not len(part):
-        return []
-    _, values, rows = np.linalg.svd(part, full_matrices=False)
-    space = rows[values > EXACT]  # orthonormal: what the sums tell
-    fixed = 1 - (space**2).sum(axis=0) <= EXACT
-    return [columns[i] for i in np.flatnonzero(fixed)]
+    fixed = 1 - (_told(part) ** 2).sum(axis=0) <= EXACT
+    return [int(i) for i in columns[fixed]]
+
+
+def _told(part: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return an orthonormal basis of what equations tell: of their row space."""
+    if len(part) < part.shape[1]:
+        # products of whole numbers are exact; where no equation nearly follows from
+        # others, this is as good as what follows and far quicker for many numbers
+        values, vectors = np.linalg.eigh(part @ part.T)
+        if values[0] > values[-1] * APART:
+            basis: NDArray[np.float64] = (vectors / np.sqrt(values)).T @ part
+            return basis
+    _, lengths, rows = np.linalg.svd(part, full_matrices=False)
+    return rows[lengths > EXACT]
 
 
 def hide(
-    values: Sequence[int],
-    limits: Sequence[int],
-    sums: NDArray[np.int64],
+    values: Sequence[int] | Counts,
+    limits: Sequence[int] | Counts,
+    sums: Sums,
     *,
     also: Sequence[int] = (),
     known: Sequence[int] = (),
@@ -113,54 +127,55 @@ def hide(
     size is determined and the hidden part of no sum is below the limit; then those
     no longer needed are shown again, largest first.
     """
-    n, fixed = len(values), set(known)
-    small = {i for i in range(n) if 0 < values[i] < limits[i]} - fixed
-    must = small | (set(also) - fixed)
-    hidden = set(must)
-    while rows := _open(sums, values, limits, hidden, small):
-        near = {i for r in rows for i in np.flatnonzero(sums[r]).tolist()}
-        free = near - hidden - fixed or set(range(n)) - hidden - fixed
-        if not free:
+    users, least = np.asarray(values, np.int64), np.asarray(limits, np.int64)
+    fixed = np.zeros(len(users), bool)
+    fixed[list(known)] = True
+    small = (users > 0) & (users < least) & ~fixed
+    must = small.copy()
+    must[list(also)] = True
+    must &= ~fixed
+    hidden = must.copy()
+    while rows := _open(sums, users, least, hidden, small):
+        spare = ~hidden & ~fixed
+        near = np.zeros(len(users), bool)
+        for r in rows:
+            near |= sums[r] != 0
+        free = np.flatnonzero(near & spare if (near & spare).any() else spare)
+        if not len(free):
             break
         # the smallest that is not 0; a 0 where nothing else is left
-        hidden.add(min(free, key=lambda i: (values[i] == 0, values[i], i)))
+        last = np.iinfo(np.int64).max
+        hidden[free[np.where(users[free] == 0, last, users[free]).argmin()]] = True
     # what was taken along on the way and is not needed in the end
-    for i in sorted(hidden - must, key=lambda i: (-values[i], i))[:MOST]:
-        if not _open(sums, values, limits, hidden - {i}, small):
-            hidden.remove(i)
-    return [i in hidden for i in range(n)]
+    taken = np.flatnonzero(hidden & ~must)
+    for i in taken[np.argsort(-users[taken], kind="stable")][:MOST]:
+        hidden[i] = False
+        if _open(sums, users, least, hidden, small):
+            hidden[i] = True
+    away: list[bool] = hidden.tolist()
+    return away
 
 
 def _open(
-    sums: NDArray[np.int64],
-    values: Sequence[int],
-    limits: Sequence[int],
-    hidden: set[int],
-    small: set[int],
+    sums: Sums, users: Counts, least: Counts, hidden: Places, small: Places
 ) -> list[int]:
     """Return the sums that give a small number back, or tell too much of several."""
-    weak = small.intersection(determined(sums, sorted(hidden)))
+    places = np.flatnonzero(hidden)
+    weak = [i for i in determined(sums, places) if small[i]]
+    some = places[users[places] > 0]
     return [
         r
-        for r in range(len(sums))
-        if _thin(sums[r], values, limits, hidden) or any(sums[r][i] for i in weak)
+        for r, row in enumerate(sums)
+        if row[weak].any() or _thin(row[some], users[some], least[some])
     ]
 
 
-def _thin(
-    row: NDArray[np.int64],
-    values: Sequence[int],
-    limits: Sequence[int],
-    hidden: set[int],
-) -> bool:
+def _thin(signs: Counts, users: Counts, least: Counts) -> bool:
     """Return whether the hidden part of a sum is so small that it tells by itself."""
-    own = [i for i in np.flatnonzero(row).tolist() if i in hidden and values[i] > 0]
-    if not own:
-        return False
-    signs = {int(row[i]) for i in own}
-    if len(signs) > 1:  # the total is hidden too
-        return False
-    return sum(values[i] for i in own) < max(limits[i] for i in own)
+    own = signs != 0
+    if not own.any() or ((signs > 0).any() and (signs < 0).any()):
+        return False  # nothing of it is hidden; the total is hidden too
+    return bool(users[own].sum() < least[own].max())
 
 
 def hide_table(

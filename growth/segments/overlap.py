@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING, Final
+from operator import add
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -15,10 +16,15 @@ from growth.segments.hiding import determined, hide, limit_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from numpy.typing import NDArray
+
+    Array = NDArray[Any]
+
 __all__ = ["MOST", "Intersection", "Overlap", "Pair", "overlap_from_masks"]
 
 MOST: Final = 62  # bits of a mask that every engine has
 PAIRED: Final = 8  # segments whose pairs are told while intersections are hidden
+BLOCK: Final = 1 << 16  # masks looked at at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,45 +139,44 @@ def overlap_from_masks(
         raise ParameterError(f"{msg} out.", code="too_many_segments")
     limit, least = limit_of(k, "k"), max(limit_of(min_size, "min_size"), k or 1)
     few = len(segments) <= PAIRED  # so few that nobody's intersection can hide too
-    masks = sorted(
-        range(1 << len(segments)) if few and limit > 1 else counts,
-        key=lambda mask: (-counts.get(mask, 0), mask),
-    )
-    values = [int(counts.get(mask, 0)) for mask in masks]
-    bitmaps, users = np.array(masks, np.int64), np.array(values, np.int64)
-
-    def inside(bits: int) -> int:
-        return int(users[bitmaps & bits == bits].sum())
-
-    sizes = [inside(1 << i) for i in range(len(segments))]
-    told = [n == 0 or n >= least for n in sizes]
+    listed = range(1 << len(segments)) if few and limit > 1 else ()
+    there = {mask: counts.get(mask, 0) for mask in listed} or counts
+    n = len(there)
+    masks = np.fromiter(there, np.int64, n)
+    users = np.fromiter(there.values(), np.int64, n)
+    order = np.lexsort((masks, -users))
+    masks, users = masks[order], users[order]
+    seen = ~np.isin(masks, [*(there.keys() - counts.keys())])
+    both = _shared(masks, users, len(segments))
+    sizes = [both[i][i] for i in range(len(segments))]
+    told = [size == 0 or size >= least for size in sizes]
     bits = [i for i, known in enumerate(told) if known]
-    small = {i for i, n in enumerate(values) if 0 < n < limit}
-    both = {1 << i | 1 << j: inside(1 << i | 1 << j)
-            for i, j in combinations(range(len(segments)), 2)}  # fmt: skip
-    known_pairs = [1 << i | 1 << j for i, j in combinations(bits, 2)]
-    pairs_of = [p for p in known_pairs if few and not 0 < both[p] < limit]
-    for shared in (pairs_of, []):  # where pairs would give a small one back, none
-        known = np.array([0, *(1 << bit for bit in bits), *shared], np.int64)[:, None]
-        sums = (bitmaps & known == known).astype(np.int64)
-        away = hide(values, [limit] * len(masks), sums)
-        places = [i for i, gone in enumerate(away) if gone]
-        if small.isdisjoint(determined(sums, places)):
-            break
-    hidden = sum(away)
-    shown = dict(zip(masks, away, strict=True))
-    # in an order that tells nothing of how large the hidden ones are
-    order = sorted(range(len(masks)), key=lambda i: (away[i], not away[i] or masks[i]))
-    found = [
-        Intersection(_names(masks[i], segments), None if away[i] else values[i])
-        for i in order
-        if masks[i] and (away[i] or masks[i] in counts)
+    small = (users > 0) & (users < limit)
+    pairs_of = [
+        1 << i | 1 << j
+        for i, j in combinations(bits, 2)
+        if few and not 0 < both[i][j] < limit
     ]
-    total = sum(values)
+    for shared in (pairs_of, []):  # where pairs would give a small one back, none
+        known = [0, *(1 << bit for bit in bits), *shared]
+        sums = np.array([masks & own == own for own in known]).astype(np.int8)
+        away = np.array(hide(users, np.full(n, limit), sums), bool)
+        # it has found what it sought if anything is left to show
+        if not away.all() or not small[determined(sums, np.arange(n))].any():
+            break
+    hidden = int(away.sum())
+    gone = np.flatnonzero(away)
+    # in an order that tells nothing of how large the hidden ones are
+    order = np.concatenate([np.flatnonzero(~away), gone[np.argsort(masks[gone])]])
+    order = order[(masks[order] != 0) & (away[order] | seen[order])]
+    shown: list[int | None] = users[order].tolist()
+    for i in np.flatnonzero(away[order]):
+        shown[i] = None
+    total = int(users.sum())
     pairs = [
         _pair(
             (segments[i], segments[j]),
-            (sizes[i], sizes[j], both[1 << i | 1 << j], total),
+            (sizes[i], sizes[j], both[i][j], total),
             shown=1 << i | 1 << j in shared or (all(told) and not hidden),
         )
         for i, j in combinations(range(len(segments)), 2)
@@ -179,19 +184,41 @@ def overlap_from_masks(
     return Overlap(
         segments=tuple(segments),
         users=total,
-        none=None if shown.get(0) else int(counts.get(0, 0)),
+        none=None if away[masks == 0].any() else int(counts.get(0, 0)),
         sizes=tuple(
-            (name, n if known else None)
-            for name, n, known in zip(segments, sizes, told, strict=True)
+            (name, size if known else None)
+            for name, size, known in zip(segments, sizes, told, strict=True)
         ),
-        intersections=tuple(found),
+        intersections=tuple(map(Intersection, _names(masks[order], segments), shown)),
         pairs=tuple(pairs),
         hidden=hidden,
     )
 
 
-def _names(mask: int, segments: Sequence[str]) -> tuple[str, ...]:
-    return tuple(name for i, name in enumerate(segments) if mask >> i & 1)
+def _shared(masks: Array, users: Array, segments: int) -> list[list[int]]:
+    """Return the users of every two segments; of one and itself, its own."""
+    found = np.zeros((segments, segments))
+    places = np.arange(segments)[:, None]
+    for start in range(0, len(masks), BLOCK):
+        some = slice(start, start + BLOCK)
+        inside = (masks[some] >> places & 1).astype(float)
+        found += inside * users[some] @ inside.T  # exact: whole, and below 2**53
+    told: list[list[int]] = found.astype(np.int64).tolist()
+    return told
+
+
+def _names(masks: Array, segments: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return the segments of each mask, eight at once."""
+    found: list[tuple[str, ...]] = [()] * len(masks)
+    for first in range(0, len(segments), 8):
+        own = segments[first : first + 8]
+        told = [
+            tuple(name for i, name in enumerate(own) if bits >> i & 1)
+            for bits in range(1 << len(own))
+        ]
+        some = map(told.__getitem__, (masks >> first & 255).tolist())
+        found = list(map(add, found, some))
+    return found
 
 
 def _pair(

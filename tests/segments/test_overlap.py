@@ -1,5 +1,6 @@
 """What an overlap hides does not follow from what it shows, nor from a profile."""
 
+from collections import Counter
 from itertools import combinations
 
 import numpy as np
@@ -92,3 +93,46 @@ def test_the_order_of_the_hidden_tells_nothing():
     assert users == sorted(shown, reverse=True) + [None] * (len(users) - len(shown))
     names = [one.segments for one in found.intersections if one.users is None]
     assert names == sorted(names, key=lambda own: sum(1 << "abc".index(n) for n in own))
+
+
+def drawn(segments, users, share=0.2):
+    """Return how many random users are in which of segments that ignore each other."""
+    rng = np.random.default_rng(segments)
+    bits = rng.random((users, segments)) < share
+    return Counter((bits << np.arange(segments)).sum(axis=1).tolist())
+
+
+@pytest.mark.parametrize("segments", [1, 8, 20])
+def test_overlapping_segments_are_counted_as_one_user_after_the_other(segments):
+    names = [f"s{i}" for i in range(segments)]
+    counts = drawn(segments, 4_000)
+    found = overlap_from_masks(counts, segments=names)
+    inside = {name: {m for m in counts if m >> i & 1} for i, name in enumerate(names)}
+    by_name = {name: sum(counts[m] for m in own) for name, own in inside.items()}
+    assert dict(found.sizes) == by_name
+    assert (found.users, found.none, found.hidden) == (4_000, counts[0], 0)
+    ordered = sorted(counts, key=lambda m: (-counts[m], m))
+    assert [(i.segments, i.users) for i in found.intersections] == [
+        (tuple(n for n in names if m in inside[n]), counts[m]) for m in ordered if m
+    ]
+    for pair in found.pairs:
+        both = sum(counts[m] for m in inside[pair.one] & inside[pair.other])
+        one, other = by_name[pair.one], by_name[pair.other]
+        assert pair.users == both
+        assert pair.jaccard == pytest.approx(both / (one + other - both))
+        assert pair.lift == pytest.approx(both * 4_000 / (one * other))
+
+
+def test_of_many_intersections_the_small_ones_follow_from_nothing():
+    names = [f"s{i}" for i in range(14)]
+    counts = drawn(14, 6_000)
+    found = overlap_from_masks(counts, segments=names, k=10, min_size=50)
+    users = dict(found.sizes)
+    assert all(n is None or n >= 50 for n in users.values())
+    rows, hidden = known_of(found, list(counts))
+    small = {m for m, n in counts.items() if n < 10}
+    assert small <= set(hidden)
+    assert 500 < len(small) < len(counts)
+    *_, vectors = np.linalg.svd(rows, full_matrices=False)
+    told = (vectors**2).sum(axis=0)  # 1 where what is known gives a number back
+    assert all(told[i] < 1 - 1e-6 for i, m in enumerate(counts) if m in small)
