@@ -128,6 +128,35 @@ def test_more_filters_than_bits_stay_with_the_engine(kernels):
     assert not any("dur_ms" in columns for columns in used)
 
 
+def test_more_counters_than_a_user_has_room_for_stay_with_the_engine(
+    kernels, monkeypatch
+):
+    _, _, tables = histories(17, 60)
+    rules = many()
+
+    def numbers():
+        found = engine.fetch(metrics(tables, rules, as_of=AS_OF))
+        return found.sort_by("user_id")
+
+    want = numbers()
+    used, needed, layout = kernels(), [], tallies._layout
+
+    def noted(*asked):
+        made = layout(*asked)
+        needed.append(sum(len(own) for _, own in made.counters))
+        return made
+
+    monkeypatch.setattr(tallies, "_layout", noted)
+    for room, counted in ((tallies.WIDEST, True), (1, False), (None, False)):
+        used.clear()
+        monkeypatch.setattr(tallies, "WIDEST", room or max(needed) - 1)
+        assert numbers().equals(want)
+        assert any("event" in columns for columns in used) == counted
+    monkeypatch.setattr(tallies, "WIDEST", max(needed))
+    assert numbers().equals(want)
+    assert any("event" in columns for columns in used)
+
+
 @pytest.mark.parametrize(
     "where",
     [
