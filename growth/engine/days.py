@@ -34,6 +34,13 @@ __all__ = [
 
 DAY_US = 86_400_000_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROS = 6  # digits of a second
+# microseconds that can be written as an instant, and where nanoseconds are counted
+REACH = tuple(
+    (end.replace(tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
+    for end in (datetime.min, datetime.max)
+)
+REACH_NS = -(2**63 // 1000), 2**63 // 1000
 # zones are read off over these years; before and after, the nearest offset holds
 FIRST, LAST = datetime(1840, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 
@@ -248,7 +255,7 @@ def within(table: ir.Table, column: str, first: int, last: int) -> ir.Table:
     column : str
         An instant, with a zone or without: then in UTC.
     first, last : int
-        Microseconds since 1970, both included.
+        Microseconds since 1970, both included whole.
 
     Returns
     -------
@@ -260,11 +267,19 @@ def within(table: ir.Table, column: str, first: int, last: int) -> ir.Table:
     if not at.type().is_timestamp():
         number = epoch_us(at)
         return table.filter((number >= first) & (number <= last))
+    scale = MICROS if at.type().scale is None else at.type().scale
     # an Arrow table cuts a finer edge down to its own units
-    unit = 10 ** max(6 - (6 if at.type().scale is None else at.type().scale), 0)
-    inner = -(-first // unit) * unit, last // unit * unit
-    low, high = (comparable(at, EPOCH + timedelta(microseconds=edge)) for edge in inner)
-    return table.filter((at >= low) & (at <= high))
+    unit = 10 ** max(MICROS - scale, 0)
+    low, past = -(-first // unit) * unit, (last // unit + 1) * unit
+    least, most = REACH_NS if scale > MICROS else REACH
+    kept = at >= _edge(at, min(max(low, least), most))
+    if past <= most:  # the whole of the last microsecond, if times are finer
+        kept = kept & (at < _edge(at, max(past, least)))
+    return table.filter(kept)
+
+
+def _edge(column: ir.Value, us: int) -> ir.Scalar:
+    return comparable(column, EPOCH + timedelta(microseconds=us))
 
 
 def comparable(column: ir.Value, at: datetime) -> ir.Scalar:

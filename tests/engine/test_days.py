@@ -5,6 +5,7 @@ from zoneinfo import ZoneInfo
 
 import ibis
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,6 +25,7 @@ ZONES = (
     "UTC",
 )
 MICROSECOND = timedelta(microseconds=1)
+EVER = tuple(end.replace(tzinfo=UTC) for end in (datetime.min, datetime.max))
 
 
 def at(us):
@@ -200,6 +202,39 @@ def test_a_range_of_instants_has_both_its_ends(kind):
     first = (base - EPOCH) // timedelta(microseconds=1)
     for low, high, wanted in ((0, 4000, 5), (1000, 3000, 3), (1, 2999, 2), (5, 4, 0)):
         kept = within(table, "ts", first + low, first + high)
+        assert kept.count().to_pyarrow().as_py() == wanted
+
+
+@pytest.mark.parametrize("tz", [None, "UTC"])
+@pytest.mark.parametrize("stored", [False, True])
+def test_a_range_ends_with_its_last_microsecond(tz, stored, tmp_path):
+    first = (datetime(2026, 3, 1, 23, 59, 59, tzinfo=UTC) - EPOCH) // MICROSECOND
+    ns = [-1, 0, 500, 999, 1000, 1500, 2000, None]
+    at_ns = [None if n is None else first * 1000 + n for n in ns]
+    table = pa.table({"ts": pa.array(at_ns, pa.timestamp("ns", tz))})
+    pq.write_table(table, tmp_path / "a.parquet")
+    rows = as_table(tmp_path if stored else table)
+    for low, high, wanted in ((0, 0, 3), (0, 1, 5), (-1, -1, 1), (1, 2, 3), (2, 1, 0)):
+        kept = within(rows, "ts", first + low, first + high)
+        assert kept.count().to_pyarrow().as_py() == wanted
+        us = epoch_us(rows.ts)
+        told = rows.filter(us.between(first + low, first + high))
+        assert told.count().to_pyarrow().as_py() == wanted
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@pytest.mark.parametrize("tz", [None, "UTC"])
+def test_a_range_may_end_where_no_instant_is(unit, tz):
+    rows = as_table(pa.table({"ts": pa.array([0, 10, None], pa.timestamp(unit, tz))}))
+    ends = [(end - EPOCH) // MICROSECOND for end in EVER]
+    for first, last, wanted in (
+        (*ends, 2),
+        (0, ends[1], 2),
+        (ends[0], -1, 0),
+        (-(2**62), 2**62, 2),
+        (2**62, 2**62, 0),
+    ):
+        kept = within(rows, "ts", first, last)
         assert kept.count().to_pyarrow().as_py() == wanted
 
 
