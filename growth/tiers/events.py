@@ -155,9 +155,9 @@ def _review(
 
 
 def _visit(
-    p: tuple[int, ...], state: State, _event: Mapping[str, Any], day: int
+    p: tuple[int, ...], state: State, _event: Mapping[str, Any], _day: int
 ) -> str:
-    rules.visit(p, state.scalars, state.ring, day)
+    rules.visit(p, state.scalars, state.ring)
     return ""
 
 

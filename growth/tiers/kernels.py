@@ -223,14 +223,16 @@ def travel(P, S, L, R, day, acc, base, month0, held):
             rules.release(S, L)
             continue
         tier, month = S[rules.TIER], S[rules.MONTH]
-        if rules.asleep(S) and flowless(S):
-            # months go by in which nothing can happen: only stock is taken
-            rules.open_window(P, S, day)
-            for ended in range(month, S[rules.MONTH]):
-                slot = base + (ended - month0) * tiers
-                acc[slot, A_MEMBERS] += 1
-                acc[slot, A_DEBT] += S[rules.DEBT]
-            break
+        if at == S[rules.MONTH_END] and flowless(S) and rules.steady(P, S):
+            # months go by that change only dates: all of them at once
+            due = min(day, S[rules.PERIOD_END], rules.next_of_points(S, L))
+            slot = base + (month - month0) * tiers + tier
+            while S[rules.MONTH_END] < due and rules.turns_only(P, S, R):
+                snapshot(acc, slot, S)
+                slot += tiers
+                rules.turn_month(P, S)
+            if S[rules.MONTH] != month:
+                continue
         rules.close(P, S, L, R, at)
         now = S[rules.TIER]
         ended = S[rules.MONTH] != month
@@ -318,7 +320,7 @@ def taped(P, S, L, B, R, kind, value, ref, day):
     elif kind == E_REVIEW:
         rules.review(P, S, L, R, day)
     elif kind == E_VISIT:
-        rules.visit(P, S, R, day)
+        rules.visit(P, S, R)
     elif kind == E_REDEEM:
         if value <= 0 or value % P[rules.P_BLOCK] != 0:
             return BAD_BLOCK

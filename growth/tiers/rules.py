@@ -125,12 +125,10 @@ def month_of(day: int) -> int:
 
 def month_start(month: int) -> int:
     """Return the first day of a month."""
-    year, m = month // 12, month % 12
-    y = year - (1 if m < 2 else 0)
-    era = y // 400
-    yoe = y - era * 400
-    doy = (153 * ((m + 10) % 12) + 2) // 5
-    return era * 146097 + yoe * 365 + yoe // 4 - yoe // 100 + doy - 719468
+    year, m = (month - 2) // 12, (month - 2) % 12  # years begin in March
+    century = year // 100
+    leaps = (year >> 2) - century + (century >> 2)
+    return 365 * year + leaps + (153 * m + 2) // 5 - 719468
 
 
 def month_end(month: int) -> int:
@@ -144,16 +142,20 @@ def month_days(month: int) -> int:
     if m != 1:
         return 30 + ((m + (m > 6) + 1) & 1)
     year = month // 12
-    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    leap = year & 3 == 0 and (year % 100 != 0 or year & 15 == 0)
     return 29 if leap else 28
 
 
 def add_months(day: int, months: int) -> int:
     """Return the same day of a later month, or that month's last day."""
-    month = month_of(day)
-    target = month + months
-    moved = month_start(target) + day - month_start(month)
-    return min(moved, month_end(target))
+    return months_on(day, month_of(day), months)
+
+
+def months_on(day: int, month: int, months: int) -> int:
+    """Return the same day of a later month than the one the day is in."""
+    first = month_start(month + months)
+    last = first + month_days(month + months) - 1
+    return min(first + day - month_start(month), last)
 
 
 def last_day(earned: int, month: int, months: int, rounding: int) -> int:
@@ -161,7 +163,7 @@ def last_day(earned: int, month: int, months: int, rounding: int) -> int:
     if not months:
         return FAR
     if not rounding:
-        return add_months(earned, months)
+        return months_on(earned, month, months)
     end = month + months
     if rounding > 1:
         end = end // rounding * rounding + rounding - 1
@@ -191,6 +193,8 @@ def scaled(amount: int, num: int, den: int) -> int:
 
 def discount(listed: int, rate: int) -> int:
     """Return the discount on a list price, `rate` in ten-thousandths."""
+    if not rate:
+        return 0
     return listed // BASIS * rate + listed % BASIS * rate // BASIS
 
 
@@ -360,20 +364,27 @@ def tier_review(P: Programme, S: Ints) -> None:
             S[TIER] = reached
 
 
-def book(P: Programme, S: Ints, R: Ints, day: int, fen: int, acts: int) -> None:
-    """Add spend and interactions of a day to the window, if it still counts."""
-    kind = P[P_KIND]
-    if kind == ROLLING:
-        month = S[MONTH] if day >= S[WINDOW_START] else month_of(day)
-        if month <= S[MONTH] - P[P_MONTHS]:
-            return
-        at = slot_of(month, P[P_MONTHS])
+def book(P: Programme, S: Ints, R: Ints, fen: int, acts: int) -> None:
+    """Add today's spend and interactions to the window."""
+    if P[P_KIND] == ROLLING:
+        at = slot_of(S[MONTH], P[P_MONTHS])
         R[at] += fen
         R[at + 1] += acts
-    elif kind != LIFETIME and day < S[WINDOW_START]:
-        return
     S[SPEND] += fen
     S[INTERACTIONS] += acts
+
+
+def book_back(P: Programme, S: Ints, R: Ints, day: int, fen: int) -> None:
+    """Take spend of a day out of the window, if it still counts."""
+    kind = P[P_KIND]
+    if kind == ROLLING:
+        month = month_of(day)
+        if month <= S[MONTH] - P[P_MONTHS]:
+            return
+        R[slot_of(month, P[P_MONTHS])] -= fen
+    elif kind != LIFETIME and day < S[WINDOW_START]:
+        return
+    S[SPEND] -= fen
 
 
 # --- time
@@ -409,15 +420,26 @@ def open_window(P: Programme, S: Ints, day: int) -> None:
         S[PERIOD_END] = add_months(S[JOINED], (period + 1) * months) - 1
 
 
-def asleep(S: Ints) -> bool:
-    """Return whether time alone can change nothing but the window's dates."""
-    return (
-        S[HEAD] == S[LOTS]
-        and not S[SPEND]
-        and not S[INTERACTIONS]
-        and not S[TIER]
-        and not S[FAILURES]
-    )
+def steady(P: Programme, S: Ints) -> bool:
+    """Return whether a tier review would change nothing."""
+    return not S[FAILURES] and qualified(P, S) == S[TIER]
+
+
+def turns_only(P: Programme, S: Ints, R: Ints) -> bool:
+    """Return whether the end of this month changes only the dates of a steady state."""
+    kind, months = P[P_KIND], P[P_MONTHS]
+    if kind == ROLLING:
+        at = slot_of(S[MONTH] + 1, months)
+        return not R[at] and not R[at + 1]
+    return kind != CALENDAR or (S[MONTH] + 1) % months != 0
+
+
+def turn_month(P: Programme, S: Ints) -> None:
+    """Go on to the next month."""
+    if P[P_KIND] == ROLLING:
+        S[WINDOW_START] = S[MONTH_END] + 1
+    S[MONTH] += 1
+    S[MONTH_END] += month_days(S[MONTH])
 
 
 def next_boundary(S: Ints, L: Ints) -> int:
@@ -426,12 +448,17 @@ def next_boundary(S: Ints, L: Ints) -> int:
     A day's releases come at its start, the rest at its close: the caller goes on
     with `step` while the day is past, or is today and `releases` says so.
     """
-    close = min(S[MONTH_END], S[PERIOD_END])
-    if S[HEAD] < S[LOTS]:
-        close = min(close, L[S[HEAD] * LOT + L_LAST])
-        if S[WAITING] >= 0:
-            close = min(close, L[S[WAITING] * LOT + L_RELEASE])
-    return close
+    return min(S[MONTH_END], S[PERIOD_END], next_of_points(S, L))
+
+
+def next_of_points(S: Ints, L: Ints) -> int:
+    """Return the day on which points are next released, or die; `FAR` if none do."""
+    if S[HEAD] == S[LOTS]:
+        return FAR
+    dies = L[S[HEAD] * LOT + L_LAST]
+    if S[WAITING] < 0:
+        return dies
+    return min(dies, L[S[WAITING] * LOT + L_RELEASE])
 
 
 def releases(S: Ints, L: Ints, day: int) -> bool:
@@ -487,15 +514,13 @@ def close(P: Programme, S: Ints, L: Ints, R: Ints, day: int) -> None:
             S[PERIOD] += 1
             S[PERIOD_END] = add_months(S[JOINED], (S[PERIOD] + 1) * months) - 1
     if ends_month:
-        S[MONTH] = following
-        S[MONTH_END] += month_days(following)
+        turn_month(P, S)
         if kind == ROLLING:
             at = slot_of(following, months)
             S[SPEND] -= R[at]
             S[INTERACTIONS] -= R[at + 1]
             R[at] = 0
             R[at + 1] = 0
-            S[WINDOW_START] = day + 1
     S[DAY] = max(S[DAY], day + 1)
 
 
@@ -526,7 +551,7 @@ def login(P: Programme, S: Ints, L: Ints, R: Ints, day: int) -> bool:
     if points:
         add_lot(P, S, L, day, points, -1)
     if P[P_USES] & USES_LOGIN:
-        book(P, S, R, day, 0, 1)
+        book(P, S, R, 0, 1)
         upgrade(P, S)
     return True
 
@@ -537,14 +562,14 @@ def review(P: Programme, S: Ints, L: Ints, R: Ints, day: int) -> None:
     if points:
         add_lot(P, S, L, day, points, -1)
     if P[P_USES] & USES_REVIEW:
-        book(P, S, R, day, 0, 1)
+        book(P, S, R, 0, 1)
         upgrade(P, S)
 
 
-def visit(P: Programme, S: Ints, R: Ints, day: int) -> None:
+def visit(P: Programme, S: Ints, R: Ints) -> None:
     """Count a visit to a shop."""
     if P[P_USES] & USES_VISIT:
-        book(P, S, R, day, 0, 1)
+        book(P, S, R, 0, 1)
         upgrade(P, S)
 
 
@@ -566,7 +591,7 @@ def purchase(
     B[at + O_TIER] = tier
     B[at + O_ABSORBED] = 0
     B[at + O_LOT] = add_lot(P, S, L, day, points, order) if points else -1
-    book(P, S, R, day, paid, 0)
+    book(P, S, R, paid, 0)
     upgrade(P, S)
     return order
 
@@ -589,7 +614,7 @@ def refund(
     cash = 0
     if want:
         cash = take_back(P, S, L, B, order, want)
-    book(P, S, R, B[at + O_DAY], -amount, 0)
+    book_back(P, S, R, B[at + O_DAY], amount)
     if P[P_REFUND_NOW]:
         held = max(qualified(P, S), B[at + O_TIER])
         if held < S[TIER]:

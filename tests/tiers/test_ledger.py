@@ -304,13 +304,17 @@ def test_a_state_of_another_version_is_refused():
 
 def test_civil_days_agree_with_the_calendar():
     epoch = date(1970, 1, 1)
-    for day in range(-800, 40_000, 7):
+    for day in range(-50_000, 90_000, 11):
         seen = epoch + timedelta(days=day)
         month = rules.month_of(day)
         assert month == seen.year * 12 + seen.month - 1
         assert rules.month_start(month) == (seen.replace(day=1) - epoch).days
         following = (seen.replace(day=28) + timedelta(days=4)).replace(day=1)
         assert rules.month_end(month) == (following - epoch).days - 1
+        assert (
+            rules.month_start(month) + rules.month_days(month)
+            == (following - epoch).days
+        )
 
 
 def test_a_member_older_than_the_log_is_judged_by_the_window_that_holds_the_event():
