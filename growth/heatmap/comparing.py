@@ -103,6 +103,7 @@ def compare(
         If an arm has nobody on the page (code ``no_units``), or as in `aggregate`.
     """
     cols, wanted = check_cell(cell_rpx), check_device(device_class)
+    cell_rpx = int(cell_rpx)
     if kind not in ("elements", "cells"):
         msg = f"kind is {kind!r}; it must be 'elements' or 'cells'; name one."
         raise ParameterError(msg, code="unknown_kind")

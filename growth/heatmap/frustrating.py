@@ -119,8 +119,10 @@ def frustration(
         "taps": (taps, 2), "radius_rpx": (radius_rpx, 1), "gap_ms": (gap_ms, 1),
         "wait_ms": (wait_ms, 1), "back_ms": (back_ms, 1),
     }  # fmt: skip
-    for name, (value, least) in rules.items():
+    taps, radius_rpx, gap_ms, wait_ms, back_ms = (
         whole(value, name, least=least, code="bad_rule", remedy="leave it out")
+        for name, (value, least) in rules.items()
+    )
     again = names_of(repeatable, "repeatable")
     from growth import engine
 

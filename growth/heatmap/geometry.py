@@ -66,7 +66,7 @@ def check_cell(cell_rpx: int) -> int:
         msg = f"cell_rpx is {cell_rpx}; it must be one of {list(SIDES)}, which divide a"
         msg = f"{msg} page of {PAGE_RPX} rpx; take 10."
         raise ParameterError(msg, code="bad_cell_size")
-    return PAGE_RPX // cell_rpx
+    return PAGE_RPX // int(cell_rpx)
 
 
 def check_device(device_class: str) -> Device:
@@ -133,7 +133,7 @@ def bins(
     """
     cols = check_cell(cell_rpx)
     x, y, w = (_steps(v) for v in (x_px, y_px, win_w_px))
-    width = w * cell_rpx
+    width = w * int(cell_rpx)
     return np.minimum(x * PAGE_RPX // width, cols - 1), y * PAGE_RPX // width
 
 

@@ -150,13 +150,14 @@ class Grid:
         Grid
             With every tap counted as ``binned`` where `counted` is not given.
         """
+        cols, cell_rpx = check_cell(cell_rpx), int(cell_rpx)
         counts = np.atleast_2d(np.asarray(taps, dtype=np.int64))
         people = None if users is None else np.asarray(users, dtype=np.int64)
         rows = len(counts) if counts.size else 0
         about.setdefault("counted", {"binned": int(counts.sum())})
         return cls(
             cell_rpx=cell_rpx,
-            cols=check_cell(cell_rpx),
+            cols=cols,
             rows=rows,
             taps=counts.reshape(rows, -1) if rows else _empty(cell_rpx),
             users=people,
@@ -519,7 +520,7 @@ class CellUsers:
         sums = np.add.reduceat(n[order], first) if len(first) else n[:0]
         key = key[first]
         return cls(
-            cell_rpx=cell_rpx,
+            cell_rpx=int(cell_rpx),
             cell=(key >> 32).astype(np.int32),
             user=(key & 0xFFFFFFFF).astype(np.int32),
             taps=sums.astype(np.int32),

@@ -38,7 +38,8 @@ def cleaned(rows: Rows, wanted: str, echo_ms: int = ECHO_MS) -> Any:  # noqa: AN
     from growth.heatmap import kernels
 
     x, y, w = (rows[name] for name in POSITION)
-    whole(echo_ms, "echo_ms", least=0, code="bad_echo_ms", remedy="leave it out")
+    remedy = "leave it out"
+    echo_ms = whole(echo_ms, "echo_ms", least=0, code="bad_echo_ms", remedy=remedy)
     status = np.zeros(len(rows), np.int8)
     missing = ~(np.isfinite(x) & np.isfinite(y) & (w > 0) & np.isfinite(w))
     if missing.any():

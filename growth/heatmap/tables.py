@@ -202,8 +202,9 @@ def aggregate(
     if mode not in ("coordinates", "elements"):
         msg = f"mode is {mode!r}; it must be 'coordinates' or 'elements'; name one."
         raise ParameterError(msg, code="unknown_mode")
-    whole(echo_ms, "echo_ms", least=0, code="bad_echo_ms", remedy="leave it out")
-    whole(most_rpx, "most_rpx", least=cell_rpx, code="bad_page", remedy="leave it out")
+    cell_rpx, out = int(cell_rpx), "leave it out"
+    echo_ms = whole(echo_ms, "echo_ms", least=0, code="bad_echo_ms", remedy=out)
+    most_rpx = whole(most_rpx, "most_rpx", least=cell_rpx, code="bad_page", remedy=out)
     fixed = names_of(fixed_elements, "fixed_elements")
     ask = Ask.of(scope)
     source = taps_of(table, ask)

@@ -162,7 +162,8 @@ def forecast(
     Fader, Hardie (2007), "How to project customer retention", Journal of
     Interactive Marketing 21(1).
     """
-    _check(result, horizon, model, hold_out, draws)
+    horizon, hold_out, draws = _numbers(horizon, hold_out, draws)
+    _check(result, model)
     size, kept, complete = result.counts()
     used = [complete[:, c] & (size > 0) for c in range(kept.shape[1])]
     known = next((c for c, rows in enumerate(used) if not rows.any()), len(used))
@@ -223,15 +224,15 @@ def _mean(values: list[float]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-def _check(
-    result: RetentionResult, horizon: int, model: str, hold_out: int, draws: int
-) -> None:
-    for name, value, least in (
-        ("horizon", horizon, 1),
-        ("hold_out", hold_out, 0),
-        ("draws", draws, 2),
-    ):
-        whole(value, name, least=least)
+def _numbers(horizon: int, hold_out: int, draws: int) -> tuple[int, int, int]:
+    return (
+        whole(horizon, "horizon", least=1),
+        whole(hold_out, "hold_out", least=0),
+        whole(draws, "draws", least=2),
+    )
+
+
+def _check(result: RetentionResult, model: str) -> None:
     spec = result.spec
     if spec.brackets is not None:
         msg = f"the curve is in brackets {list(spec.brackets)}; a forecast needs every"

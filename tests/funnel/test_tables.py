@@ -619,6 +619,15 @@ def test_paths_follow_those_who_stopped():
     assert none.verdict == "funnel.paths.nothing"
 
 
+@pytest.mark.parametrize("kind", [float, np.int64])
+def test_depth_and_top_may_be_any_whole_number(kind):
+    rows = log(("a", 1, "view"), ("a", 2, "search"), ("b", 1, "view"), ("b", 3, "tap"))
+    asked = {"steps": ["view", "pay"], **ASKED}
+    found = funnel.paths(rows, depth=kind(2), top=kind(1), **asked)
+    assert found == funnel.paths(rows, depth=2, top=1, **asked)
+    assert type(found.depth) is int
+
+
 def test_the_rarer_events_of_a_path_are_other():
     rows = log(
         *((f"u{i}", 1, "view") for i in range(6)),

@@ -178,6 +178,15 @@ def test_a_planted_shift_is_found_in_a_table(kind, item):
     assert again.to_dict() == found.to_dict()
 
 
+@pytest.mark.parametrize("side", [50.0, np.int64(50)])
+def test_the_side_of_a_cell_may_be_any_whole_number(side):
+    events, arms = experiment()
+    asked = {"assignments": arms, "kind": "cells", "rounds": 9}
+    found = compare(events, cell_rpx=side, **asked)
+    assert found.to_dict() == compare(events, cell_rpx=50, **asked).to_dict()
+    assert type(found.cell_rpx) is int
+
+
 def test_users_in_two_arms_are_in_neither():
     events, arms = experiment()
     both = pa.concat_tables(

@@ -53,6 +53,17 @@ def test_rage_and_dead_taps_are_layers_of_their_own():
     assert json.loads(json.dumps(found.to_dict()))["grids"][0]["layer"] == "rage"
 
 
+@pytest.mark.parametrize("kind", [float, np.int64])
+def test_rules_may_be_any_whole_number(kind):
+    rows = log(*(tap(100, 100, 300 * i) for i in range(4)))
+    rules = {"taps": 4, "radius_rpx": 30, "gap_ms": 500, "wait_ms": 900, "back_ms": 70}
+    found = frustration(rows, **{name: kind(n) for name, n in rules.items()})
+    assert json.dumps(found.to_dict()) == json.dumps(
+        frustration(rows, **rules).to_dict()
+    )
+    assert type(found.gap_ms) is int
+
+
 def test_echoes_are_no_rage():
     rows = [tap(50, 50, t) for t in (0, 60, 400, 460)]
     found = frustration(log(*rows))

@@ -77,6 +77,17 @@ def test_every_tap_is_counted_as_one_class():
     assert found.to_pandas().loc[0, "off_page"] == 4
 
 
+@pytest.mark.parametrize("kind", [float, np.int64])
+def test_any_whole_number_will_do(kind):
+    asked = {"cell_rpx": 50, "echo_ms": 90, "most_rpx": 600}
+    rows = log(*(tap(50, 100 * i, 60 * i) for i in range(4)))
+    found = aggregate(rows, **{name: kind(n) for name, n in asked.items()})
+    assert json.dumps(found.to_dict()) == json.dumps(aggregate(rows, **asked).to_dict())
+    assert type(found.grid().cell_rpx) is int
+    col, _ = bins([30], [40], [375], cell_rpx=kind(50))
+    assert (col.dtype, col.tolist()) == (np.int64, [1])
+
+
 def test_a_page_of_200_000_px_is_beyond_the_map_not_an_error():
     found = aggregate(log(tap(5, 199_999, page_h_px=200_000.0)))
     assert counted(found) == {"beyond": 1}

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from growth import retention
@@ -67,6 +68,15 @@ def test_what_cannot_be_fitted_is_none_and_said(kept):
 def test_the_same_seed_gives_the_same_interval():
     one, two = (retention.forecast(one_way(), horizon=9, draws=50) for _ in range(2))
     assert one == two
+
+
+@pytest.mark.parametrize("kind", [float, np.int64])
+def test_any_whole_number_will_do(kind):
+    found = retention.forecast(
+        one_way(), horizon=kind(9), hold_out=kind(2), draws=kind(50)
+    )
+    assert found == retention.forecast(one_way(), horizon=9, hold_out=2, draws=50)
+    assert type(found.hold_out) is int
 
 
 @pytest.mark.parametrize(

@@ -314,8 +314,8 @@ def paths(
     if after not in required[:-1]:
         msg = f"after is {after}; it must be one of {required[:-1]}, a step that is not"
         raise ParameterError(f"{msg} optional nor the last; correct it.", code="steps")
-    for name, value, most in (("depth", depth, 10), ("top", top, 100)):
-        whole(value, name, least=1, most=most, code="depth")
+    depth = whole(depth, "depth", least=1, most=10, code="depth")
+    top = whole(top, "top", least=1, most=100, code="depth")
     if spec.count == "totals":
         msg = "count is 'totals'; paths are of users or sessions; pass one of these."
         raise ParameterError(msg, code="unknown_count")
