@@ -75,14 +75,6 @@ class CodeTable:
     codes: tuple[Codes, ...]
     cases: Mapping[str | None, Cases]
 
-    def of(self, event: str, truths: Iterable[bool] = ()) -> int | None:
-        """Return the code of an event whose filters say `truths`; None: left out."""
-        cases = self.cases.get(event, self.cases.get(None))
-        if cases is None:
-            return None
-        held = sum(1 << i for i, truth in enumerate(truths) if truth)
-        return cases.codes.get(held)
-
     def by_name(self) -> dict[str | None, int] | None:
         """Return the code of each event; None where its name alone does not tell."""
         if any(cases.filters for cases in self.cases.values()):

@@ -194,7 +194,7 @@ def test_a_session_over_midnight_is_one_unless_cut(cut):
     spec = FunnelSpec(
         steps=(Step("a"), Step("b")), start=base, end=at[-1], as_of=at[-1]
     )
-    assert code_table(spec).of("a") == 0
+    assert code_table(spec).by_name()["a"] == 0
     codes = np.zeros((1, 6), np.int64)
     new = np.zeros(3, np.int64)
     none = np.full(3, -1)

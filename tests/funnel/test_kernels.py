@@ -21,10 +21,11 @@ def us(n):
 
 def pack(events, table):
     """Return sorted keys of ``(user, t, name)``."""
+    codes = table.by_name()
     keys = [
         (user << (CODE_BITS + TIME_BITS)) | (t << CODE_BITS) | code
         for user, t, name in events
-        if (code := table.of(name)) is not None
+        if (code := codes.get(name, codes.get(None))) is not None
     ]
     return np.sort(np.array(keys, np.int64))
 

@@ -72,7 +72,7 @@ def readings(
 ) -> Iterator[Reading]:
     """Yield the ways to read the events, the cheapest first; the last always does."""
     if kept is not None:
-        yield _of_log(kept, spec)
+        yield _of_log(spec)
         return
     about = _about(source, spec, columns, names)
     if not about.grouped and (coded := about.table.by_name()) is not None:
@@ -147,16 +147,12 @@ def kept_log(
     return found.layout, found.notices
 
 
-def _of_log(kept: Layout, spec: FunnelSpec) -> Reading:
+def _of_log(spec: FunnelSpec) -> Reading:
     """Return which events of the log of users are read, and what they are coded as."""
     table = code_table(spec, everything=spec.order == "strict")
     high = max(min(spec.end + spec.span, spec.as_of), spec.start + MICROSECOND)
-    known = {name: table.of(name) for name in kept.codes}
-    codes: dict[str | None, int] = {
-        name: code for name, code in known.items() if code is not None
-    }
     nothing = np.zeros((0, 0), bool)
-    asked = codes if spec.as_of > spec.start else {}
+    asked = (table.by_name() or {}) if spec.as_of > spec.start else {}
     return Reading(None, asked, table, [], nothing, spec.start, high, 0)
 
 
