@@ -180,38 +180,6 @@ class Layout:
             files, {"user_idx": "int32", "block": "int32", "bits": "int64"}
         )
 
-    def user_log(
-        self,
-        events: Sequence[str] | None = None,
-        *,
-        first_day: int = 0,
-        last_day: int | None = None,
-    ) -> ir.Table:
-        """Return what users did, each event in the order of users and time.
-
-        Parameters
-        ----------
-        events : sequence of str, optional
-            The only events that are read; all if omitted. One that never came has
-            no rows.
-        first_day, last_day : int, optional
-            Local days since 1970; months without any of them are not read. Rows of
-            the same months come along: filter by `ts`.
-
-        Returns
-        -------
-        ibis.Table
-            ``user_idx`` (int32), ``ts`` (UTC), ``code`` (int16, see `codes`).
-
-        Raises
-        ------
-        ParameterError
-            If the log was not built (code ``no_user_log``).
-        """
-        files = self._log_files(events, first_day, last_day)
-        kinds = {"user_idx": "int32", "ts": "timestamp('UTC', 6)", "code": "int16"}
-        return self._read(files, kinds)
-
     def map_log(
         self,
         codes: Mapping[str | None, int],
@@ -248,16 +216,13 @@ class Layout:
         """
         first, last = (edge // DAY_US for edge in (time.start, time.end))
         other = codes.get(None)
-        asked = {name: codes.get(name, other) for name in self.codes}
-        numbered = {
-            str(self.codes[name]): code
-            for name, code in asked.items()
-            if code is not None
+        asked = {
+            str(number): codes.get(name, other) for name, number in self.codes.items()
         }
+        known = {stem: said for stem, said in asked.items() if said is not None}
         runs = [
-            Run(path, numbered[path.stem])
-            for path in self._log_files(None, first - 1, last + 1)
-            if path.stem in numbered
+            Run(path, known[path.stem])
+            for path in self._log_files(known, first - 1, last + 1)
         ]
         with engine_call("reading layouts", self.folder):
             return map_runs(
@@ -271,26 +236,20 @@ class Layout:
             )
 
     def _log_files(
-        self, events: Collection[str] | None, first_day: int, last_day: int | None
+        self, stems: Collection[str], first_day: int, last_day: int
     ) -> list[Path]:
         """Return the files of the log of users that hold some events and days."""
         folder = self.folder / "user_log"
         if not folder.exists():
             msg = "there is no log of users; it must be built; refresh with log=True."
             raise ParameterError(msg, code="no_user_log")
-        least, most = (
-            _month(first_day),
-            _month(self.last_day if last_day is None else last_day),
-        )
-        wanted = (
-            None if events is None else {str(self.codes.get(name)) for name in events}
-        )
+        least, most = _month(first_day), _month(last_day)
         return [
             path
             for month in _folders(folder)
             if least <= month.name <= most
             for path in _stored(month)
-            if wanted is None or path.stem in wanted
+            if path.stem in stems
         ]
 
     def _read(self, files: Sequence[Path], kinds: dict[str, str] | None = None) -> Any:  # noqa: ANN401

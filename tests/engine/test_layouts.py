@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from growth.engine import layouts
+from growth.engine import KeyPart, key_shifts, layouts
 from growth.errors import ColumnNotFoundError, ParameterError
 
 START = datetime(2026, 1, 25, 16, tzinfo=UTC)  # midnight in Shanghai
@@ -71,10 +71,27 @@ def told(log, **kwargs):
         for bit in range(60)
         if row["bits"] >> bit & 1
     }
-    rows = layout.user_log().to_pyarrow().to_pylist() if layout.codes else []
     names = {code: name for name, code in layout.codes.items()}
-    seen = sorted((ids[r["user_idx"]], r["ts"], names[r["code"]]) for r in rows)
-    return days, seen
+    rows = log_rows(layout) if layout.codes else []
+    return days, sorted((ids[user], ts, names[code]) for user, ts, code in rows)
+
+
+def log_rows(layout, events=None, *, first_day=FIRST - 9):
+    """Return users, times and codes as a kernel is given them."""
+    first = START + timedelta(days=first_day - FIRST)
+    time = KeyPart("ts", None, first, START + timedelta(days=99))
+    code = KeyPart("code", None, 0, 99)
+    time_at, code_at, user_at = key_shifts((time, code))
+
+    def fields(keys):
+        at = keys >> time_at & ((1 << time.bits) - 1)
+        return keys, keys >> user_at, at, keys >> code_at & 127
+
+    codes = {name: layout.codes.get(name, 99) for name in events or layout.codes}
+    found = layout.map_log(codes, time=time, code=code, kernel=fields)
+    users, at, code = (values.tolist() for values in found.values)
+    ts = [first + timedelta(microseconds=us) for us in at]
+    return list(zip(users, ts, code, strict=True))
 
 
 def expected(log):
@@ -105,7 +122,9 @@ def test_layouts_say_what_the_log_says(log):
     assert months == ["2026-01", "2026-02"]
 
 
-def test_the_log_of_users_is_in_order_and_months_and_blocks_are_picked(log):
+def test_the_log_of_users_is_in_order_and_months_and_blocks_are_picked(
+    log, monkeypatch
+):
     layouts.refresh(log, kinds=KINDS)
     layout = layouts.find(log, log=True).layout
     assert (layout.first_day, layout.last_day) == (FIRST, FIRST + 9)
@@ -116,12 +135,22 @@ def test_the_log_of_users_is_in_order_and_months_and_blocks_are_picked(log):
         assert set(rows.pop("code")) == {int(path.stem)}
         keys = list(zip(*rows.values(), strict=True))
         assert keys == sorted(keys)
-    paid = layout.user_log(["pay", "never"]).to_pyarrow()
-    assert set(paid["code"].to_pylist()) == {layout.codes["pay"]}
+    read = []
+    real = layouts.map_runs
+    monkeypatch.setattr(
+        layouts,
+        "map_runs",
+        lambda runs, **asked: read.append(runs) or real(runs, **asked),
+    )
+    paid = log_rows(layout, ["pay", "never"])
+    assert {code for _, _, code in paid} == {layout.codes["pay"]}
     assert len(paid) == sum(event == "pay" for _, _, event in expected(log)[1])
-    assert len(layout.user_log(["never"]).to_pyarrow()) == 0
-    late = layout.user_log(first_day=FIRST + 7).to_pyarrow()
-    assert 0 < len(late) < len(layout.user_log().to_pyarrow())
+    assert {run.path.stem for run in read.pop()} == {str(layout.codes["pay"])}
+    assert len(log_rows(layout, ["never"])) == 0
+    assert read.pop() == []
+    late = log_rows(layout, first_day=FIRST + 8)
+    assert 0 < len(late) < len(log_rows(layout))
+    assert {run.path.parent.name for run in read[0]} == {"2026-02"}
     assert len(layout.user_bits(first_day=FIRST + 60).to_pyarrow()) == 0
     assert len(layout.user_bits("pay", last_day=FIRST - 60).to_pyarrow()) == 0
     with pytest.raises(ParameterError, match=r"kind is 'pays'.*Did you mean 'pay'"):
@@ -236,7 +265,7 @@ def test_a_kind_defined_anew_and_another_zone_are_built_anew(log):
     assert layouts.find(log).layout is None
     layouts.refresh(log, kinds=KINDS, tz="UTC", log=False)
     with pytest.raises(ParameterError, match="there is no log of users"):
-        layouts.find(log, tz="UTC").layout.user_log()
+        log_rows(layouts.find(log, tz="UTC").layout, ["pay"])
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"version": 0}'])
