@@ -12,7 +12,7 @@ from numpy.typing import NDArray  # noqa: TC002  (a result's types can be read)
 from growth.errors import Fault, ParameterError
 from growth.stats.roots import bracketed_root
 from growth.tiers import keyed
-from growth.tiers.checks import count_faults, day_of, seed_fault, start_fault
+from growth.tiers.checks import between, counts, day_of, seeded, start_fault
 from growth.tiers.seasons import FLAT
 
 if TYPE_CHECKING:
@@ -103,12 +103,13 @@ def arrivals(
     (['ads', 'shop'], True)
     """
     rates = a_day if isinstance(a_day, Mapping) else {"": a_day}
-    faults = [*count_faults(days=days), *seed_fault(seed)]
+    faults: list[Fault] = []
+    (days,), seed = counts(faults, days=days), seeded(faults, seed)
     faults += [
         Fault("bad_acquisition", f"a_day {name}".strip(), repr(mean),
               "0 or more, at most 1,000,000", "Take it from the log of joins.")
         for name, mean in rates.items()
-        if not isinstance(mean, int | float) or not 0 <= mean <= MOST
+        if not between(mean, 0, MOST)
     ]  # fmt: skip
     faults += start_fault(start)
     if faults:
@@ -281,17 +282,49 @@ def grow(
     Returns
     -------
     ndarray of int, (days,)
-        Registrations a day; the seeds are not among them. Pass their days to
-        `Population.with_arrivals`.
+        Registrations on each day from day 0; the seeds are not among them.
+        `Population.with_arrivals` takes their days, one a newcomer: `numpy.repeat`
+        makes these of the counts.
 
     Raises
     ------
     ParameterError
-        If a number is unusable (``bad_acquisition``).
+        Each argument out of range, all at once (``bad_acquisition``, ``bad_days``,
+        ``bad_seed``).
+
+    Examples
+    --------
+    >>> from datetime import date
+    >>> came = grow(100, 0.5, seed=1, days=60)
+    >>> first = (date(2026, 3, 1) - date(1970, 1, 1)).days
+    >>> days = np.repeat(first + np.arange(60), came)
+    >>> len(came), int(came.sum()), len(days)
+    (60, 110, 110)
     """
-    _need("seeds", seeds, good=seeds >= 1, expected="1 or more")
-    _need("k", k, good=0 <= k < 100, expected="0 or more")
-    _need("cycle_days", cycle_days, good=cycle_days > 0, expected="above 0")
+    hint = "Take it from the log of invitations."
+    faults = [
+        Fault("bad_acquisition", name, repr(seen), words, hint)
+        for name, seen, good, words in (
+            ("k", k, between(k, 0) and k < 100, "0 or more, below 100"),
+            ("dispersion", dispersion,
+             dispersion is None or (between(dispersion, 0) and dispersion > 0),
+             "above 0, or None for Poisson"),
+            ("cycle_days", cycle_days, between(cycle_days, 0) and cycle_days > 0,
+             "above 0"),
+        )
+        if not good
+    ]  # fmt: skip
+    wrong: list[Fault] = []
+    (seeds,) = counts(wrong, seeds=seeds)
+    if saturation is not None:
+        (saturation,) = counts(wrong, saturation=saturation)
+    words = "1 or more, and whole"
+    faults += [
+        Fault("bad_acquisition", one.name, one.seen, words, hint) for one in wrong
+    ]
+    (days,), seed = counts(faults, days=days), seeded(faults, seed)
+    if faults:
+        raise ParameterError.of("the trees", faults)
     rng = np.random.default_rng([keyed.INVITES, seed])
     found = np.zeros(days, np.int64)
     born, everyone = np.zeros(seeds), seeds

@@ -4,26 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from math import isfinite
+from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from growth.errors import Fault, ParameterError, suggest
+from growth.stats.arguments import whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import TypeGuard
 
 __all__ = [
-    "count_faults",
+    "between",
+    "counts",
     "day_of",
     "generator_faults",
-    "seed_fault",
+    "is_day",
+    "seeded",
     "share_fault",
     "start_fault",
-    "threshold_faults",
+    "thresholds",
     "widest_fault",
 ]
 
 EPOCH: Final = date(1970, 1, 1)
+
+
+def is_day(value: object) -> TypeGuard[date]:
+    """Return whether something is a date; an instant is none."""
+    return isinstance(value, date) and not isinstance(value, datetime)
 
 
 def day_of(as_of: object) -> int:
@@ -44,50 +55,96 @@ def day_of(as_of: object) -> int:
     ParameterError
         If it is anything else (``bad_as_of``).
     """
-    if not isinstance(as_of, date) or isinstance(as_of, datetime):
-        msg = f"as_of is {as_of!r}; it must be a date, the last day counted; pass one."
-        raise ParameterError(msg, code="bad_as_of")
-    return (as_of - EPOCH).days
+    if is_day(as_of):
+        return (as_of - EPOCH).days
+    msg = f"as_of is {as_of!r}; it must be a date, the last day counted; pass one."
+    raise ParameterError(msg, code="bad_as_of")
 
 
 def start_fault(start: object) -> Iterable[Fault]:
     """Yield what is wrong with a first day: a date, and no instant."""
-    if not isinstance(start, date) or isinstance(start, datetime):
+    if not is_day(start):
         yield Fault("bad_start", "start", repr(start), "a date, the first day", "")
 
 
-def _whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+def seeded(faults: list[Fault], seed: object) -> int:
+    """Return a seed; what is wrong with it is added to `faults`.
+
+    Parameters
+    ----------
+    faults : list of Fault
+        What is wrong so far.
+    seed : int
+        0 or more, as `growth.stats.arguments.whole` reads it.
+
+    Returns
+    -------
+    int
+        The seed; 0 if it is none.
+    """
+    fault = Fault("bad_seed", "seed", repr(seed), "a whole number, 0 or more",
+                  "Any will do; note it.")  # fmt: skip
+    return _whole(faults, fault, seed, least=0, most=None)
 
 
-def seed_fault(seed: object) -> Iterable[Fault]:
-    """Yield what is wrong with a seed: a whole number, 0 or more."""
-    if not _whole(seed) or seed < 0:  # type: ignore[operator]
-        words = "a whole number, 0 or more"
-        yield Fault("bad_seed", "seed", repr(seed), words, "Any will do; note it.")
+def counts(
+    faults: list[Fault],
+    most: int | None = None,
+    /,
+    **values: Any,  # noqa: ANN401
+) -> tuple[int, ...]:
+    """Return counts; what is wrong with them is added to `faults`.
+
+    Parameters
+    ----------
+    faults : list of Fault
+        What is wrong so far.
+    most : int, optional
+        The largest that is right.
+    **values : int
+        Each 1 or more, as `growth.stats.arguments.whole` reads it.
+
+    Returns
+    -------
+    tuple of int
+        One a value, in order; 1 for what is none.
+    """
+    words = f"a whole number, 1 to {most}" if most else "a whole number, 1 or more"
+    return tuple(
+        _whole(faults, Fault(f"bad_{name}", name, repr(value), words), value,
+               least=1, most=most)
+        for name, value in values.items()
+    )  # fmt: skip
+
+
+def between(value: object, least: float, most: float = inf) -> bool:
+    """Return whether something is a finite number from `least` to `most`."""
+    number = isinstance(value, int | float | np.integer | np.floating)
+    if not number or isinstance(value, bool):
+        return False
+    return bool(least <= value <= most and value < inf)  # type: ignore[operator]
+
+
+def _whole(
+    faults: list[Fault], fault: Fault, value: object, *, least: int, most: int | None
+) -> int:
+    try:
+        return whole(value, fault.name, least=least, most=most)
+    except ParameterError:
+        faults.append(fault)
+        return least
 
 
 def share_fault(name: str, value: object, hint: str) -> Iterable[Fault]:
     """Yield what is wrong with a share: a number, 0 to 1."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not 0 <= value <= 1:  # type: ignore[operator]
+    if not isinstance(value, int | float) or not between(value, 0, 1):
         yield Fault(f"bad_{name}", name, repr(value), "a share, 0 to 1", hint)
-
-
-def count_faults(most: int | None = None, /, **values: Any) -> Iterable[Fault]:  # noqa: ANN401
-    """Yield what is wrong with counts: whole numbers, 1 or more, up to `most`."""
-    words = f"a whole number, 1 to {most}" if most else "a whole number, 1 or more"
-    for name, value in values.items():
-        if not _whole(value) or value < 1 or (most and value > most):
-            yield Fault(f"bad_{name}", name, repr(value), words, "")
 
 
 def widest_fault(cap: object) -> Iterable[Fault]:
     """Yield what is wrong with the widest multiple of a rate: a number, 1 or more."""
-    number = isinstance(cap, int | float) and not isinstance(cap, bool)
-    if cap is None or (number and isfinite(cap) and cap >= 1):  # type: ignore[arg-type, operator]
-        return
-    yield Fault("bad_cap", "cap", repr(cap), "a number, 1 or more", "")
+    if cap is not None and not between(cap, 1):
+        yield Fault("bad_cap", "cap", repr(cap), "a number, 1 or more", "")
 
 
 def generator_faults(names: object, known: Sequence[str]) -> Iterable[Fault]:
@@ -103,11 +160,29 @@ def generator_faults(names: object, known: Sequence[str]) -> Iterable[Fault]:
             yield Fault("unknown_generator", "generators", repr(name), words, hint)
 
 
-def threshold_faults(values: object) -> Iterable[Fault]:
-    """Yield what is wrong with thresholds of spend: whole fen above 0, or none."""
-    listed = isinstance(values, Sequence) and not isinstance(values, str)
-    if values is not None and not (
-        listed and all(_whole(v) and v > 0 for v in values)  # type: ignore[attr-defined]
-    ):
-        words = "a list of whole fen, above 0"
-        yield Fault("bad_thresholds", "thresholds_fen", repr(values), words, "")
+def thresholds(faults: list[Fault], values: object) -> tuple[int, ...]:
+    """Return thresholds of spend; what is wrong with them is added to `faults`.
+
+    Parameters
+    ----------
+    faults : list of Fault
+        What is wrong so far.
+    values : sequence of int, optional
+        Whole fen above 0.
+
+    Returns
+    -------
+    tuple of int
+        None of them if there are none, or one is wrong.
+    """
+    if values is None:
+        return ()
+    words = "a list of whole fen, above 0"
+    fault = Fault("bad_thresholds", "thresholds_fen", repr(values), words)
+    if not isinstance(values, Sequence) or isinstance(values, str):
+        faults.append(fault)
+        return ()
+    wrong: list[Fault] = []
+    read = tuple(_whole(wrong, fault, v, least=1, most=None) for v in values)
+    faults += wrong[:1]
+    return () if wrong else read

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from math import inf
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -14,20 +14,21 @@ from growth.errors import Fault, ParameterError
 from growth.result import Cell, Notice, Result
 from growth.tiers import keyed
 from growth.tiers.backtest import BackTest  # noqa: TC001  (a result's types can be read)
-from growth.tiers.checks import count_faults, seed_fault, widest_fault
+from growth.tiers.checks import counts, is_day, seeded, widest_fault
 from growth.tiers.generators import Generator  # noqa: TC001  (a result's types can be read)
 from growth.tiers.seasons import FLAT, Calendar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import ArrayLike
 
 
-__all__ = ["Habits", "Past", "Population", "cap_of"]
+__all__ = ["WIDEST", "Habits", "Past", "Population", "cap_of"]
 
 EPOCH: Final = date(1970, 1, 1)
 WIDEST: Final = 2.0  # multiple of the rate that a response may reach
+_RATES: Final = ("logins_per_day", "review_rate", "refund_rate")
 
 
 class Past(NamedTuple):
@@ -114,24 +115,75 @@ class Habits:
             for name, most, words in wanted
             if not _within(getattr(self, name), most)
         ]
-        if list(count_faults(refund_days=self.refund_days)):
-            days = repr(self.refund_days)
-            faults.append(Fault("bad_habits", "refund_days", days, "1 or more", ""))
+        wrong: list[Fault] = []
+        (days,) = counts(wrong, refund_days=self.refund_days)
+        faults += [fault._replace(code="bad_habits") for fault in wrong]
         if faults:
             raise ParameterError.of("the habits", faults)
+        object.__setattr__(self, "refund_days", days)
+        for name, habit in self.rates().items():
+            if np.ndim(habit):
+                object.__setattr__(self, name, np.asarray(habit, np.float32))
+
+    def rates(self) -> dict[str, float | NDArray[np.float32]]:
+        """Return what may differ from member to member, by name."""
+        return {name: getattr(self, name) for name in _RATES}
 
     def take(self, members: NDArray[np.int64]) -> Habits:
         """Return the habits of some members, by their numbers."""
+        return self._with(lambda habit: habit[members])
 
-        def some(habit: float | NDArray[np.float32]) -> float | NDArray[np.float32]:
-            return habit[members] if isinstance(habit, np.ndarray) else habit
+    def grown(self, count: int) -> Habits:
+        """Return the habits with newcomers', who are like the mean of the members.
 
-        return Habits(
-            logins_per_day=some(self.logins_per_day),
-            review_rate=some(self.review_rate),
-            refund_rate=some(self.refund_rate),
-            refund_days=self.refund_days,
-        )
+        Parameters
+        ----------
+        count : int
+            How many come, 0 or more; they are numbered after the members.
+
+        Returns
+        -------
+        Habits
+            What is one number stays one.
+        """
+
+        def longer(habit: NDArray[np.float32]) -> NDArray[np.float32]:
+            return np.append(habit, np.full(count, habit.mean(), np.float32))
+
+        return self._with(longer)
+
+    def faults(self, members: int) -> list[Fault]:
+        """Return what is wrong with them for so many members.
+
+        Parameters
+        ----------
+        members : int
+            How many there are.
+
+        Returns
+        -------
+        list of Fault
+            One a habit that is neither one number nor one a member.
+        """
+        words = f"one number, or an array of {members}, one a member"
+        hint = "Habits.take and Habits.grown keep them in step."
+        shapes = {f"habits.{name}": np.shape(h) for name, h in self.rates().items()}
+        return [
+            Fault("bad_habits", name, f"of shape {shape}", words, hint)
+            for name, shape in shapes.items()
+            if shape not in {(), (members,)}
+        ]
+
+    def _with(
+        self, change: Callable[[NDArray[np.float32]], NDArray[np.float32]]
+    ) -> Habits:
+        """Return them with what is one a member changed."""
+        changed: dict[str, Any] = {
+            name: change(habit)
+            for name, habit in self.rates().items()
+            if isinstance(habit, np.ndarray)
+        }
+        return replace(self, **changed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +212,17 @@ class Population(Result):
     seen_months: tuple[int, ...] | None = None
     arrivals: int = 0
     frequency_spend_correlation: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse habits of other members than these.
+
+        Raises
+        ------
+        ParameterError
+            If there are more or fewer of one than members (``bad_habits``).
+        """
+        if faults := self.habits.faults(self.members):
+            raise ParameterError.of("the population", faults)
 
     @property
     def verdict(self) -> str:
@@ -197,11 +260,8 @@ class Population(Result):
     def nbytes(self) -> int:
         """Bytes that members take while nothing runs."""
         parts: list[Any] = [self.joined, self.channel]
-        habits = self.habits
-        parts += [
-            item for item in (habits.logins_per_day, habits.review_rate,
-                              habits.refund_rate) if isinstance(item, np.ndarray)
-        ]  # fmt: skip
+        rates = self.habits.rates().values()
+        parts += [habit for habit in rates if isinstance(habit, np.ndarray)]
         drawn = sum(one.nbytes for one in self.generators)
         held = sum(int(p.nbytes) for p in parts if p is not None)
         return held + drawn + self.past.nbytes
@@ -253,7 +313,9 @@ class Population(Result):
         ParameterError
             If a number is unusable (``bad_members``, ``bad_seed``).
         """
-        if faults := [*count_faults(members=members), *seed_fault(seed)]:
+        faults: list[Fault] = []
+        (members,), seed = counts(faults, members=members), seeded(faults, seed)
+        if faults:
             raise ParameterError.of("the sample", faults)
         if members >= self.members:
             return self
@@ -314,7 +376,8 @@ class Population(Result):
         Returns
         -------
         Population
-            Members first, then newcomers, drawn from the priors.
+            Members first, then newcomers, drawn from the priors; where habits are
+            one a member, newcomers have the members' mean.
 
         Raises
         ------
@@ -351,6 +414,7 @@ class Population(Result):
             self, members=self.members + len(at), generators=(more,),
             generator=more.name, past=grown, channel=codes, channels=names,
             joined=np.concatenate([self.joined, at]), arrivals=self.arrivals + len(at),
+            habits=self.habits.grown(len(at)),
         )  # fmt: skip
 
     @classmethod
@@ -398,7 +462,8 @@ class Population(Result):
         Raises
         ------
         ParameterError
-            If a number is unusable (``bad_population``).
+            If a number is unusable (``bad_population``), or habits are not as many
+            as members (``bad_habits``).
         """
         from growth.tiers.generators import BgNbdGammaGamma
 
@@ -408,16 +473,15 @@ class Population(Result):
                 ("buying", buying, _priors(buying, 4, 2),
                  "r, alpha above 0 and a, b 0 or more"),
                 ("spending", spending, _priors(spending, 3, 3), "p, q, v above 0"),
-                ("as_of", as_of, _is_day(as_of), "a date"),
-                ("joined", joined, joined is None or _is_day(joined), "a date"),
+                ("as_of", as_of, is_day(as_of), "a date"),
+                ("joined", joined, joined is None or is_day(joined), "a date"),
             )
             if not good
         ]  # fmt: skip
-        faults += [
-            Fault("bad_population", *fault[1:])
-            for fault in (*count_faults(members=members), *widest_fault(cap))
-        ]
-        faults += seed_fault(seed)
+        wrong = [*widest_fault(cap)]
+        (members,) = counts(wrong, members=members)
+        faults += [fault._replace(code="bad_population") for fault in wrong]
+        seed = seeded(faults, seed)
         if faults:
             raise ParameterError.of("the population", faults)
         generator = BgNbdGammaGamma.from_priors(
@@ -490,7 +554,3 @@ def _priors(values: Any, count: int, above: int) -> bool:  # noqa: ANN401
     if found.shape != (count,) or not np.isfinite(found).all():
         return False
     return bool((found >= 0).all() and (found[:above] > 0).all())
-
-
-def _is_day(value: object) -> bool:
-    return isinstance(value, date) and not isinstance(value, datetime)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["NO_RESPONSE", "Prior", "Response"]
 
 Prior = tuple[float, float]  # mean and standard deviation
+FARTHEST: Final = 2.0  # deviations from its mean that a draw may lie
 SEED_OFFSET: Final = 0x5EED  # keeps these draws apart from a member's
 
 
@@ -40,7 +41,9 @@ class Response:
 
     Notes
     -----
-    Redrawn once a replication, and the same in all scenarios of it.
+    Redrawn once a replication, and the same in all scenarios of it. A draw is normal
+    and held within two deviations of its mean (one in 22 lies outside), so that
+    `widest` is the most it reaches and a population's `cap` cuts nothing off.
     """
 
     beta: Sequence[Prior] = ()
@@ -75,9 +78,9 @@ class Response:
 
     @property
     def widest(self) -> float:
-        """The multiple of the rate it reaches with all draws two deviations up."""
-        beta = exp(max([0.0, *(mean + 2 * sd for mean, sd in self.beta)]))
-        return beta * (1 + max(0.0, self.gamma[0] + 2 * self.gamma[1]))
+        """The most it multiplies the rate by: all draws two deviations up."""
+        beta = exp(max([0.0, *(mean + FARTHEST * sd for mean, sd in self.beta)]))
+        return beta * (1 + max(0.0, self.gamma[0] + FARTHEST * self.gamma[1]))
 
     def at(self, tiers: int, seed: int, replication: int | None) -> list[float]:
         """Return gamma, delta and each tier's multiple in a replication.
@@ -101,7 +104,7 @@ class Response:
             drawn = [mean for mean, _ in means]
         else:
             rng = np.random.default_rng([SEED_OFFSET, seed, replication])
-            normal = rng.standard_normal(len(means))
+            normal = rng.standard_normal(len(means)).clip(-FARTHEST, FARTHEST)
             drawn = [m + sd * z for (m, sd), z in zip(means, normal, strict=True)]
         gamma, *beta = drawn
         filled = (beta or [0.0]) + [(beta or [0.0])[-1]] * tiers

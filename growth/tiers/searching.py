@@ -202,6 +202,7 @@ def search(  # noqa: PLR0913
         seed=seed, response=response, margin_rate=margin_rate, redemption=redemption,
         generator=generator, threads=threads, connection=connection, split=False,
     )  # fmt: skip
+    runs = simulation.replications
     values_of: dict[str, Any] = {}
     allowed: dict[str, bool] = {}
     for one in simulation.scenarios:
@@ -211,9 +212,7 @@ def search(  # noqa: PLR0913
         allowed[one.name] = constraint is None or bool(constraint(_means(table)))
     fit = [name for name in values_of if allowed[name]] or list(values_of)
     top = max(fit, key=lambda name: float(values_of[name].mean()))
-    limit = float(
-        stdtrit(max(1, replications - 1), 1 - (1 - LEVEL) / 2 / max(1, len(fit) - 1))
-    )
+    limit = float(stdtrit(max(1, runs - 1), 1 - (1 - LEVEL) / 2 / max(1, len(fit) - 1)))
     found = []
     for name, values in values_of.items():
         pairs = values_of[top] - values
@@ -236,7 +235,8 @@ def search(  # noqa: PLR0913
         )
     return Found(
         candidates=tuple(sorted(found, key=lambda c: (not c.allowed, -c.value))),
-        replications=replications, seed=seed, refused=refused, notices=tuple(notices),
+        replications=runs, seed=simulation.seed, refused=refused,
+        notices=tuple(notices),
     )  # fmt: skip
 
 

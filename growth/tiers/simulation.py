@@ -13,9 +13,9 @@ from growth.errors import Fault, ParameterError, suggest
 from growth.result import Cell, Estimate, Notice, Result
 from growth.tiers import rules
 from growth.tiers.checks import (
-    count_faults,
+    counts,
     day_of,
-    seed_fault,
+    seeded,
     share_fault,
     start_fault,
 )
@@ -285,8 +285,9 @@ class Simulation(Result):
         """Return one row a scenario and metric, with the spread over replications."""
         found: list[dict[str, Cell]] = []
         for one in self.scenarios:
+            table = one.table()
             for name in METRICS:
-                values = one.metric(name)
+                values = read_metric(table, name)
                 low, high = np.quantile(values, (0.025, 0.975))
                 found.append(
                     {"scenario": one.name, "metric": name, "mean": float(values.mean()),
@@ -454,7 +455,7 @@ def simulate_scenarios(  # noqa: PLR0913
     if start is not None and (faults := list(start_fault(start))):
         raise ParameterError.of("the simulation", faults)
     begin = population.start if start is None else day_of(start)
-    _check(
+    months, replications, seed, threads, chunk = _check(
         population, begin, response, months, replications, seed, margin_rate,
         redemption, engine, threads, chunk,
     )  # fmt: skip
@@ -538,16 +539,17 @@ def _check(
     population: Population, begin: int, response: Response, months: int,
     replications: int, seed: int, margin_rate: float, redemption: float, engine: str,
     threads: int | None, chunk: int | None,
-) -> None:  # fmt: skip
+) -> tuple[int, int, int, int | None, int | None]:  # fmt: skip
+    """Return the whole numbers among the arguments, all of which are right."""
     faults: list[Fault] = []
 
     def need(name: str, seen: Any, *, good: bool, expected: str, hint: str) -> None:  # noqa: ANN401
         if not good:
             faults.append(Fault(f"bad_{name}", name, repr(seen), expected, hint))
 
-    faults += count_faults(60, months=months)
-    faults += count_faults(replications=replications)
-    faults += seed_fault(seed)
+    (months,) = counts(faults, 60, months=months)
+    (replications,) = counts(faults, replications=replications)
+    seed = seeded(faults, seed)
     faults += share_fault("margin_rate", margin_rate, "Write 30 % as 0.3.")
     faults += share_fault("redemption", redemption, "Write 10 % as 0.1.")
     need("engine", engine, good=engine in ENGINES, expected=f"one of {ENGINES}",
@@ -561,8 +563,10 @@ def _check(
         need("cap", population.cap, good=reach <= population.cap * (1 + 1e-9),
              expected=f"{reach:.4g} or more: response and calendar reach so far",
              hint="Fit the population with that cap=.")  # fmt: skip
-    given = {"threads": threads, "chunk": chunk}
-    faults += count_faults(**{k: v for k, v in given.items() if v is not None})
+    if threads is not None:
+        (threads,) = counts(faults, threads=threads)
+    if chunk is not None:
+        (chunk,) = counts(faults, chunk=chunk)
     past = len(population.past.day) > 0
     good = begin == population.start if past else begin >= int(population.joined.min())
     need("start", (EPOCH + timedelta(days=begin)).isoformat(), good=good,
@@ -570,3 +574,4 @@ def _check(
          hint="Fit the population as of the day before.")  # fmt: skip
     if faults:
         raise ParameterError.of("the simulation", faults)
+    return months, replications, seed, threads, chunk

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from growth import engine
-from growth.errors import DataError, ParameterError
+from growth.errors import DataError, Fault, ParameterError
 from growth.result import Notice
 from growth.tiers.checks import (
-    count_faults,
+    counts,
     day_of,
     generator_faults,
-    seed_fault,
-    threshold_faults,
+    seeded,
+    thresholds,
     widest_fault,
 )
 from growth.tiers.fitting import GENERATORS, fit_days
@@ -118,11 +118,13 @@ def fit(  # noqa: PLR0913
     forecast's day; with fewer than three there is none (``not_calibrated``).
     """
     day_of(as_of)
-    faults = [*seed_fault(seed), *widest_fault(cap)]
+    faults: list[Fault] = []
+    seed = seeded(faults, seed)
+    faults += widest_fault(cap)
     faults += generator_faults(generators, GENERATORS)
-    faults += threshold_faults(thresholds_fen)
-    faults += count_faults(
-        window_days=window_days, step_days=step_days, train_days=train_days,
+    cuts = thresholds(faults, thresholds_fen)
+    window_days, step_days, train_days, replications = counts(
+        faults, window_days=window_days, step_days=step_days, train_days=train_days,
         replications=replications,
     )  # fmt: skip
     if faults:
@@ -141,7 +143,7 @@ def fit(  # noqa: PLR0913
     return fit_days(
         days, past, as_of=as_of, seed=seed, window_days=window_days,
         step_days=step_days, train_days=train_days, replications=replications,
-        generators=generators, thresholds_fen=thresholds_fen, habits=habits,
+        generators=generators, thresholds_fen=cuts, habits=habits,
         calendar=calendar, cap=cap, ids=read.ids[ids], notices=found,
     )  # fmt: skip
 

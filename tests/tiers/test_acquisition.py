@@ -82,6 +82,12 @@ def test_people_there_are_not_cannot_be_invited():
         (lambda: waves_total(1, 1, -1), "waves is -1"),
         (lambda: grow(0, 1, seed=1), "seeds is 0; it must be 1 or more"),
         (lambda: grow(1, 1, seed=1, cycle_days=0), "cycle_days is 0"),
+        (lambda: grow(1, "x", seed=1), "k is 'x'; it must be 0 or more, below 100"),
+        (lambda: grow(1, 1, seed=1, dispersion=0), "dispersion is 0; it must be above"),
+        (lambda: grow(1, 1, seed=1, dispersion=-1), "dispersion is -1"),
+        (lambda: grow(1.5, 1, seed=1), r"seeds is 1\.5; .* and whole"),
+        (lambda: grow(1, 1, seed=1, saturation=0), "saturation is 0"),
+        (lambda: grow(1, 1, seed=1, saturation="all"), "saturation is 'all'"),
     ],
 )
 def test_unusable_numbers_are_refused(call, message):
@@ -126,3 +132,21 @@ def test_every_fault_of_arrivals_is_told_at_once():
     with pytest.raises(ParameterError, match=r"4 fault\(s\)") as info:
         arrivals({"ads": -1}, start="2026-03-01", days=0, seed=None)
     assert "a_day ads is -1" in str(info.value)
+
+
+def test_every_fault_of_trees_in_time_is_told_at_once():
+    with pytest.raises(ParameterError, match=r"4 fault\(s\)") as info:
+        grow(0, math.inf, seed=-1, days=0)
+    assert [fault.name for fault in info.value.faults] == ["k", "seeds", "days", "seed"]
+    assert [fault.code for fault in info.value.faults[2:]] == ["bad_days", "bad_seed"]
+    for odd in (None, 1.5, "x"):
+        with pytest.raises(ParameterError, match="seed is") as info:
+            grow(1, 0.5, seed=odd)
+        assert info.value.code == "bad_seed"
+
+
+def test_trees_in_time_are_newcomers(people):
+    came = grow(30, 0.8, seed=1, days=60)
+    first = (date(2026, 1, 1) - date(1970, 1, 1)).days
+    grown = people.with_arrivals(np.repeat(first + np.arange(60), came))
+    assert grown.arrivals == came.sum() > 20
