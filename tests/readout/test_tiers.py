@@ -1,7 +1,7 @@
 """The pieces of the tiers readout, and what its parameters refuse."""
 
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pandas as pd
 import pytest
@@ -10,6 +10,7 @@ from growth import tiers
 from growth.errors import ParameterError
 from growth.readout import TiersParams
 from growth.readout import tiers as room
+from growth.readout.tiers import asked as asking
 from growth.readout.tiers import words
 from growth.tiers import BackTest, Origin, Span
 
@@ -267,6 +268,24 @@ def test_who_joins_later_is_said_and_drawn(folder):
     summary = room.summary(later, asked(folder, months=2)).html
     assert "to 400 members" in summary
     assert later.change.simulation.scenarios[0].table()["joined"].sum() == 12
+
+
+@pytest.mark.parametrize(
+    ("day", "months", "last"),
+    [
+        (date(2026, 1, 30), 1, date(2026, 2, 27)),  # from 31 January to 27 February
+        (date(2025, 12, 31), 2, date(2026, 2, 28)),
+        (date(2025, 6, 30), 2, date(2025, 8, 31)),
+    ],
+)
+def test_people_join_until_the_run_is_over_and_no_longer(folder, day, months, last):
+    params = asked(folder, as_of=day, months=months, newcomers=3000)
+    later = asking.joined_by(people(as_of=day), params)
+    joined = later.joined[-later.arrivals :]
+    assert joined.min() == later.start
+    assert date(1970, 1, 1) + timedelta(days=int(joined.max())) == last
+    nobody = asked(folder, as_of=day, months=months)
+    assert asking.joined_by(people(as_of=day), nobody).arrivals == 0
 
 
 def test_rules_are_named_in_words(folder):

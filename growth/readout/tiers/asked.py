@@ -21,10 +21,9 @@ if TYPE_CHECKING:
         Replayed,
     )
 
-__all__ = ["Found", "look"]
+__all__ = ["Found", "joined_by", "look"]
 
 RECENT: Final = 84  # days that logins are counted over
-WIDEST: Final = 2.0  # multiple of the order rate that an uplift may reach, at least
 MONTH: Final = 365.25 / 12  # days
 ACTS: Final = ("login", "review", "offline_visit")
 
@@ -86,6 +85,7 @@ def look(opened: Dataset, params: TiersParams) -> Found:
         As `tiers.replay`, `tiers.fit` and `tiers.compare`.
     """
     from growth import tiers
+    from growth.tiers.population import WIDEST
 
     both = params.programmes()
     orders, ledger = opened.orders, _table(opened, "points_ledger")
@@ -112,16 +112,7 @@ def look(opened: Dataset, params: TiersParams) -> Found:
         habits=_habits(orders, acts, params, actual.members),
         cap=max(WIDEST, params.response().widest),
     )
-    buyers = people.members
-    if params.newcomers:
-        start = params.as_of + timedelta(days=1)
-        joining = tiers.arrivals(
-            params.newcomers / MONTH,
-            start=start,
-            days=round(params.months * MONTH),
-            seed=params.seed,
-        )
-        people = people.with_arrivals(joining.days, generator="bgnbd")
+    buyers, people = people.members, joined_by(people, params)
     return Found(
         change=tiers.compare(people, both, **params.assumptions()),
         people=people,
@@ -129,6 +120,35 @@ def look(opened: Dataset, params: TiersParams) -> Found:
         buyers=buyers,
         everybody=_people(opened.orders, params),
     )
+
+
+def joined_by(people: Population, params: TiersParams) -> Population:
+    """Return people and who joins while the run lasts, if any are stated.
+
+    Parameters
+    ----------
+    people : Population
+        Who is known.
+    params : TiersParams
+        Newcomers a month, and months: calendar months from the first day.
+
+    Returns
+    -------
+    Population
+        With newcomers drawn day by day.
+    """
+    from growth import tiers
+    from growth.tiers import rules
+
+    if not params.newcomers:
+        return people
+    joining = tiers.arrivals(
+        params.newcomers / MONTH,
+        start=params.as_of + timedelta(days=1),
+        days=rules.add_months(people.start, params.months) - people.start,
+        seed=params.seed,
+    )
+    return people.with_arrivals(joining.days, generator="bgnbd")
 
 
 def _table(opened: Dataset, name: str) -> ir.Table | None:
