@@ -243,7 +243,7 @@ def times(value: float | None) -> str:
     """Write how many times as often: ``0.36``, ``1.09``, ``35.6``, ``120``."""
     if value is None:
         return NONE
-    return f"{value:,.{min(_digits(value, 3, most=2), 2)}f}" if value else "0"
+    return f"{value:,.{_digits(value, 3, most=2)}f}" if value else "0"
 
 
 def p_value(value: float | None) -> str:
