@@ -51,28 +51,33 @@ class Reader(Panel):
     controls : mapping of str to widget
         By the name of what they set.
     measure : callable
-        From the controls' values to a result; asked once for equal values.
+        From the controls' values to what was found; asked once for equal values.
     draw : callable
-        From that result to its charts.
+        From that to its charts.
     params : callable
         From the controls' values to the readout's parameters that ask the same; may
         refuse.
     lang : {"en", "zh"}, optional
         The language; the current one if omitted.
+    result : callable, optional
+        From what was found to the result that is shown as a card, where that is not
+        all of it.
     """
 
     def __init__(
         self,
         controls: Mapping[str, Any],
-        measure: Callable[[dict[str, Any]], Result],
+        measure: Callable[[dict[str, Any]], object],
         draw: Callable[[Any], Sequence[alt.LayerChart | str]],
         params: Callable[[dict[str, Any]], object],
         lang: Lang | None,
+        result: Callable[[Any], Result] | None = None,
     ) -> None:
         self.controls = dict(controls)
         self._measure, self._draw, self._params = measure, draw, params
         self._lang: Lang | None = lang
-        self._found: dict[tuple[Any, ...], Result] = {}
+        self._told = result
+        self._found: dict[tuple[Any, ...], Any] = {}
         self.result: Any = None
         self.charts: tuple[alt.LayerChart | str, ...] = ()
         self.status = Status(lang)
@@ -99,8 +104,9 @@ class Reader(Panel):
         key = tuple(values.values())
         if key not in self._found:
             self._found[key] = self._measure(values)
-        result = self._found[key]
-        return result, tuple(self._draw(result)), self._params(values)
+        found = self._found[key]
+        result = found if self._told is None else self._told(found)
+        return result, tuple(self._draw(found)), self._params(values)
 
 
 def drawn(chart: alt.LayerChart | str) -> str:

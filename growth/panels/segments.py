@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections import OrderedDict
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 import ipywidgets as widgets
 
 from growth import charts, segments
-from growth.engine import fetch
 from growth.errors import GrowthError
 from growth.labels import label
 from growth.panels.reader import Reader, choice, choices, slider
@@ -19,13 +19,14 @@ from growth.readout.segments.watched import (
     Watched,
     overlap_of,
     sizes_of,
+    tagged,
     watch,
 )
 from growth.readout.segments.words import named, value_words
 from growth.segments.sizes import MIN_CELL, MIN_SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
     from datetime import date
 
     from growth.dataset import Dataset
@@ -34,10 +35,13 @@ if TYPE_CHECKING:
 __all__ = ["builder"]
 
 FILE: Final = "tags.toml"  # what the readout below is given for rules written here
+KEPT: Final = 4  # tables of rules that were written, beside one a pack
+
+T = TypeVar("T")
 
 
-class _Drawn(NamedTuple):
-    """What is drawn beside the sizes of one set of rules."""
+class _Found(NamedTuple):
+    """The sizes of one set of rules, and what is drawn beside them."""
 
     sizes: segments.Sizes
     movement: segments.Movement
@@ -115,7 +119,25 @@ def builder(dataset: Dataset, *, as_of: date, lang: Lang | None = None) -> Reade
         "text": text,
     }
     made = _Builder(dataset, as_of, packs, lang)
-    return Reader(controls, made.measure, made.draw, made.params, lang)
+    show = attrgetter("sizes")
+    return Reader(controls, made.measure, made.draw, made.params, lang, show)
+
+
+class _Kept(Generic[T]):
+    """The last few things that were made, each by what it was made of."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._there: OrderedDict[Hashable, T] = OrderedDict()
+
+    def get(self, key: Hashable, make: Callable[[], T]) -> T:
+        """Return what is there, or make it and let the oldest go."""
+        if key not in self._there:
+            self._there[key] = make()
+        self._there.move_to_end(key)
+        while len(self._there) > self._most:
+            self._there.popitem(last=False)
+        return self._there[key]
 
 
 class _Builder:
@@ -130,34 +152,31 @@ class _Builder:
     ) -> None:
         self._dataset, self._as_of, self._packs = dataset, as_of, packs
         self._lang: Lang | None = lang
-        self._watched: dict[tuple[object, ...], Watched] = {}
-        self._tagged: dict[str, Any] = {}  # by pack
-        self._drawn: dict[int, _Drawn] = {}  # by the sizes themselves, which are kept
+        # limits are none of it: users are tagged once, and counted as they are asked
+        self._tagged: _Kept[Any] = _Kept(KEPT + len(packs))
+        self._contexts: _Kept[segments.Context] = _Kept(KEPT + len(packs))
+        self._watched: _Kept[Watched] = _Kept(1)
 
-    def measure(self, asked: dict[str, Any]) -> segments.Sizes:
+    def measure(self, asked: dict[str, Any]) -> _Found:
         rules = segments.load_rules(asked["text"])
         one = rules[rules.names[0]]
         others = [_split(pair) for pair in asked["against"]]
         limits = {"min_size": max(asked["min_size"], MIN_SIZE), "min_cell": MIN_CELL}
-        key = (*rules.hashes().values(), asked["back"], limits["min_size"])
-        if key not in self._watched:
-            self._watched[key] = watch(
-                self._dataset,
-                rules,
-                one.name,
-                days=(self._as_of - timedelta(days=asked["back"]), self._as_of),
-                context=segments.freeze(self._dataset, rules, as_of=self._as_of),
-                **limits,
-            )
-        seen = self._watched[key]
+        days = (self._as_of - timedelta(days=asked["back"]), self._as_of)
+
+        def count() -> Watched:
+            then, now = (self._table(rules, day) for day in days)
+            return watch(then, now, rules, one.name, days=days, **limits)
+
+        seen = self._watched.get((_mark(rules), days, limits["min_size"]), count)
         pairs = [(one.name, _value(one, asked)), *others]
-        sizes = replace(seen.sizes[one.name])  # its own, whatever is drawn beside
+        sizes = seen.sizes[one.name]
         wanted = [tag for tag, _ in others if tag not in rules.names]
         names = named(rules, self._lang)
         for pack in _packs_of(self._packs, wanted):
             seen = self._beside(seen, pack, limits["min_size"])
             names |= named(self._packs[pack], self._lang)
-        self._drawn[id(sizes)] = _Drawn(
+        return _Found(
             sizes,
             seen.movement,
             overlap_of(seen, pairs, **limits) if others else None,
@@ -165,30 +184,39 @@ class _Builder:
             label("chart.segments.sizes", self._lang, tag=names[one.name]),
             {f"{t}={v}": names.get(f"{t}={v}", v) for t, v in pairs},
         )
-        return sizes
+
+    def _table(self, rules: segments.Rules, day: date) -> Any:  # noqa: ANN401
+        """Return everybody's tags at a date, by the yardstick of the last one."""
+        mark = _mark(rules)
+
+        def freeze() -> segments.Context:
+            return segments.freeze(self._dataset, rules, as_of=self._as_of)
+
+        def ask() -> Any:  # noqa: ANN401
+            context = self._contexts.get(mark, freeze)
+            return tagged(self._dataset, rules, as_of=day, context=context)
+
+        return self._tagged.get((mark, day), ask)
 
     def _beside(self, seen: Watched, pack: str, min_size: int) -> Watched:
         """Add a pack's tags, which are asked for once, whatever is being written."""
         rules = self._packs[pack]
-        if pack not in self._tagged:
-            asked = segments.tag(self._dataset, rules, as_of=self._as_of)
-            self._tagged[pack] = fetch(asked, "tagging users")
         there = set(seen.tagged.column_names) - {"user_id"}
-        more = self._tagged[pack]
+        more = self._table(rules, self._as_of)
         more = more.drop_columns([n for n in more.column_names if n in there])
         sizes = {
             name: sizes_of(more, rules, name, as_of=self._as_of, min_size=min_size)
             for name in rules.names
             if name in more.column_names
         }
-        tagged = seen.tagged.join(more, "user_id", join_type="full outer")
-        return seen._replace(tagged=tagged, sizes=seen.sizes | sizes)
+        both = seen.tagged.join(more, "user_id", join_type="full outer")
+        return seen._replace(tagged=both, sizes=seen.sizes | sizes)
 
-    def draw(self, result: segments.Sizes) -> list[Any]:
-        found, own = self._drawn[id(result)], charts.segments
+    def draw(self, found: _Found) -> list[Any]:
+        own = charts.segments
         made = [
             own.sizes_chart(
-                result, words=found.words, title=found.title, lang=self._lang
+                found.sizes, words=found.words, title=found.title, lang=self._lang
             ),
             own.movement_chart(found.movement, words=found.words, lang=self._lang),
         ]
@@ -221,6 +249,11 @@ class _Builder:
             back_days=asked["back"],
             min_size=asked["min_size"],
         )
+
+
+def _mark(rules: segments.Rules) -> tuple[str, ...]:
+    """Return what rules mean, whatever their titles."""
+    return tuple(rules.hashes().values())
 
 
 def _value(one: segments.Tag, asked: Mapping[str, Any]) -> str:

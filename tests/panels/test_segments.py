@@ -1,9 +1,10 @@
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 
 from growth import segments
 from growth.panels import segments as rules
+from growth.segments import tables
 
 DAY = date(2026, 2, 28)
 
@@ -92,6 +93,58 @@ def test_going_back_shows_what_was_there(fresh):
     fresh.controls["value"].value = "never"
     fresh.controls["value"].value = "dormant"
     assert fresh.picture.value == first
+
+
+@pytest.fixture
+def read(monkeypatch):
+    """Note each time that the data are asked for, by the day."""
+    days, plan = [], tables.Plan
+
+    def noted(data, rules, as_of, *more, **options):
+        days.append(as_of)
+        return plan(data, rules, as_of, *more, **options)
+
+    monkeypatch.setattr(tables, "Plan", noted)
+    return days
+
+
+def test_what_is_only_counted_anew_reads_the_data_no_second_time(fresh, read):
+    fresh.controls["text"].value = segments.packs.load("frequency", frequent_orders=4)
+    first, shown = fresh.result, fresh.picture.value
+    read.clear()
+    fresh.controls["min_size"].value = 300
+    assert fresh.result.min_size == 300
+    assert fresh.result.hidden > first.hidden
+    assert all(c.users is None or c.users >= 300 or not c.users
+               for c in fresh.result.cells)  # fmt: skip
+    fresh.controls["value"].value = "active"
+    fresh.controls["against"].value = ()
+    fresh.controls["min_size"].value = 120
+    assert read == []
+    fresh.controls["back"].value = 40
+    assert read == [DAY - timedelta(days=40)]  # the later date is there
+    fresh.controls["back"].value = 28
+    fresh.controls["min_size"].value = 50
+    fresh.controls["value"].value = "dormant"
+    fresh.controls["against"].value = ("order_value:high_net_worth",)
+    assert fresh.result == first
+    assert fresh.picture.value == shown
+    assert len(read) == 1
+
+
+def test_what_was_tagged_long_ago_is_let_go(dataset, fresh, read, monkeypatch):
+    packs = len(fresh.controls["pack"].options)
+    monkeypatch.setattr(rules, "KEPT", 3 - packs)  # room for three tables
+    made = rules.builder(dataset, as_of=DAY)
+    made.controls["against"].value = ()
+    for days in (40, 41, 42):
+        made.controls["back"].value = days
+    read.clear()
+    made.controls["min_size"].value = 60
+    made.controls["back"].value = 41
+    assert read == []
+    made.controls["back"].value = 40
+    assert read == [DAY - timedelta(days=40)]
 
 
 def test_a_text_that_is_wrong_is_told_and_what_was_shown_stays(fresh):

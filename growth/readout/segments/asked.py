@@ -11,6 +11,7 @@ from growth.readout.segments.watched import (
     hidden_of,
     overlap_of,
     sizes_of,
+    tagged,
     watch,
 )
 from growth.readout.segments.words import ABOUT, MEMBER_COLUMNS
@@ -129,9 +130,9 @@ def look(opened: Dataset, params: SegmentsParams) -> Found:
     carried = _with_members(opened, rules)
     limits = {"min_size": params.min_size, "min_cell": params.min_cell}
     days = params.first, params.as_of
-    seen = watch(
-        opened, rules, params.tag, days=days, context=context, carried=carried, **limits
-    )
+    then = tagged(opened, rules, as_of=params.first, context=context)
+    now = tagged(opened, rules, as_of=params.as_of, context=context, carried=carried)
+    seen = watch(then, now, rules, params.tag, days=days, **limits)
     shown = cell_of(seen.sizes[params.tag], params.value).users is not None
     pairs = [(params.tag, params.value), *params.overlapping()]
     overlap = overlap_of(seen, pairs, **limits)

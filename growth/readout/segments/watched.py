@@ -15,7 +15,15 @@ if TYPE_CHECKING:
     from growth.dataset import Dataset
     from growth.segments import Context, Movement, Overlap, Rules, SizeCell, Sizes
 
-__all__ = ["Watched", "cell_of", "hidden_of", "overlap_of", "sizes_of", "watch"]
+__all__ = [
+    "Watched",
+    "cell_of",
+    "hidden_of",
+    "overlap_of",
+    "sizes_of",
+    "tagged",
+    "watch",
+]
 
 NEAR: Final = 7  # days so few that what one date hides, the other would tell
 MANY: Final = 12  # values of a tag: more, and those nobody has are left out
@@ -40,18 +48,15 @@ class Watched(NamedTuple):
     movement: Movement
 
 
-def watch(
+def tagged(
     opened: Dataset,
     rules: Rules,
-    tag: str,
     *,
-    days: tuple[date, date],
+    as_of: date,
     context: Context,
-    min_size: int,
-    min_cell: int,
     carried: Rules | None = None,
-) -> Watched:
-    """Tag everybody at two dates by one yardstick, and count what may be told.
+) -> Any:  # noqa: ANN401
+    """Return everybody's tags at a date, in hand.
 
     Parameters
     ----------
@@ -59,16 +64,55 @@ def watch(
         With the tables of the rules.
     rules : Rules
         The tags.
+    as_of : date
+        The last day counted.
+    context : Context
+        Cut points and models.
+    carried : Rules, optional
+        The tags with others whose metrics are to be there as well.
+
+    Returns
+    -------
+    pyarrow.Table
+        A row a user.
+    """
+    from growth import segments
+    from growth.engine import fetch
+
+    at: dict[str, Any] = {"as_of": as_of, "context": context}
+    asked = (
+        segments.tag(opened, rules, **at)
+        if carried is None
+        else segments.metrics(opened, carried, **at)
+    )
+    return fetch(asked, "tagging users")
+
+
+def watch(
+    then: Any,  # noqa: ANN401
+    now: Any,  # noqa: ANN401
+    rules: Rules,
+    tag: str,
+    *,
+    days: tuple[date, date],
+    min_size: int,
+    min_cell: int,
+) -> Watched:
+    """Count what may be told of everybody's tags at two dates.
+
+    Parameters
+    ----------
+    then, now : table
+        A row a user, from `tagged` by one yardstick: of the earlier and of the later
+        date.
+    rules : Rules
+        The tags.
     tag : str
         The one whose moves are counted.
     days : (date, date)
         The last day counted, of the earlier and of the later date.
-    context : Context
-        Cut points and models, for both.
     min_size, min_cell : int
         Smallest group, and cell of two, that is told.
-    carried : Rules, optional
-        The tags with others whose metrics are to be in `tagged` as well.
 
     Returns
     -------
@@ -76,16 +120,8 @@ def watch(
         Where the dates are near, what the earlier hides the later hides too.
     """
     from growth import segments
-    from growth.engine import fetch
 
     first, day = days
-    if carried is None:
-        asked = segments.tag(opened, rules, as_of=day, context=context)
-    else:
-        asked = segments.metrics(opened, carried, as_of=day, context=context)
-    now = fetch(asked, "tagging users")
-    asked = segments.tag(opened, rules, as_of=first, context=context)
-    then = fetch(asked, "tagging users of then")
     before = {
         name: sizes_of(then, rules, name, as_of=first, min_size=min_size)
         for name in rules.names

@@ -12,6 +12,7 @@ from growth.readout.segments.watched import (
     hidden_of,
     overlap_of,
     sizes_of,
+    tagged,
     watch,
 )
 
@@ -79,14 +80,10 @@ def shop():
 def test_what_a_near_date_hides_is_hidden_too(shop, back, also):
     opened, rules = shop
     day = date(2026, 2, 23)
-    found = watch(
-        opened,
-        rules,
-        "recent",
-        days=(day - timedelta(days=back), day),
-        context=segments.freeze(opened, rules, as_of=day),
-        **LIMITS,
-    )
+    context = segments.freeze(opened, rules, as_of=day)
+    days = (day - timedelta(days=back), day)
+    then, now = (tagged(opened, rules, as_of=d, context=context) for d in days)
+    found = watch(then, now, rules, "recent", days=days, **LIMITS)
     before, after = found.before["recent"], found.sizes["recent"]
     assert hidden_of(before)
     if also:
