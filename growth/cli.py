@@ -904,11 +904,9 @@ def _answer(outcome: RunOutcome) -> None:
 def _words(key: str, args: Sequence[tuple[str, Any]] = ()) -> str:
     """Return a label's words; a key of another version is shown as it is."""
     from growth.labels import has, label
-    from growth.result import show
+    from growth.result import filled
 
-    if not has(key):
-        return key
-    return label(key, **{name: show(value) for name, value in args})
+    return label(key, **filled(args)) if has(key) else key
 
 
 def _near(path: Path) -> str:

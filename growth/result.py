@@ -6,6 +6,7 @@ notebook in Chinese, a page in English and a service that reads JSON.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -14,16 +15,19 @@ from html import escape
 from math import isfinite
 from typing import TYPE_CHECKING, Final, Literal
 
-from growth.labels import column, label, worded
+from growth.labels import column, has, label, worded
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import pandas as pd
 
     from growth.labels import Lang
 
-__all__ = ["Cell", "Estimate", "Notice", "Result", "plain", "show"]
+__all__ = ["Cell", "Estimate", "Notice", "Result", "filled", "plain", "show"]
 
 Cell = str | int | float | bool | None
+_SPAN: Final = re.compile(r"(\d+)([dhms])")  # as a duration is written
 
 # JupyterLab's own colours, so a card follows its theme; elsewhere plain light ones.
 CARD_STYLE: Final = (
@@ -67,8 +71,7 @@ class Notice:
 
     def words(self, lang: Lang | None = None) -> str:
         """Return the remark for people, fields filled, not escaped."""
-        filled = {name: show(value) for name, value in self.args}
-        return label(f"notice.{self.code}", lang, **filled)
+        return label(f"notice.{self.code}", lang, **filled(self.args, lang))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,6 +277,40 @@ def plain(value: object) -> object:  # noqa: PLR0911  (one case a type)
             return plain(listed())
     msg = f"a result holds a {type(value).__name__}; it must hold plain values"
     raise TypeError(msg)
+
+
+def filled(
+    args: Iterable[tuple[str, Cell]], lang: Lang | None = None
+) -> dict[str, str]:
+    """Write what fills a label's fields for people.
+
+    Parameters
+    ----------
+    args : iterable of (str, cell)
+        Fields by name. A ``window`` such as ``7d`` and a ``period`` such as ``week``
+        are written in words.
+    lang : {"en", "zh"}, optional
+        The language; the current one if omitted.
+
+    Returns
+    -------
+    dict of str to str
+        Not escaped.
+
+    Examples
+    --------
+    >>> filled([("n", 1200), ("window", "36h")], "zh")
+    {'n': '1,200', 'window': '36 小时'}
+    """
+    return {name: _field(name, value, lang) for name, value in args}
+
+
+def _field(name: str, value: Cell, lang: Lang | None) -> str:
+    if name == "window" and (span := _SPAN.fullmatch(str(value))):
+        return label(f"figure.span.{span[2]}", lang, n=span[1])
+    if name == "period" and has(key := f"panel.period.{value}"):
+        return label(key, lang)
+    return show(value)
 
 
 def show(value: Cell) -> str:

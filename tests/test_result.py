@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from growth.labels import table
-from growth.result import CARD_STYLE, Estimate, Notice, Result, plain, show
+from growth.result import CARD_STYLE, Estimate, Notice, Result, filled, plain, show
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +115,24 @@ def test_values_become_what_json_holds(value, becomes):
 def test_anything_else_is_refused_as_a_defect(value):
     with pytest.raises(TypeError, match=r"it must hold plain values"):
         plain(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "en", "zh"),
+    [
+        ("window", "7d", "7 d", "7 天"),
+        ("window", "36h", "36 h", "36 小时"),
+        ("window", "1500ms", "1500ms", "1500ms"),
+        ("window", None, "–", "–"),
+        ("period", "hour", "hour", "小时"),
+        ("period", "fortnight", "fortnight", "fortnight"),
+        ("days", "7d", "7d", "7d"),  # somebody's own text
+        ("rows", 1200, "1,200", "1,200"),
+    ],
+)
+def test_a_field_is_written_in_the_language_of_its_words(name, value, en, zh):
+    assert filled([(name, value)], "en") == {name: en}
+    assert filled([(name, value)], "zh") == {name: zh}
 
 
 def test_a_result_is_stored_whole():

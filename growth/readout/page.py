@@ -33,7 +33,7 @@ from growth.readout.blocks import (
 from growth.readout.clean import clean
 from growth.readout.estimates import about, interval_of
 from growth.readout.sparing import spared
-from growth.result import CARD_STYLE, show
+from growth.result import CARD_STYLE, filled, show
 
 if TYPE_CHECKING:
     from growth.labels import Lang
@@ -360,7 +360,7 @@ def _remarks(document: Json, lang: Lang) -> str:
 
 
 def _notice(notice: Json, lang: Lang) -> str:
-    fields = {name: show(value) for name, value in (notice.get("args") or {}).items()}
+    fields = filled((notice.get("args") or {}).items(), lang)
     return worded(f"notice.{notice.get('code')}", lang, **fields)
 
 

@@ -13,6 +13,7 @@ from growth import synth
 from growth.labels import label
 from growth.readout import RetentionParams
 from growth.readout import retention as room
+from growth.result import Notice
 
 START, DAYS = date(2026, 2, 1), 20
 PLACES = [f"place {i}" for i in range(14)]
@@ -138,6 +139,19 @@ def test_the_checks_tell_what_the_numbers_rest_on(opened, found):
     html = room.checks(opened, found, lang="en").html
     assert f"of {len(found.cohorts.cohorts)} cohorts are complete" in html
     assert "old users may count as new" in html
+
+
+def test_a_window_and_a_period_are_said_in_the_pages_language(opened, found):
+    young = Notice("immature_entries", "info", (("n", 9), ("window", "7d")))
+    partial = Notice("partial_cohort", "info", (("period", "week"),))
+    said = replace(found, funnel=replace(found.funnel, notices=(young, partial)))
+    for lang, words in (
+        ("en", ("the window of 7 d to be over", "inside an interval (week)")),
+        ("zh", ("，7 天的窗口期未结束", "周期（周）")),
+    ):
+        html = room.checks(opened, said, lang=lang).html
+        assert all(word in html for word in words), html
+        assert "7d" not in html
 
 
 def test_the_document_keeps_every_result_but_the_breakdown(found):
