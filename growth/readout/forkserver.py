@@ -218,6 +218,7 @@ def serve(handle: int, targets: Mapping[str, Target]) -> None:
     targets : mapping of str to callable
         What a child may run: called with its job and the handle of its pipe.
     """
+    nameplate.put_up("growth server")
     # what is here now is never freed: children share its pages
     gc.collect()
     gc.freeze()

@@ -3,9 +3,9 @@
 A kernel that is started imports for half a second what the process that runs the
 notebook was forked with. So that process forks once more before it does anything
 else, while it has one thread, one line and nothing of the readout: an understudy,
-which waits, and becomes the kernel when nbclient wants one. It has run no cell and
-seen no parameter; what a fresh process would have, it has: session, environment,
-folder, signals, handles, a proper end.
+which waits, and becomes the kernel when nbclient wants one. It has run no cell; the
+job, parameters included, lies in its memory unread. What a fresh process would have,
+it has: session, environment, folder, signals, handles, a proper end.
 """
 
 from __future__ import annotations

@@ -25,16 +25,16 @@ _FIRST: Final = ("GROWTH_RUN_ID", "GROWTH_RUN_DIR")
 _FIELDS: Final = slice(45, 49)  # of /proc/self/stat behind the name: see proc(5)
 
 
-def put_up(title: str, env: Mapping[str, str]) -> None:
+def put_up(title: str, env: Mapping[str, str] | None = None) -> None:
     """Write who this process is where the system shows it; on Linux only.
 
     Parameters
     ----------
     title : str
         Instead of its command line.
-    env : mapping of str to str
+    env : mapping of str to str, optional
         Its environment: which run it is of comes first, what does not fit is left
-        out.
+        out. What is shown stays as it is if omitted.
     """
     if not sys.platform.startswith("linux"):
         return
@@ -43,6 +43,8 @@ def put_up(title: str, env: Mapping[str, str]) -> None:
         fields = told.rpartition(") ")[2].split()[_FIELDS]
         args, args_end, variables, variables_end = map(int, fields)
         _write(args, args_end, [title[: max(0, (args_end - args) // 4 - 1)]])
+        if env is None:
+            return
         order = [n for n in _FIRST if n in env] + [n for n in env if n not in _FIRST]
         _write(variables, variables_end, [f"{name}={env[name]}" for name in order])
 

@@ -1,5 +1,6 @@
 import os
 import signal
+import subprocess
 import sys
 import time
 
@@ -112,6 +113,42 @@ def test_a_server_ends_with_who_asked_and_at_once():
         pid = made.process.pid
     assert not psutil.pid_exists(pid)
     assert time.monotonic() - begun < 10
+
+
+HERE = """
+import os
+from growth.readout.forkserver import Forkserver
+from growth.readout.supervise import adopt_orphans
+
+with adopt_orphans(), Forkserver([], {}, here={}) as made:
+    print(made.process.pid, flush=True)
+    input()
+"""
+
+
+def shown(process):
+    """Return what ``ps`` shows of a server, once it serves."""
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        command = process.cmdline()
+        if command[0] == "growth server":
+            break
+        time.sleep(0.01)
+    return command[0], process.environ().get("GROWTH_RUN_ID")
+
+
+def test_a_server_goes_by_its_name_forked_or_started(server):
+    assert shown(psutil.Process(server.process.pid)) == ("growth server", None)
+    with subprocess.Popen(
+        [sys.executable, "-c", HERE], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        env=os.environ | {"GROWTH_RUN_ID": "one"},
+    ) as run:  # fmt: skip
+        forked = psutil.Process(int(run.stdout.readline()))
+        told = shown(forked)
+        theirs = psutil.Process(run.pid).cmdline()[0]
+        run.stdin.close()
+    assert told == ("growth server", "one")  # its environment is whom it came from's
+    assert theirs == sys.executable
 
 
 def test_a_process_that_is_not_ours_has_no_exit_code():
