@@ -98,16 +98,20 @@ def test_a_batch_tells_of_an_entry_it_refuses(tmp_path, command, others):
     import papermill  # noqa: F401  (what a server that forks has read)
 
     done = threading.Event()
-    helpers = [threading.Thread(target=done.wait) for _ in range(others)]
-    for helper in helpers:
-        helper.start()
+    helpers = [threading.Thread(target=done.wait, daemon=True) for _ in range(others)]
     entry = batch.Entry(name="nobody_readout", params={"as_of": "2026-01-31"})
     job = {"out": str(tmp_path / "out"), "force": False, "wait": None}
     job |= {"as_of": "2026-01-31", "on_finish": command}
     job |= {name: getattr(entry, name) for name in batch._KEYS}
-    with pytest.raises(ParameterError, match="nobody_readout"):
-        batch._perform(job, lambda _: None)
-    done.set()
+    for helper in helpers:
+        helper.start()
+    try:
+        with pytest.raises(ParameterError, match="nobody_readout"):
+            batch._perform(job, lambda _: None)
+    finally:
+        done.set()
+        for helper in helpers:
+            helper.join()
     assert heard(tmp_path)["faults"][0]["code"] == "unknown_readout"
 
 
