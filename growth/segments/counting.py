@@ -342,7 +342,8 @@ def profile(
     k : int, optional
         Leave out levels that fewer users of a side have; for what is shared, take 10.
     min_size : int, optional
-        Leave out levels that fewer users have; for what is shared, take 50.
+        Leave out levels that fewer users have; for what is shared, take 50. Of a
+        segment, or a rest, of fewer than this or than `k` nothing is told.
     also_hide : mapping of str to sequence of str, optional
         By feature whose sizes stand beside: the levels those hide, so that the two
         sides of a level do not add up to them.

@@ -85,8 +85,8 @@ class Profile(Result):
     ----------
     segment : str
         What is profiled.
-    users, rest : int
-        Users on each side.
+    users, rest : int or None
+        Users on each side; None where hidden: both, for one would tell the other.
     lines : tuple of Line
         Those that differ first, by p-value.
     q : float
@@ -96,15 +96,17 @@ class Profile(Result):
     """
 
     segment: str
-    users: int
-    rest: int
+    users: int | None
+    rest: int | None
     lines: tuple[Line, ...]
     q: float
     differing: int
 
     @property
     def verdict(self) -> str:
-        """`too_small`, `differs` or `alike`."""
+        """`hidden`, `too_small`, `differs` or `alike`."""
+        if self.users is None or self.rest is None:
+            return "segments.profile.hidden"
         if min(self.users, self.rest) < MIN_SIDE:
             return "segments.profile.too_small"
         return f"segments.profile.{'differs' if self.differing else 'alike'}"
@@ -182,10 +184,11 @@ def profile_from_counts(
     k : int, optional
         Leave out levels that fewer users of a side have, and what would give them
         back; for what is shared, take 10. Medians, each one user's own number, are
-        then left out too.
+        then left out too, and numbers that fewer users of a side have.
     min_size : int, optional
         Leave out levels that fewer users of both sides have; for what is shared,
-        take 50.
+        take 50. Of a side of fewer than this, or than `k`, nothing is told: neither
+        size, nor any line.
     also_hide : mapping of str to sequence of str, optional
         By feature whose sizes stand beside: the levels those hide, which are left
         out. How many have its other levels is then known.
@@ -213,8 +216,9 @@ def profile_from_counts(
     lines: list[Line] = []
     limits = {"k": limit_of(k, "k"), "min_size": limit_of(min_size, "min_size")}
     beside = also_hide or {}
-    small = min(users, rest) < min_side
-    if small:
+    hidden = any(0 < side < max(limits.values()) for side in (users, rest))
+    small = hidden or min(users, rest) < min_side
+    if small and not hidden:
         args = (("limit", min_side), ("users", users), ("rest", rest))
         notices.append(Notice("segments_side_too_small", "warning", args))
     for name, levels in categories.items():
@@ -227,13 +231,14 @@ def profile_from_counts(
                 notices.append(Notice("segments_levels_hidden", "info", left))
             lines += [
                 _category(name, level, Share(a, users), Share(b, rest))
-                for (level, (a, b)), hidden in zip(levels.items(), away, strict=True)
-                if not hidden
+                for (level, (a, b)), gone in zip(levels.items(), away, strict=True)
+                if not gone
             ]
+    needed = max(min_side, limits["k"])
     for name, (one, other) in numbers.items():
         if name in defined_by:
             notices.append(_circular(name))
-        elif min(one.moments.n, other.moments.n) >= min_side:
+        elif not hidden and min(one.moments.n, other.moments.n) >= needed:
             line = _number(name, one, other)
             if limits["k"] > 1:
                 line = replace(line, segment_median=None, rest_median=None)
@@ -246,8 +251,8 @@ def profile_from_counts(
     ready.sort(key=lambda line: 2.0 if line.p_value is None else line.p_value)
     return Profile(
         segment=segment,
-        users=users,
-        rest=rest,
+        users=None if hidden else users,
+        rest=None if hidden else rest,
         lines=tuple(ready),
         q=q,
         differing=sum(bool(line.differs) for line in ready),

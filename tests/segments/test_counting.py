@@ -285,6 +285,38 @@ def test_levels_that_few_have_are_left_out_on_both_sides():
     assert (line.segment_median, line.rest_median) == (None, None)
 
 
+@pytest.mark.parametrize(("small", "large"), [("high", "low"), ("low", "high")])
+@pytest.mark.parametrize(
+    "limits", [{"k": 10}, {"min_size": 50}, {"k": 4, "min_size": 4}]
+)
+def test_of_a_segment_too_small_to_share_a_profile_tells_nothing(small, large, limits):
+    table = tagged(
+        value=[small] * 3 + [large] * 200,
+        region=["44", "31", "44"] + ["44", "31"] * 100,
+        orders=list(range(203)),
+    )
+    found = profile(table, A, ["region", "orders"], min_side=1, **limits)
+    assert (found.users, found.rest, found.lines) == (None, None, ())
+    assert found.verdict == "segments.profile.hidden"
+    assert (found.notices, found.estimates()) == ((), ())
+    assert "3" not in json.dumps(found.to_dict())
+    enough = profile(table, A, ["region", "orders"], min_side=1, k=3)
+    assert {enough.users, enough.rest} == {3, 200}
+
+
+def test_a_number_that_few_of_a_side_have_is_left_out():
+    spent = [float(i) if i < 43 else None for i in range(200)]
+    table = tagged(value=["low"] * 40 + ["high"] * 160, spent=spent)
+    assert len(profile(table, A, ["spent"], min_side=1).lines) == 1
+    assert profile(table, A, ["spent"], min_side=1, k=10).lines == ()
+
+
+def test_nobody_is_told_of_a_profile():
+    found = profile(tagged(value=["low"] * 90, x=["p"] * 90), A, ["x"], k=10)
+    assert (found.users, found.rest) == (0, 90)
+    assert found.verdict == "segments.profile.too_small"
+
+
 def test_levels_of_a_profile_do_not_add_up_to_sizes_that_are_hidden():
     levels = {"a": (300, 2000), "b": (190, 1970), "c": (12, 15), "d": (20, 11)}
     asked = {
