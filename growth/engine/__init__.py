@@ -21,15 +21,10 @@ from growth.engine.dialect import (
 )
 from growth.engine.events import ByValue, map_events, map_events_by
 from growth.engine.files import count_nulls
+from growth.engine.packing import KeyPart, key_shifts
 from growth.engine.ranks import QuantileAsk, RankAsk, order_statistics, quantiles
 from growth.engine.scans import aggregate, scan, stream_batches
-from growth.engine.sharded import (
-    ByUser,
-    KeyPart,
-    fold_by_user,
-    key_shifts,
-    map_by_user,
-)
+from growth.engine.sharded import ByUser, fold_by_user, map_by_user
 from growth.engine.spreading import spread
 from growth.engine.tables import TableLike, as_table, need_columns, read_files
 from growth.engine.users import user_index

@@ -36,6 +36,7 @@ __all__ = [
     "is_spark",
     "mask",
     "quote_identifier",
+    "setting",
     "table_names",
 ]
 
@@ -246,6 +247,15 @@ def is_database(text: str) -> bool:
 def escape_glob(path: str) -> str:
     """Return a path in which ``*``, ``?`` and ``[`` stand for themselves."""
     return re.sub(r"([*?\[])", r"[\1]", path)
+
+
+def setting(backend: Any, name: str) -> Any:  # noqa: ANN401
+    """Return a setting of DuckDB by its name; None of any other engine."""
+    if backend.name != "duckdb":
+        return None
+    with engine_call("reading a setting"):
+        sql = "SELECT current_setting(?)"
+        return backend.con.execute(sql, [name]).fetchone()[0]
 
 
 def backend_of(expr: Expr) -> BaseBackend:

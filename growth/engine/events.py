@@ -9,18 +9,16 @@ import numpy as np
 from growth.engine.connections import backend_of
 from growth.engine.days import within
 from growth.engine.files import Files, files_of
-from growth.engine.sharded import (
+from growth.engine.packing import (
     KeyPart,
     Packed,
-    Work,
     as_stored,
     integers,
     key_shifts,
-    map_by_user,
-    map_here,
     planned,
-    thread_count,
 )
+from growth.engine.sharded import map_by_user, map_here, thread_count
+from growth.engine.spilling import Work
 from growth.engine.tables import TableLike, as_table, need_columns
 
 if TYPE_CHECKING:

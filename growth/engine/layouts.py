@@ -55,7 +55,8 @@ if TYPE_CHECKING:
     from ibis.backends import BaseBackend
     from numpy.typing import NDArray
 
-    from growth.engine.sharded import ByUser, KeyPart
+    from growth.engine.packing import KeyPart
+    from growth.engine.sharded import ByUser
 
 __all__ = ["BLOCK_DAYS", "Found", "Layout", "Refreshed", "find", "folder_of", "refresh"]
 

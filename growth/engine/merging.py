@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from growth.engine.sharded import KEY_BITS, ByUser, KeyPart, key_shifts
+from growth.engine.packing import KEY_BITS, KeyPart, key_shifts
+from growth.engine.sharded import ByUser
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

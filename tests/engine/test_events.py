@@ -14,7 +14,7 @@ from growth.engine import (
     kernels,
     key_shifts,
     map_events,
-    sharded,
+    spilling,
 )
 from growth.errors import DataError
 
@@ -138,7 +138,7 @@ def test_columns_may_have_other_names(tmp_path):
 
 
 def test_a_log_that_is_all_but_in_order_sorts_as_any_other(monkeypatch):
-    monkeypatch.setattr(sharded, "FEW", 1)  # sorted by digits, however few
+    monkeypatch.setattr(spilling, "FEW", 1)  # sorted by digits, however few
     rows = log(6, n=60_000).sort_by("ts")
     late = np.arange(60_000)
     late[::100] -= 90
