@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["about", "headline_of", "interval_of", "is_change"]
 
 CHANGES: Final = frozenset({"change", "diff", "difference", "lift"})
+COUNTED: Final = "count"  # a method: exact, so that it has no interval
 
 
 def is_change(key: str) -> bool:
@@ -56,7 +57,9 @@ def interval_of(item: Mapping[str, Any], *, name: str = "") -> Interval:
 
 
 def headline_of(estimates: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """Return the number that a history shows: the first with an interval.
+    """Return the number that a history shows: the first that is sure, or says how sure.
+
+    That is one with an interval, or one counted of all there are (method ``count``).
 
     Parameters
     ----------
@@ -66,8 +69,10 @@ def headline_of(estimates: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | N
     Returns
     -------
     mapping or None
-        Without any interval the first that has a value, else the first.
+        Where there is none, the first that has a value, else the first.
     """
-    whole = [item for item in estimates if item["lo"] is not None]
     known = [item for item in estimates if item["value"] is not None]
+    whole = [
+        item for item in known if item["lo"] is not None or item["method"] == COUNTED
+    ]
     return next(iter((*whole, *known, *estimates)), None)

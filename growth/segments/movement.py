@@ -118,16 +118,21 @@ class Movement(Result):
         ]
 
     def estimates(self) -> tuple[Estimate, ...]:
-        """Return the measures of stability."""
-        told = (("unchanged_rate", "share"), ("kappa", ""), ("psi", ""))
+        """Return the measures of stability; who did not move is counted."""
+        told = (
+            ("unchanged_rate", "share", "count"),
+            ("kappa", "", ""),
+            ("psi", "", ""),
+        )
         return tuple(
             Estimate(
                 key=f"{self.tag}.{name}",
                 value=getattr(self, name),
                 n=self.users,
                 unit=unit,
+                method=method,
             )
-            for name, unit in told
+            for name, unit, method in told
         )
 
 

@@ -7,6 +7,7 @@ WHOLE = {
     "by": {"arm": "B", "os": "ios"},
     "value": 0.3,
     "unit": "share",
+    "method": "wilson",
 }
 BARE = {"lo": None, "hi": None}
 
@@ -39,3 +40,11 @@ def test_the_key_estimate_is_the_first_with_an_interval_else_with_a_value():
     assert headline_of([none]) is none
     assert headline_of([]) is None
     assert about(whole["by"]) == "B · ios"
+
+
+def test_what_was_counted_of_all_is_a_key_estimate_without_an_interval():
+    none = WHOLE | {"value": None, "method": "count"} | BARE
+    counted = WHOLE | {"method": "count"} | BARE
+    whole = WHOLE | {"lo": 0.2, "hi": 0.4}
+    assert headline_of([WHOLE | BARE, none, counted, whole]) is counted
+    assert headline_of([whole, counted]) is whole

@@ -8,6 +8,7 @@ import pytest
 from growth import segments
 from growth.errors import ParameterError
 from growth.readout import segments as room
+from growth.readout.estimates import headline_of
 
 
 def test_what_is_told_is_what_the_verbs_find(opened, params, found):
@@ -22,6 +23,14 @@ def test_what_is_told_is_what_the_verbs_find(opened, params, found):
     assert found.movement.first_as_of == date(2026, 1, 31)
     assert found.profile.users == dict(found.movement.after_users)["dormant"]
     assert list(found.results())[:3] == ["movement", "sizes", "profile"]
+
+
+def test_the_index_follows_how_many_stayed_where_they_were(found):
+    told = [e.to_dict() for r in found.results().values() for e in r.estimates()]
+    assert any(e["lo"] is not None for e in told)  # of the profile: another each day
+    shown = headline_of(told)
+    assert (shown["key"], shown["unit"]) == ("frequency.unchanged_rate", "share")
+    assert shown["value"] == found.movement.unchanged_rate
 
 
 def test_what_a_segment_rests_on_is_not_compared(found):
