@@ -196,12 +196,12 @@ def split_chart(check: SplitCheck, *, lang: Lang | None = None) -> alt.LayerChar
         for arm in check.arms
     ]
     base = alt.Chart(alt.InlineData(values=values)).encode(
-        y=alt.Y("arm:N", sort=None, title=None, axis=alt.Axis(ticks=False)),
+        y=alt.Y("arm:N", sort=None, title=None, axis=alt.Axis(domain=True)),
     )
     units = alt.X(
         "units:Q",
         title=label("chart.split.x", lang),
-        axis=alt.Axis(format=",d", tickCount=5),
+        axis=alt.Axis(format=",d", tickCount=5, ticks=True, domain=True),
     )
     bars = base.mark_bar(color=COLOURS["accent"], size=18).encode(
         x=units,
@@ -298,7 +298,12 @@ def trend_chart(
         title=label(f"chart.trend.{'stood' if trend.as_it_stood else 'x'}", lang),
         scale=alt.Scale(type="utc"),
         axis=alt.Axis(
-            format=label("chart.day", lang), grid=False, tickCount=7, labelOverlap=True
+            format=label("chart.day", lang),
+            grid=False,
+            tickCount=7,
+            labelOverlap=True,
+            ticks=True,
+            domain=True,
         ),
     )
     lift = alt.Y(
@@ -386,7 +391,7 @@ def age_chart(
     days = alt.X(
         "age:O",
         title=label("chart.ages.x", lang),
-        axis=alt.Axis(labelAngle=0, ticks=False, grid=False),
+        axis=alt.Axis(labelAngle=0, grid=False, domain=True),
     )
     lift = alt.Y(
         "lo:Q",
@@ -466,14 +471,14 @@ def looks_chart(
     x = alt.X(
         "share:Q",
         title=label("chart.looks.x", lang),
-        axis=alt.Axis(format="%", grid=False, tickCount=6),
+        axis=alt.Axis(format="%", grid=False, tickCount=6, ticks=True, domain=True),
         scale=alt.Scale(domainMin=0),
     )
     y = alt.Y(
         "z:Q",
         title=label("chart.looks.y", lang),
         scale=alt.Scale(domain=[-frame, frame], nice=False),
-        axis=alt.Axis(domain=False, ticks=False, tickCount=7, **ABOVE),
+        axis=alt.Axis(tickCount=7, **ABOVE),
     )
     colour = _arm_colour(arms, lang)
     tip = [
@@ -549,12 +554,12 @@ def calibration_chart(
     ]
     most = max([2 * calibration.alpha, *(row["hi"] or 0.0 for row in values)])
     base = alt.Chart(alt.InlineData(values=values))
-    bare = alt.Axis(ticks=False, domain=False, labelPadding=8, labelLimit=260)
+    bare = alt.Axis(labelPadding=8, labelLimit=260)
     y = alt.Y("label:N", sort=None, title=None, axis=bare)
     x = alt.X(
         "lo:Q",
         scale=alt.Scale(domain=[0, most * 1.03], nice=False),
-        axis=alt.Axis(format="%", domain=False, ticks=False, tickCount=5),
+        axis=alt.Axis(format="%", tickCount=5),
         title=label("chart.calibration.x", lang, alpha=_level(calibration.alpha)),
     )
     colour = alt.Color(
@@ -623,13 +628,13 @@ def power_chart(
     effect = alt.X(
         "effect:Q",
         title=label("chart.power.x", lang),
-        axis=alt.Axis(format="+.1%", grid=False, tickCount=6),
+        axis=alt.Axis(format="+.1%", grid=False, tickCount=6, ticks=True, domain=True),
     )
     power = alt.Y(
         "power:Q",
         title=label("chart.power.y", lang),
         scale=alt.Scale(domain=[0, 1]),
-        axis=alt.Axis(format=".0%", tickCount=5),
+        axis=alt.Axis(format=".0%", tickCount=5, ticks=True, domain=True),
     )
     line = base.mark_line(color=COLOURS["accent"], strokeWidth=2).encode(
         x=effect, y=power
@@ -778,7 +783,7 @@ def _forest(
     axis = axis_of(rows)
     values = [_mark(row, axis.lo, axis.hi, lang) for row in rows]
     base = alt.Chart(alt.InlineData(values=values))
-    bare = alt.Axis(ticks=False, domain=False, labelPadding=8)
+    bare = alt.Axis(labelPadding=8)
     order = [row.label for row in rows]
     y = alt.Y("label:N", sort=order, title=None, axis=bare)
     scale = alt.Scale(domain=[axis.lo, axis.hi], nice=False)
@@ -850,8 +855,6 @@ def _ruler(axis: Axis, **more: Any) -> alt.Axis:  # noqa: ANN401  (Altair's own 
     return alt.Axis(
         values=list(axis.ticks),
         labelExpr=f"datum.value === 0 ? '0%' : {signed}",
-        domain=False,
-        ticks=False,
         **more,
     )
 

@@ -72,13 +72,13 @@ def funnel_chart(result: FunnelResult, *, lang: Lang | None = None) -> alt.Layer
         "step:N",
         sort=order,
         title=None,
-        axis=alt.Axis(ticks=False, domain=False, labelPadding=8),
+        axis=alt.Axis(labelPadding=8),
     )
     x = alt.X(
         "rate:Q",
         title=label("chart.funnel.x", lang),
         scale=alt.Scale(domain=[0, 1]),
-        axis=alt.Axis(format=".0%", tickCount=5, domain=False, ticks=False),
+        axis=alt.Axis(format=".0%", tickCount=5),
     )
     offset: dict[str, Any] = {}
     size: dict[str, Any] = {"size": BAR}
@@ -163,14 +163,19 @@ def trend_chart(
         title=label("chart.funnel.trend.x", lang),
         scale=alt.Scale(type="utc"),
         axis=alt.Axis(
-            format=label("chart.day", lang), grid=False, tickCount=7, labelOverlap=True
+            format=label("chart.day", lang),
+            grid=False,
+            tickCount=7,
+            labelOverlap=True,
+            ticks=True,
+            domain=True,
         ),
     )
     y = alt.Y(
         "rate:Q",
         title=label("chart.funnel.x", lang),
         scale=alt.Scale(domainMin=0),
-        axis=alt.Axis(format="%", tickCount=5, domain=False, ticks=False, **ABOVE),
+        axis=alt.Axis(format="%", tickCount=5, **ABOVE),
     )
     band = base.mark_area(opacity=0.3 if len(names) < 2 else 0.15).encode(
         x=x, y=alt.Y("lo:Q"), y2="hi:Q", color=colour
@@ -238,14 +243,18 @@ def time_chart(
         "lo:Q",
         title=label("chart.funnel.time.x", lang),
         scale=alt.Scale(type="log", nice=False),
-        axis=alt.Axis(values=ticks, grid=False, labelExpr=f"{names}[datum.value]"),
+        axis=alt.Axis(
+            values=ticks,
+            grid=False,
+            labelExpr=f"{names}[datum.value]",
+            ticks=True,
+            domain=True,
+        ),
     )
     y = alt.Y(
         "n:Q",
         title=label("column.users", lang),
-        axis=alt.Axis(
-            format=",d", tickCount=4, tickMinStep=1, domain=False, ticks=False, **ABOVE
-        ),
+        axis=alt.Axis(format=",d", tickCount=4, tickMinStep=1, **ABOVE),
     )
     bars = (
         alt.Chart(alt.InlineData(values=values))

@@ -684,13 +684,13 @@ def scroll_chart(
     x = alt.X(
         "depth:Q",
         title=label("column.depth_rpx", lang),
-        axis=alt.Axis(grid=False, tickCount=8),
+        axis=alt.Axis(grid=False, tickCount=8, ticks=True, domain=True),
     )
     y = alt.Y(
         "reach:Q",
         title=label("column.reach_rate", lang),
         scale=alt.Scale(domain=[0, 1]),
-        axis=alt.Axis(format=".0%", tickCount=5),
+        axis=alt.Axis(format=".0%", tickCount=5, ticks=True, domain=True),
     )
     band = base.mark_area(color=COLOURS["band"], interpolate="step-after").encode(
         x=x, y=alt.Y("low:Q"), y2="high:Q"
@@ -762,14 +762,13 @@ def elements_chart(
         "element:N",
         sort=[str(v["element"]) for v in values],
         title=None,
-        axis=alt.Axis(ticks=False, domain=False),
     )
     tone = alt.Color(
         "tone:N",
         legend=None,
         scale=alt.Scale(domain=["bad", "ink"], range=[COLOURS["bad"], COLOURS["ink"]]),
     )
-    axis = alt.Axis(format=".0%", tickCount=6)
+    axis = alt.Axis(format=".0%", tickCount=6, ticks=True, domain=True)
     x = alt.X("low:Q", title=label("column.ctr", lang), axis=axis)
     lines = base.mark_rule(strokeWidth=2).encode(x=x, x2="high:Q", y=y, color=tone)
     shape = alt.Shape(
@@ -826,7 +825,6 @@ def core_chart(found: FirstScreen, *, lang: Lang | None = None) -> alt.LayerChar
         "page:N",
         sort=[str(v["page"]) for v in values],
         title=None,
-        axis=alt.Axis(ticks=False, domain=False),
     )
     known = ["good", "bad", "ink"]
     tone = alt.Color(
@@ -834,7 +832,7 @@ def core_chart(found: FirstScreen, *, lang: Lang | None = None) -> alt.LayerChar
         legend=None,
         scale=alt.Scale(domain=known, range=[COLOURS[k] for k in known]),
     )
-    axis = alt.Axis(format=".0%", tickCount=6)
+    axis = alt.Axis(format=".0%", tickCount=6, ticks=True, domain=True)
     scale = alt.Scale(domain=[0, 1])
     x = alt.X("low:Q", title=label("column.core_rate", lang), axis=axis, scale=scale)
     lines = base.mark_rule(strokeWidth=2).encode(x=x, x2="high:Q", y=y, color=tone)

@@ -104,19 +104,13 @@ def triangle_chart(
         x=alt.X(
             "k:O",
             title=label(f"chart.retention.x.{result.spec.period}", lang),
-            axis=alt.Axis(
-                orient="top", labelAngle=0, ticks=False, domain=False, labelOverlap=True
-            ),
+            axis=alt.Axis(orient="top", labelAngle=0, labelOverlap=True),
         ),
         y=alt.Y(
             "cohort:N",
             sort=order,
             title=None,
-            axis=alt.Axis(
-                ticks=False,
-                domain=False,
-                minExtent=LETTER * max(map(len, order), default=0),
-            ),
+            axis=alt.Axis(minExtent=LETTER * max(map(len, order), default=0)),
         ),
         tooltip=[
             alt.Tooltip("cohort:N", title=column("cohort", lang)),
@@ -226,13 +220,15 @@ def curve_chart(
         "k:Q",
         title=label(f"chart.retention.x.{result.spec.period}", lang),
         scale=alt.Scale(domain=[min(1, last), last], nice=False),
-        axis=alt.Axis(grid=False, format="d", values=_whole(1, last)),
+        axis=alt.Axis(
+            grid=False, format="d", values=_whole(1, last), ticks=True, domain=True
+        ),
     )
     y = alt.Y(
         "rate:Q",
         title=label("chart.retention.y", lang),
         scale=alt.Scale(domainMin=0),
-        axis=alt.Axis(format=".0%", tickCount=5, domain=False, ticks=False, **ABOVE),
+        axis=alt.Axis(format=".0%", tickCount=5, **ABOVE),
     )
     colour = _colours(names, column(result.spec.by[0], lang) if several else "")
     faint = 0.35 if len(names) < 2 else 0.2 if len(names) < 5 else 0.07
@@ -342,7 +338,7 @@ def trend_chart(trend: RetentionTrend, *, lang: Lang | None = None) -> alt.Layer
         "rate:Q",
         title=label("chart.retention.y", lang),
         scale=alt.Scale(domainMin=0),
-        axis=alt.Axis(format=".0%", tickCount=5, domain=False, ticks=False, **ABOVE),
+        axis=alt.Axis(format=".0%", tickCount=5, **ABOVE),
     )
     whiskers = base.mark_rule(color=COLOURS["soft"], opacity=0.6).encode(
         y=alt.Y("lo:Q"), y2="hi:Q"
@@ -395,19 +391,19 @@ def ltv_chart(revenue: Revenue, *, lang: Lang | None = None) -> alt.LayerChart:
         "k:Q",
         title=label(f"chart.retention.x.{revenue.spec.period}", lang),
         scale=alt.Scale(nice=False),
-        axis=alt.Axis(grid=False, format="d", values=_whole(0, len(points) - 1)),
+        axis=alt.Axis(
+            grid=False,
+            format="d",
+            values=_whole(0, len(points) - 1),
+            ticks=True,
+            domain=True,
+        ),
     )
     y = alt.Y(
         "ltv:Q",
         title=label("chart.retention.ltv.y", lang),
         scale=alt.Scale(domainMin=0) if _above(values) else alt.Scale(),
-        axis=alt.Axis(
-            labelExpr="'¥' + format(datum.value, ',')",
-            tickCount=5,
-            domain=False,
-            ticks=False,
-            **ABOVE,
-        ),
+        axis=alt.Axis(labelExpr="'¥' + format(datum.value, ',')", tickCount=5, **ABOVE),
     )
     band = (
         base.transform_filter("isValid(datum.lo)")
@@ -505,12 +501,12 @@ def reconcile_chart(
         "ratio:Q",
         title=label("chart.retention.reconcile.y", lang),
         scale=alt.Scale(zero=False),
-        axis=alt.Axis(format=".0%", tickCount=5, domain=False, ticks=False, **ABOVE),
+        axis=alt.Axis(format=".0%", tickCount=5, **ABOVE),
     )
     x = alt.X(
         "k:O",
         title=label("chart.retention.x.day", lang),
-        axis=alt.Axis(labelAngle=0, ticks=False),
+        axis=alt.Axis(labelAngle=0, domain=True),
     )
     edges = [{"lo": 1 - found.tolerance, "hi": 1 + found.tolerance}]
     band = (

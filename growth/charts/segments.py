@@ -183,13 +183,13 @@ def trend_chart(
         alt.Chart(alt.InlineData(values=values))
         .mark_bar(stroke=COLOURS["card"], strokeWidth=1)
         .encode(
-            x=alt.X("as_of:O", title=None, axis=alt.Axis(labelAngle=0, ticks=False)),
+            x=alt.X("as_of:O", title=None, axis=alt.Axis(labelAngle=0, domain=True)),
             y=alt.Y(
                 "share:Q",
                 title=label("chart.segments.share", lang),
                 stack="zero",
                 scale=alt.Scale(domain=[0, 1]),
-                axis=alt.Axis(format=".0%", tickCount=5, domain=False, **ABOVE),
+                axis=alt.Axis(format=".0%", tickCount=5, ticks=True, **ABOVE),
             ),
             color=alt.Color(
                 "value:N",
@@ -589,7 +589,7 @@ def profile_chart(
         "lift:Q",
         scale=scale,
         title=label("chart.segments.lift", lang),
-        axis=alt.Axis(values=ticks, format="~g", domain=False),
+        axis=alt.Axis(values=ticks, format="~g", ticks=True),
     )
     one = alt.Chart(alt.InlineData(values=[{"at": 1}])).mark_rule(
         color=COLOURS["soft"]
@@ -688,11 +688,11 @@ def cross_chart(
             "column:N",
             sort=columns,
             title=worded(f"column.{crossed.column_tag}", lang),
-            axis=alt.Axis(orient="top", labelAngle=0, ticks=False, domain=False),
+            axis=alt.Axis(orient="top", labelAngle=0),
         ),
         y=alt.Y(
             "row:N", sort=rows, title=worded(f"column.{crossed.row_tag}", lang),
-            axis=alt.Axis(ticks=False, domain=False, **ABOVE),
+            axis=alt.Axis(**ABOVE),
         ),
     )  # fmt: skip
     cells = base.mark_rect(stroke=COLOURS["card"]).encode(
@@ -779,9 +779,7 @@ def reach_chart(
                 "low:Q",
                 title=label("chart.segments.share", lang),
                 scale=scale,
-                axis=alt.Axis(
-                    format=".0%", values=[0, 0.25, 0.5, 0.75, 1], domain=False
-                ),
+                axis=alt.Axis(format=".0%", values=[0, 0.25, 0.5, 0.75, 1], ticks=True),
             ),
             x2="high:Q",
             color=alt.Color(
@@ -843,9 +841,7 @@ def _plain(names: Sequence[str] = ()) -> Any:  # noqa: ANN401
     import altair as alt
 
     wide = max(map(_width, names), default=0)
-    return alt.Axis(
-        ticks=False, domain=False, labelPadding=8, minExtent=min(wide, 220) + 8
-    )
+    return alt.Axis(labelPadding=8, minExtent=min(wide, 220) + 8)
 
 
 def _width(text: str) -> int:

@@ -48,11 +48,7 @@ def state_bars(
             "users:Q",
             title=label("column.users", lang),
             axis=alt.Axis(
-                labelExpr="format(abs(datum.value), ',')",
-                tickCount=6,
-                domain=False,
-                ticks=False,
-                **ABOVE,
+                labelExpr="format(abs(datum.value), ',')", tickCount=6, **ABOVE
             ),
         ),
         color=alt.Color(
@@ -97,6 +93,6 @@ def dated_axis(values: Sequence[dict[str, Any]], name: str) -> alt.X:
     every = max(1, -(-len(order) // 5))
     kept = [when for i, when in enumerate(order) if i % every == 0]
     axis = alt.Axis(
-        values=kept, labelAngle=0, ticks=False, labelOverlap=True, labelPadding=10
+        values=kept, labelAngle=0, labelOverlap=True, labelPadding=10, domain=True
     )
     return alt.X(f"{name}:O", sort=order, title=None, axis=axis)

@@ -63,7 +63,9 @@ def finish(
     altair.LayerChart
         The same chart; it needs no global theme, font file or network.
     """
+    # labels and a grid say where; a chart that wants ticks or a line says so
     axis = {
+        "domain": False,
         "domainColor": COLOURS["line"],
         "gridColor": COLOURS["line"],
         "labelColor": COLOURS["soft"],
@@ -71,6 +73,7 @@ def finish(
         "labelFontWeight": "normal",
         "labelLimit": 220,
         "tickColor": COLOURS["line"],
+        "ticks": False,
         "titleColor": COLOURS["soft"],
         "titleFontSize": 13,
         "titleFontWeight": "normal",

@@ -123,7 +123,7 @@ def tier_chart(
         "from:Q",
         title=None,
         scale=alt.Scale(domainMin=0),
-        axis=alt.Axis(format=".0%", tickCount=5, domain=False, ticks=False),
+        axis=alt.Axis(format=".0%", tickCount=5),
     )
     base = alt.Chart().encode(x=x)
     bars = base.mark_bar(stroke=COLOURS["card"], strokeWidth=0.5).encode(
@@ -209,12 +209,7 @@ def flow_chart(
         y=alt.Y(
             "value:Q",
             title=None,
-            axis=alt.Axis(
-                labelExpr="format(abs(datum.value), ',')",
-                tickCount=4,
-                domain=False,
-                ticks=False,
-            ),
+            axis=alt.Axis(labelExpr="format(abs(datum.value), ',')", tickCount=4),
         ),
         color=_colours(
             "flow",
@@ -321,8 +316,6 @@ def difference_chart(
             labelExpr=YUAN.format(plus="datum.value > 0 ? '+' : ''"),
             tickCount=5,
             labelOverlap=True,
-            domain=False,
-            ticks=False,
         ),
     )
     zero = (
@@ -426,8 +419,6 @@ def forecast_chart(people: Population, *, lang: Lang | None = None) -> alt.Layer
                     labelOverlap="greedy",
                     labelSeparation=6,
                     labelPadding=9,
-                    ticks=False,
-                    domain=False,
                 ),
             ),
             color=colour,
@@ -439,12 +430,7 @@ def forecast_chart(people: Population, *, lang: Lang | None = None) -> alt.Layer
         title=label("chart.tiers.forecast.y", lang, days=str(test.window_days)),
         scale=alt.Scale(domainMin=0),
         axis=alt.Axis(
-            labelExpr=YUAN.format(plus="''"),
-            tickCount=5,
-            domain=False,
-            ticks=False,
-            minExtent=ROOM,
-            **ABOVE,
+            labelExpr=YUAN.format(plus="''"), tickCount=5, minExtent=ROOM, **ABOVE
         ),
     )
     span_of: dict[str, Any] = {"y": alt.Y("lo:Q"), "y2": alt.Y2("hi:Q")}
@@ -659,8 +645,6 @@ def search_chart(found: Found, *, lang: Lang | None = None) -> alt.LayerChart:
             labelExpr=YUAN.format(plus="datum.value > 0 ? '+' : ''"),
             tickCount=4,
             labelOverlap=True,
-            domain=False,
-            ticks=False,
         ),
     )
     tips = [
@@ -704,14 +688,7 @@ def _flows_and_stock(
     """Return columns of what comes and goes, and a line of what stands after it."""
     import altair as alt
 
-    axis = alt.Axis(
-        labelExpr=ticks,
-        tickCount=6,
-        domain=False,
-        ticks=False,
-        minExtent=ROOM,
-        **ABOVE,
-    )
+    axis = alt.Axis(labelExpr=ticks, tickCount=6, minExtent=ROOM, **ABOVE)
     x = _periods(at, periods, title)
     tips: list[Any] = [f"{at}:N", alt.Tooltip("told:N", title=" ")]
     bars = (
@@ -837,8 +814,6 @@ def _periods(field: str, names: Sequence[str], title: str | None = None) -> alt.
             labelAngle=0,
             labelExpr=MONTHS if any("-" in name for name in names) else "datum.label",
             labelOverlap=True,
-            ticks=False,
-            domain=False,
         ),
     )
 
@@ -877,7 +852,7 @@ def _named(names: Sequence[str]) -> alt.Axis:
 
     wide = max((sum(13 if c > "\u2e7f" else 7.4 for c in n) for n in names), default=0)
     room = min(wide, LIMIT)
-    return alt.Axis(ticks=False, domain=False, labelLimit=LIMIT, minExtent=room)
+    return alt.Axis(labelLimit=LIMIT, minExtent=room)
 
 
 def _colours(
