@@ -45,9 +45,9 @@ def _ours(scale, rules, name="events"):
     files = {"events": events, "orders": orders}[name](scale)
 
     def work():
+        connection.con.execute(GONE)  # else two results are in memory
         data = {name: read_files(connection, files)}
         found = tag(data, rules, as_of=AS_OF, user_col="user_idx")
-        connection.con.execute(GONE)  # else two results are in memory
         connection.create_table("found", found, temp=True)
 
     return work
@@ -224,8 +224,8 @@ def _from_days(scale, rules, name):
     connection, plan, _ = _held(scale, rules, name, AS_OF)
 
     def work():
-        found = plan(AS_OF).tagged().select("user_idx", *rules.names)
         connection.con.execute(GONE)
+        found = plan(AS_OF).tagged().select("user_idx", *rules.names)
         connection.create_table("found", found, temp=True)
 
     return work

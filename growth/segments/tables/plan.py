@@ -180,6 +180,7 @@ class Plan:
             table = table.left_join(
                 renamed, table[self.user] == renamed.growth_extra
             ).drop("growth_extra")
+        self.extras.clear()  # they know the plan: what it read would outlive it
         return self.yards.with_raws(table)
 
     # an operation each
@@ -211,8 +212,8 @@ class Plan:
         return lambda t: floor_ratio(t[total], t[n])
 
     def _recency_days(self, metric: Metric, one: Tag) -> Make:
-        latest = self.measures.of(metric, one.tz, "latest")
-        return lambda t: (self.sources.day - local_day(t[latest], one.tz)).cast("int64")
+        latest, day = self.measures.of(metric, one.tz, "latest"), self.sources.day
+        return lambda t: (day - local_day(t[latest], one.tz)).cast("int64")
 
     def _lifecycle(self, metric: Metric, one: Tag) -> Make:
         this, prior, older, complete = periods(
@@ -254,11 +255,11 @@ class Plan:
             "f": lambda t: (t[rows] > 0).ifelse(t[rows], none()),
             "m": lambda t: (t[rows] > 0).ifelse(t[money].fill_null(0), none()),
         }
-        self.yards.measure(metric, one, raw)
-        bins = metric.bins
+        yards, bins = self.yards, metric.bins
+        yards.measure(metric, one, raw)
 
         def scored(t: ir.Table) -> ir.Value:
-            r, f, m = (self.yards.score(t, key, part, bins) for part in raw)
+            r, f, m = (yards.score(t, key, part, bins) for part in raw)
             r = bins + 1 - r
             match metric.part:
                 case "r":
@@ -278,8 +279,9 @@ class Plan:
     def _quantile(self, metric: Metric, one: Tag) -> Make:
         inner = self._plan(metric.metric, one)  # type: ignore[arg-type]
         key = yardstick(metric, one.tz, one.population)
-        self.yards.measure(metric, one, {"cuts": inner})
-        return lambda t: self.yards.score(t, key, "cuts", metric.bins)
+        yards = self.yards
+        yards.measure(metric, one, {"cuts": inner})
+        return lambda t: yards.score(t, key, "cuts", metric.bins)
 
     def _overdue(self, metric: Metric, one: Tag) -> Make:
         silent = self._recency_days(metric, one)

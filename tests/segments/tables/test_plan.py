@@ -1,5 +1,7 @@
 """Tags that rest on tags, and values that exclude each other."""
 
+import gc
+import weakref
 from datetime import date
 
 import pytest
@@ -9,13 +11,19 @@ from growth.segments import (
     Tag,
     Value,
     count,
+    overdue,
+    packs,
+    recency_days,
+    rfm,
     rule,
     rules_of,
     tag,
     tag_in,
     total,
+    without,
 )
-from tests.segments.made import order, tables_of, told
+from growth.segments.tables.plan import Plan
+from tests.segments.made import event, order, tables_of, told
 
 DAY = date(2026, 3, 10)
 
@@ -46,3 +54,24 @@ def test_a_disjoint_tag_refuses_two_matches_and_says_how_many():
     with pytest.raises(DataError, match="two values match the record") as info:
         one.value_for({"orders": [order(1, 5), order(4, 30_000)]}, as_of=DAY)
     assert info.value.code == "overlap_found"
+
+
+def test_a_plan_that_is_done_lets_go_of_what_it_read():
+    own = [recency_days("orders") < 9, rfm("r") >= 3, overdue(),
+           without("a", "b", within=3, last=30)]  # fmt: skip
+    rules = rules_of(
+        packs.rules("lifecycle", "rfm", "frequency"),
+        *(Tag(f"own{i}", [Value("x", when)]) for i, when in enumerate(own)),
+    )
+    data = tables_of(orders=[order(k) for k in range(4)], events=[event("a", 2.0)])
+    gc.collect()
+    gc.disable()
+    try:
+        made = Plan(data, rules, DAY, None, "user_id")
+        table = made.tagged()
+        there = weakref.ref(made)
+        del made
+        assert there() is None  # not held by itself until somebody looks
+    finally:
+        gc.enable()
+    assert set(told(table)) == {"u"}
