@@ -169,8 +169,10 @@ def export(  # noqa: PLR0913  (what, for whom, why, and how long)
     if target.suffix not in (".csv", ".parquet"):
         msg = f"path ends in {target.suffix!r}; it must end in .csv or .parquet; rename"
         raise ParameterError(f"{msg} it.", code="bad_format")
-    whole(min_size, "min_size", least=1, code="bad_limit")
-    whole(expires_days, "expires_days", least=1, most=3650, code="bad_limit")
+    min_size = whole(min_size, "min_size", least=1, code="bad_limit")
+    expires_days = whole(
+        expires_days, "expires_days", least=1, most=3650, code="bad_limit"
+    )
     named = names_of(columns, "columns")
     rekey = _rekey(recipient)
     source = as_table(table)

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
         Arrivals,
         Tree,
         arrivals,
-        fill_probability,
         grow,
         invitation_tree,
         waves_total,
     )
     from growth.tiers.backtest import BackTest, Origin
     from growth.tiers.comparison import Comparison, Difference, compare
+    from growth.tiers.grouping import Groups, fill_probability, groups
     from growth.tiers.intervals import Span
     from growth.tiers.ledger import (
         Applied,
@@ -72,6 +72,7 @@ __all__ = [
     "Difference",
     "Entry",
     "Found",
+    "Groups",
     "Habits",
     "Ledger",
     "Origin",
@@ -97,6 +98,7 @@ __all__ = [
     "fill_probability",
     "fit",
     "generators",
+    "groups",
     "grow",
     "invitation_tree",
     "load_programme",
@@ -118,13 +120,13 @@ _FILES = {
         "Arrivals",
         "Tree",
         "arrivals",
-        "fill_probability",
         "grow",
         "invitation_tree",
         "waves_total",
     ),
     "backtest": ("BackTest", "Origin"),
     "comparison": ("Comparison", "Difference", "compare"),
+    "grouping": ("Groups", "fill_probability", "groups"),
     "intervals": ("Span",),
     "ledger": (
         "Applied",

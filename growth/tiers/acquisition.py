@@ -1,4 +1,4 @@
-"""Where new members come from: arrivals, invitation trees, groups that fill."""
+"""Where new members come from: arrivals, and invitations that invite again."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ __all__ = [
     "Arrivals",
     "Tree",
     "arrivals",
-    "fill_probability",
     "grow",
     "invitation_tree",
     "waves_total",
@@ -214,40 +213,6 @@ def waves_total(seeds: float, k: float, waves: int) -> float:
     _need("k", k, good=k >= 0, expected="0 or more")
     _need("waves", waves, good=waves >= 0, expected="0 or more")
     return float(sum(seeds * k**wave for wave in range(waves + 1)))
-
-
-def fill_probability(group: int, mean_joiners: float) -> float:
-    """Return the chance that a group opened by one member fills in its window.
-
-    Parameters
-    ----------
-    group : int
-        Members it takes, the opener included; 2 or more.
-    mean_joiners : float
-        Mean joiners in the window, Poisson; 0 or more.
-
-    Returns
-    -------
-    float
-        In [0, 1]; else it expires, and is refunded.
-
-    Raises
-    ------
-    ParameterError
-        If a number is unusable (``bad_acquisition``).
-
-    Examples
-    --------
-    >>> round(fill_probability(3, 1), 8)
-    0.26424112
-    """
-    _need("group", group, good=group >= 2, expected="2 or more")
-    _need("mean_joiners", mean_joiners, good=mean_joiners >= 0, expected="0 or more")
-    term, missing = exp(-mean_joiners), 0.0
-    for joiners in range(group - 1):
-        missing += term
-        term *= mean_joiners / (joiners + 1)
-    return 1 - missing
 
 
 def grow(

@@ -54,7 +54,8 @@ STREAMS: Final = 64
     INVITES,
     PARAMETERS,
     SAMPLE,
-) = range(29)
+    GROUPS,
+) = range(30)
 
 
 def mix(z: ArrayLike) -> Words:

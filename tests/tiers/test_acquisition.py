@@ -9,7 +9,6 @@ from growth.tiers import (
     Calendar,
     Population,
     arrivals,
-    fill_probability,
     grow,
     invitation_tree,
     waves_total,
@@ -48,13 +47,6 @@ def test_waves_add_up():
     assert total == pytest.approx(expected["value"], abs=1e-9)
 
 
-@golden.starting("group_of_three_fill_")
-def test_a_group_fills_with_this_chance(case):
-    given = case["input"]
-    filled = fill_probability(given["group"], given["mean_joiners"])
-    assert filled == pytest.approx(case["expected"]["probability"], abs=1e-8)
-
-
 @pytest.mark.parametrize("dispersion", [None, 0.5])
 def test_drawn_trees_are_as_large_as_expected(dispersion):
     seeds, k = 20_000, 0.6
@@ -77,8 +69,6 @@ def test_people_there_are_not_cannot_be_invited():
     [
         (lambda: invitation_tree(-1), "k is -1; it must be 0 or more"),
         (lambda: invitation_tree(1, dispersion=0), "dispersion is 0"),
-        (lambda: fill_probability(1, 2), "group is 1; it must be 2 or more"),
-        (lambda: fill_probability(3, -1), "mean_joiners is -1"),
         (lambda: waves_total(1, 1, -1), "waves is -1"),
         (lambda: grow(0, 1, seed=1), "seeds is 0; it must be 1 or more"),
         (lambda: grow(1, 1, seed=1, cycle_days=0), "cycle_days is 0"),
