@@ -38,6 +38,7 @@ GUIDES = (
     "docs/guide/funnel.md",
     "docs/guide/segments.md",
     "docs/guide/tiers.md",
+    "docs/guide/services.md",
 )
 ELSEWHERE = ("airflow", "cookie_cats", "uci_online")  # not there, or tested below
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -165,6 +166,8 @@ def test_the_code_of_the_guides_runs():
     assert names["own"].verdict == "abtest.calibrate.ok"
     assert names["newcomers"].verdict == "retention.measure.measured"
     assert names["paid"].curve[-1].ltv_fen > 0
+    assert len(names["shares"]) == 2
+    assert names["told"]["code"] == "bad_count"
     assert names["careful"].groups
     assert names["versus"].verdict == "funnel.compare.better"
     told = words_of("docs/guide/funnel.md")

@@ -89,7 +89,6 @@ def unit_history(dataset: Dataset, units: UnitTable) -> UnitHistory:
     days between are made when moments are taken.
     """
     from growth import engine
-    from growth.engine.connections import engine_call
 
     exp = units.experiment
     columns = exp.columns
@@ -126,8 +125,7 @@ def unit_history(dataset: Dataset, units: UnitTable) -> UnitHistory:
     )
     facts = facts.inner_join(fixed, "unit")
     facts = _opened(facts, [m for m in exp.metrics if not built & {*m.columns}], exp)
-    with engine_call("building the history of the units"):
-        facts = facts.cache()
+    facts = engine.keep(facts, "building the history of the units")
     asked = facts.select(**{STOOD: facts.since}).distinct()
     table = facts.inner_join(
         asked,
@@ -235,7 +233,7 @@ def _by_day(
                 counts = {part.name: first.count()}
                 apart.append(first.group_by("unit", "day").aggregate(**counts))
             case _:
-                summed[part.name] = joined[f"own{i}"].sum(where=inside)
+                summed[part.name] = engine.stable_sum(joined[f"own{i}"], where=inside)
         if not part.metric.zero_filled and part.name in summed:
             met = inside.cast("int64").max() > 0
             summed[part.name] = met.ifelse(summed[part.name], None)
@@ -402,8 +400,8 @@ def _wide(
         rows = long.aggregate(
             null=null.cast("int64").sum(), bad=bad.cast("int64").sum()
         )
-        (facts,) = counts.to_pyarrow().to_pylist()
-        (wrong,) = rows.to_pyarrow().to_pylist()
+        (facts,) = engine.fetch(counts, "reading ages").to_pylist()
+        (wrong,) = engine.fetch(rows, "reading ages").to_pylist()
     _refuse_long({**facts, **wrong}, age_col)
     half = [d for d in range(1, most + 1) if 2 * facts[f"over_{d}"] >= facts["units"]]
     ages = len(half) if len(half) >= LEAST_AGES else 0

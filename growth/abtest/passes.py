@@ -343,6 +343,7 @@ def cluster_facts(
         None for ratios: their parts have a correlation each.
     """
     from growth import engine
+    from growth.engine import stable_sum
 
     arms = sort_cells(cells, experiment).get(((), ()))
     if experiment.cluster is None or arms is None:
@@ -356,28 +357,30 @@ def cluster_facts(
         column = reading.metric.columns[0]
         number = _double(table[column])
         rows = table.select(a=table[variant], c=table[cluster], x=number)
-        each = rows.group_by(["a", "c"]).aggregate(
-            m=rows.x.count(), mean=rows.x.mean(), spread=rows.x.var(how="pop")
-        )
-        each = each.filter(each.m > 0)
         estimates = {
             arm: means.ratio(m, *reading.metric.columns)
             for arm, m in moments_by_arm(arms, reading.metric, experiment).items()
         }
-        whole = each.a.cases(
+        whole = rows.a.cases(
             *((arm, e.value or 0.0) for arm, e in estimates.items()), else_=0.0
         )
-        away = each["mean"] - whole
-        size = each.m.cast("float64")
+        rows = rows.mutate(away=rows.x - whole)
+        each = rows.group_by(["a", "c"]).aggregate(
+            m=rows.x.count(),
+            away=stable_sum(rows.away),
+            squares=stable_sum(rows.away * rows.away),
+        )
+        each = each.filter(each.m > 0)
+        between = each.away * each.away / each.m
         sums = engine.aggregate(
             each,
             by=["a"],
             measures={
                 "groups": each.count(),
                 "units": each.m.sum(),
-                "squares": (size * size).sum(),
-                "between": (size * away * away).sum(),
-                "within": (size * each.spread).sum(),
+                "squares": (each.m * each.m).sum(),
+                "between": stable_sum(between),
+                "within": stable_sum((each.squares - between).clip(lower=0.0)),
             },
         )
         for row in sums.to_pylist():

@@ -279,6 +279,8 @@ def _facts(
     ripe: Mapping[int, Expr],
 ) -> dict[str, Any]:
     """Count what decides how the table is read, in one statement."""
+    from growth import engine
+
     columns = experiment.columns
     here = inside if inside is not None else None
     asked = {
@@ -303,7 +305,7 @@ def _facts(
     for days, done in ripe.items():
         waiting = ~done if here is None else ~done & here
         asked[f"waits_{days}"] = waiting.cast("int64").sum()
-    (found,) = table.aggregate(**asked).to_pyarrow().to_pylist()
+    (found,) = engine.fetch(table.aggregate(**asked), "checking the units").to_pylist()
     return {name: value or 0 for name, value in found.items()}
 
 
@@ -339,6 +341,8 @@ def _refuse_unusable(facts: Mapping[str, Any], experiment: Experiment) -> None:
 
 def _set_apart(table: Rows, experiment: Experiment, rows: int) -> tuple[Rows, int]:
     """Leave out units seen in several arms; refuse a unit twice in one arm."""
+    from growth import engine
+
     columns = experiment.columns
 
     def per_unit(rows_of: Rows) -> Rows:
@@ -351,7 +355,7 @@ def _set_apart(table: Rows, experiment: Experiment, rows: int) -> tuple[Rows, in
         found = per_unit(rows_of).filter(lambda t: t.seen > 1)
         crossed = (found.low != found.high).cast("int64")
         counts = found.aggregate(units=found.count(), crossed=crossed.sum())
-        (row,) = counts.to_pyarrow().to_pylist()
+        (row,) = engine.fetch(counts, "looking for repeated units").to_pylist()
         return {name: int(value or 0) for name, value in row.items()}
 
     if rows > EXACT_ROWS:
@@ -371,6 +375,8 @@ def _set_apart(table: Rows, experiment: Experiment, rows: int) -> tuple[Rows, in
 
 def _whole_clusters(table: Rows, experiment: Experiment) -> tuple[Rows, int]:
     """Leave out clusters seen in several arms; refuse members without a cluster."""
+    from growth import engine
+
     column, variant = experiment.cluster or "", experiment.columns.variant
     each = table.group_by(column).aggregate(
         low=table[variant].min(), high=table[variant].max(), members=table.count()
@@ -378,7 +384,8 @@ def _whole_clusters(table: Rows, experiment: Experiment) -> tuple[Rows, int]:
     crossed = each.filter(each.low != each.high)
     lost = each[column].isnull().ifelse(each.members, 0).sum()
     asked = {"lost": lost, "crossed": (each.low != each.high).cast("int64").sum()}
-    (facts,) = each.aggregate(**asked).to_pyarrow().to_pylist()
+    counted = each.aggregate(**asked)
+    (facts,) = engine.fetch(counted, "looking for clusters").to_pylist()
     if facts["lost"]:
         msg = f"column {column!r} holds NULL in {facts['lost']} rows; every unit needs"
         raise DataError(

@@ -28,7 +28,7 @@ def hc2_variances(
     ready: Ready, experiment: Experiment, cells: Sequence[ArmCell]
 ) -> dict[tuple[str, By], dict[str, float | None]]:
     """Sum the exact HC2 variances of Lin's estimates over the rows, all at once."""
-    from growth.engine.connections import engine_call
+    from growth.engine import fetch
 
     adjusted = [
         r.metric for r in readings(experiment) if covariates_of(experiment, r.metric)
@@ -69,13 +69,11 @@ def hc2_variances(
         return {}
     name = experiment.columns.variant
     try:
-        with engine_call("summing residuals"):
-            rows = table.group_by(name).aggregate(**asked).to_pyarrow().to_pylist()
+        found = fetch(table.group_by(name).aggregate(**asked), "summing residuals")
     except DataError:  # one unit's part is beyond 64 bits: rounding is the least of it
         units = {}
-        with engine_call("summing residuals"):
-            rows = table.group_by(name).aggregate(**plain).to_pyarrow().to_pylist()
-    by_arm = {row[name]: row for row in rows}
+        found = fetch(table.group_by(name).aggregate(**plain), "summing residuals")
+    by_arm = {row[name]: row for row in found.to_pylist()}
     return {
         (metric.name, ()): {
             arm: _variance(by_arm.get(arm, {}), i, units.get((i, arm), 1.0))
@@ -89,9 +87,11 @@ def _by_cluster(table: Rows, experiment: Experiment) -> Rows:
     """Return one row a randomised unit: the table itself, or sums a cluster."""
     if experiment.cluster is None:
         return table
+    from growth.engine import stable_sum
+
     keys = [experiment.columns.variant, experiment.cluster]
     numbers = {
-        name: table[name].sum()
+        name: stable_sum(table[name])
         for name in table.columns
         if name not in keys and (table[name].type().is_numeric())
     }

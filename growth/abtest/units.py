@@ -82,7 +82,9 @@ class UnitTable:
         Worth it before several questions are asked of a table that was built from
         events; the rows are dropped with the last reference to them.
         """
-        return replace(self, table=self.table.cache())
+        from growth import engine
+
+        return replace(self, table=engine.keep(self.table))
 
 
 def unit_table(
@@ -391,6 +393,7 @@ def _exposure_facts(
     experiment: Experiment,
     ages: int,
 ) -> dict[str, Any]:
+    from growth import engine
 
     kept = ~crossed & ~late
     day = _local_day(first.ts, experiment.tz)
@@ -410,19 +413,21 @@ def _exposure_facts(
         over = kept & (first.at + days * DAY_US <= now_us)
         asked[f"over_{days}"] = over.cast("int64").sum()
     lacking: Expr = rows.unit.isnull() | rows.variant.isnull()
-    (found,) = first.aggregate(**asked).to_pyarrow().to_pylist()
+    (found,) = engine.fetch(first.aggregate(**asked), "reading exposures").to_pylist()
     counts = rows.aggregate(rows=rows.count(), lacking=lacking.cast("int64").sum())
-    (counted,) = counts.to_pyarrow().to_pylist()
+    (counted,) = engine.fetch(counts, "reading exposures").to_pylist()
     return {name: value or 0 for name, value in {**found, **counted}.items()}
 
 
 def _refuse_nobody(dataset: Dataset, experiment: Experiment) -> None:
     """Say that nobody was exposed, and to which experiments somebody was."""
+    from growth import engine
+
     if "assignments" in dataset.tables:
         rows = _rows(dataset, "assignments")
     else:
         rows = _rows(dataset, "events").filter(lambda t: t.event == "exp_exposure")
-    found = rows.select("exp_id").distinct().limit(50).to_pyarrow()["exp_id"]
+    found = engine.fetch(rows.select("exp_id").distinct().limit(50))["exp_id"]
     known = sorted(str(name) for name in found.to_pylist() if name is not None)
     msg = f"nobody was exposed to experiment {experiment.id!r} in its dates; the data"
     msg += f" have exposures to {known}; check id, start, end and as_of."
@@ -552,6 +557,8 @@ def _aggregate(
     start_us: int | None,
 ) -> Rows:
     """Aggregate one canonical table to a row a unit that has rows there."""
+    from growth import engine
+
     key = UNIT_COLUMNS[experiment.unit]
     wanted = [part.source.column for part in parts if part.source.column]
     rows = _rows(dataset, name, key, TIME_COLUMNS[name], *dict.fromkeys(wanted))
@@ -595,7 +602,7 @@ def _aggregate(
             case "distinct":
                 value = joined[f"own{read}"].nunique(where=inside)
             case _:
-                value = joined[f"own{read}"].sum(where=inside)
+                value = engine.stable_sum(joined[f"own{read}"], where=inside)
         if not part.zero:
             known = inside.cast("int64").max() > 0
             value = known.ifelse(value, None)

@@ -109,7 +109,7 @@ def _timeline(
         if isinstance(units, UnitTable):
             units = now = now.cache()
         else:
-            units = replace(units, table=units.table.cache(), units=now.cache())
+            units = replace(units, table=engine.keep(units.table), units=now.cache())
             now = units.units
         day = day_of(now.table, experiment)
         ripe = ripening(now.table, experiment, day=day, exact=True)

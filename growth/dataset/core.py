@@ -5,17 +5,13 @@ from __future__ import annotations
 import csv
 import os
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, NoReturn
 
 from growth.dataset.schema import SCHEMA
 from growth.engine import as_table, connect, first_by, read_files
-from growth.engine.connections import (
-    DATABASE_SUFFIXES,
-    engine_call,
-    escape_glob,
-    mask,
-    table_names,
-)
+from growth.engine.connections import DATABASE_SUFFIXES, engine_call, escape_glob, mask
+from growth.engine.statements import table_names, turn
 from growth.errors import ColumnNotFoundError, DataError, ParameterError, suggest
 
 if TYPE_CHECKING:
@@ -32,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["Dataset", "files_of", "open_dataset", "table_of"]
 
 _TABLE_FILES = (".parquet", ".csv")
+
+_CONNECTING = Lock()
 
 
 class Dataset:
@@ -128,11 +126,12 @@ class Dataset:
             raise ParameterError(msg + suggest(name, SCHEMA), code="unknown_table")
         if name not in self._opened:
             if name in self._stored:
-                self._opened[name] = _checked(name, self._read(name))
+                found = _checked(name, self._read(name))
             elif self.has(name):
-                self._opened[name] = _first_exposures(self.table("events"))
+                found = _first_exposures(self.table("events"))
             else:
                 self._missing(name)
+            self._opened.setdefault(name, found)  # of several threads, one
         return self._opened[name]
 
     def require(self, table: str, *columns: str) -> ir.Table:
@@ -205,9 +204,11 @@ class Dataset:
 
     def _read(self, name: str) -> ir.Table:
         if name not in self._files:
-            return self._connection.table(name)
-        if self._connection is None:
-            self._connection = connect(self._folder)
+            with turn(self._connection):
+                return self._connection.table(name)
+        with _CONNECTING:
+            if self._connection is None:
+                self._connection = connect(self._folder)
         path = self._files[name][0]
         if path.suffix == ".csv":
             return self._read_csv(name, path)
@@ -225,7 +226,7 @@ class Dataset:
             if column in known
         }
         paths = [escape_glob(str(item)) for item in self._files[name]]
-        with engine_call("reading", path):
+        with engine_call("reading", path), turn(self._connection):
             return self._connection.read_csv(
                 paths, header=True, types=types, union_by_name=True
             )

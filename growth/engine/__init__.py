@@ -4,7 +4,7 @@ Importing it loads no engine: each function imports what it needs.
 """
 
 from growth.engine.cells import MomentCell, moments
-from growth.engine.connections import backend_of, connect, fetch, mask, quote_identifier
+from growth.engine.connections import connect, mask, quote_identifier
 from growth.engine.counts import UnitCounts, count_units
 from growth.engine.days import instant, local_date, local_day
 from growth.engine.dialect import (
@@ -18,6 +18,7 @@ from growth.engine.dialect import (
     stable_bucket,
     stable_bucket_of,
     stable_label,
+    stable_sum,
 )
 from growth.engine.events import ByValue, map_events, map_events_by
 from growth.engine.files import count_nulls
@@ -26,6 +27,7 @@ from growth.engine.ranks import QuantileAsk, RankAsk, order_statistics, quantile
 from growth.engine.scans import aggregate, scan, stream_batches
 from growth.engine.sharded import ByUser, fold_by_user, map_by_user
 from growth.engine.spreading import spread
+from growth.engine.statements import backend_of, fetch, keep
 from growth.engine.tables import TableLike, as_table, need_columns, read_files
 from growth.engine.users import user_index
 from growth.engine.where import Where, parse_where
@@ -52,6 +54,7 @@ __all__ = [
     "first_by",
     "fold_by_user",
     "instant",
+    "keep",
     "key_shifts",
     "local_date",
     "local_day",
@@ -75,6 +78,7 @@ __all__ = [
     "stable_bucket",
     "stable_bucket_of",
     "stable_label",
+    "stable_sum",
     "stream_batches",
     "user_index",
 ]

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from growth.engine.connections import backend_of, engine_call, fetch
+from growth.engine.connections import engine_call
+from growth.engine.dialect import stable_sum
+from growth.engine.statements import answer, backend_of, fetch, hand_over, turn
 from growth.engine.tables import TableLike, as_table, need_columns
 from growth.errors import DataError, ParameterError
 from growth.stats.moments import Moments
@@ -215,7 +217,7 @@ def _shape(
     parts = []
     for g, grouping in enumerate(groupings):
         kept = [f"k{keys.index(column)}" for column in grouping]
-        sums = {f"v{i}": rows[f"v{i}"].sum() for i in range(len(names))}
+        sums = {f"v{i}": stable_sum(rows[f"v{i}"]) for i in range(len(names))}
         units = rows.group_by(["unit", *kept]).agg(**sums)
         absent = {
             f"k{i}": ibis.null().cast(source[name].type())
@@ -292,7 +294,7 @@ def _never_null(shape: _Shape, names: Sequence[str]) -> frozenset[str]:
         sql = (
             f"EXPLAIN (FORMAT json) SELECT {asked} FROM ({_sql(backend, shape.table)})"
         )
-        plan = json.loads(backend.con.execute(sql).fetchall()[0][1])
+        plan = json.loads(answer(backend, sql)[0][1])
     shown = plan[0].get("extra_info", {}).get("Projections", [])
     shown = [shown] if isinstance(shown, str) else shown
     if len(shown) == len(rest):
@@ -322,7 +324,7 @@ def _whole(node: Any, depth: int) -> bool:  # noqa: ANN401
 
 def _sql(backend: BaseBackend, table: ir.Table) -> str:
     """Return the table's own SQL, after what it needs was registered."""
-    backend._run_pre_execute_hooks(table)  # noqa: SLF001
+    hand_over(backend, table)
     return str(backend.compile(table))
 
 
@@ -471,7 +473,7 @@ def _row(backend: BaseBackend, shape: _Shape, asks: Sequence[str]) -> tuple[Any,
     """Return one row of aggregates over the whole table."""
     with engine_call("reading ranges"):
         sql = f"SELECT {', '.join(asks)} FROM ({_sql(backend, shape.table)})"
-        row: tuple[Any, ...] = backend.con.execute(sql).fetchall()[0]
+        row: tuple[Any, ...] = answer(backend, sql)[0]
     return row
 
 
@@ -559,7 +561,7 @@ def _on_duckdb(
         f"FROM ({_sql(backend, shape.table)})) "
         f"GROUP BY GROUPING SETS ({groups}) ORDER BY {order}"
     )
-    with engine_call("computing moments"):
+    with engine_call("computing moments"), turn(backend):
         try:
             table = backend.con.sql(sql).to_arrow_table()
         except (duckdb.OutOfRangeException, duckdb.ConversionException):

@@ -24,20 +24,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    import pyarrow as pa
     from ibis.backends import BaseBackend
-    from ibis.expr.types import Expr, Table
 
 __all__ = [
-    "backend_of",
     "connect",
     "engine_call",
-    "fetch",
-    "is_spark",
     "mask",
     "quote_identifier",
-    "setting",
-    "table_names",
 ]
 
 DATABASE_SUFFIXES = (".duckdb", ".ddb")
@@ -247,115 +240,6 @@ def is_database(text: str) -> bool:
 def escape_glob(path: str) -> str:
     """Return a path in which ``*``, ``?`` and ``[`` stand for themselves."""
     return re.sub(r"([*?\[])", r"[\1]", path)
-
-
-def setting(backend: Any, name: str) -> Any:  # noqa: ANN401
-    """Return a setting of DuckDB by its name; None of any other engine."""
-    if backend.name != "duckdb":
-        return None
-    with engine_call("reading a setting"):
-        sql = "SELECT current_setting(?)"
-        return backend.con.execute(sql, [name]).fetchone()[0]
-
-
-def backend_of(expr: Expr) -> BaseBackend:
-    """Return the connection an expression runs on.
-
-    Parameters
-    ----------
-    expr : ibis expression
-        A table or a value.
-
-    Returns
-    -------
-    ibis back end
-        DuckDB for data in memory.
-
-    Raises
-    ------
-    ParameterError
-        If it draws on several connections (code ``several_connections``) or on
-        none (``unbound_table``).
-    """
-    import ibis
-
-    found, has_unbound = expr._find_backends()  # noqa: SLF001
-    if len(found) > 1:
-        names = sorted(backend.name for backend in found)
-        msg = f"the table draws on {len(found)} connections ({', '.join(names)}); one"
-        msg = f"{msg} statement runs on one; read all parts through one connection."
-        raise ParameterError(msg, code="several_connections")
-    if has_unbound and not found:
-        msg = "the table is unbound: it names columns but no data; it must be bound;"
-        raise ParameterError(f"{msg} take it from a connection.", code="unbound_table")
-    return found[0] if found else ibis.get_backend(expr)
-
-
-def fetch(table: Table, verb: str = "reading") -> pa.Table:
-    """Compute a table and return it whole, as Arrow; it must be small.
-
-    Parameters
-    ----------
-    table : ibis.Table
-        What is computed.
-    verb : str, default "reading"
-        What is being done, for the message of a failure.
-
-    Returns
-    -------
-    pyarrow.Table
-        Typed by the engine. On Spark it does not pass through pandas, where Ibis
-        sends it and integers beside a NULL lose their last digits.
-
-    Raises
-    ------
-    ParameterError, DataError
-        As in `engine_call`.
-    """
-    with engine_call(verb):
-        backend = backend_of(table)
-        if backend.name != "pyspark":
-            return backend.to_pyarrow(table)
-        backend._run_pre_execute_hooks(table)  # noqa: SLF001
-        return backend._session.sql(backend.compile(table)).toArrow()  # noqa: SLF001
-
-
-def table_names(connection: BaseBackend) -> list[str]:
-    """Return the names of the tables and views of a connection's current schema.
-
-    Parameters
-    ----------
-    connection : Ibis backend
-        An open connection.
-
-    Returns
-    -------
-    list of str
-        Sorted.
-
-    Raises
-    ------
-    DataError
-        If the engine cannot list them (code ``engine_failed``).
-    """
-    with engine_call("listing tables"):
-        if connection.name != "duckdb":
-            return sorted(connection.list_tables())
-        # Ibis lists them by a call of DuckDB's that is deprecated
-        sql = (
-            "SELECT DISTINCT table_name FROM information_schema.tables"
-            " WHERE table_catalog IN (current_catalog(), 'temp')"
-            " AND table_schema = current_schema() ORDER BY ALL"
-        )
-        return [name for (name,) in connection.con.execute(sql).fetchall()]
-
-
-def is_spark(expr: Expr) -> bool:
-    """Return whether an expression runs on Spark."""
-    return any(
-        backend.name == "pyspark"
-        for backend in expr._find_backends()[0]  # noqa: SLF001
-    )
 
 
 def _need(module: str, install: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from growth.engine.connections import fetch
+from growth.engine.statements import fetch
 from growth.engine.tables import as_table, need_columns
 from growth.errors import DataError
 

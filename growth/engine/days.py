@@ -12,8 +12,8 @@ from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from growth.engine.connections import is_spark
 from growth.engine.dialect import builtin, epoch_us, floor_divide
+from growth.engine.statements import is_spark
 from growth.errors import ParameterError, suggest
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from math import ceil
 from operator import and_
 from typing import TYPE_CHECKING, Any
 
-from growth.engine.connections import is_spark
+from growth.engine.statements import is_spark
 from growth.errors import DataError, ParameterError
 
 if TYPE_CHECKING:
@@ -34,11 +34,14 @@ __all__ = [
     "stable_bucket",
     "stable_bucket_of",
     "stable_label",
+    "stable_sum",
 ]
 
 HIGHEST_BIT = 62  # bit 63 is the sign
 HEX_DIGITS = 15  # 60 bits: a positive int64
 PLACE_DIGITS = 13  # 52 bits: exact in a double, as places in [0, 1) are
+FRACTION = 2.0**52  # to which a fraction of one is read, in whole numbers
+WHOLE = 1e18  # below which the whole part of a double is a long integer
 # multiples of the divisor added so that a quotient that truncates is never negative
 LIFT = 1_000_000
 
@@ -353,6 +356,41 @@ def _check_buckets(n: int) -> None:
     if not 1 <= n <= 2 ** (4 * HEX_DIGITS):
         msg = f"n is {n}; it must be in 1..2**60; pass the number of buckets."
         raise ParameterError(msg, code="bad_buckets")
+
+
+def stable_sum(column: ir.Value, *, where: ir.BooleanValue | None = None) -> ir.Value:
+    """Return a sum with the same bits in whatever order an engine meets the rows.
+
+    Parameters
+    ----------
+    column : ibis.Value
+        Numbers.
+    where : ibis.BooleanValue, optional
+        Which rows are summed; all if omitted.
+
+    Returns
+    -------
+    ibis.Value
+        The sum; NULL of nothing. On DuckDB doubles are summed as whole numbers and
+        52-bit fractions, exactly but for what lies below 2**-53; infinities, NaN and
+        what exceeds 1e18 as they are. Spark sums doubles as it meets them.
+    """
+    if not column.type().is_floating() or is_spark(column):
+        return column.sum(where=where)
+    number = column.cast("float64")
+    plain = number.abs() < WHOLE
+    part = plain.ifelse(number, None)
+    whole = part.round()
+    total = (
+        _zeroed(whole.cast("int64").sum(where=where))
+        + _zeroed(((part - whole) * FRACTION).cast("int64").sum(where=where)) / FRACTION
+        + _zeroed(plain.ifelse(None, number).sum(where=where))
+    )
+    return (column.count(where=where) > 0).ifelse(total, None)
+
+
+def _zeroed(total: ir.Value) -> ir.Value:
+    return total.fill_null(0).cast("float64")
 
 
 def ordered_collect(**fields: ir.Value) -> ir.ArrayValue:

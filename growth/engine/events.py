@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from growth.engine.connections import backend_of
 from growth.engine.days import within
 from growth.engine.files import Files, files_of
 from growth.engine.packing import (
@@ -19,6 +18,7 @@ from growth.engine.packing import (
 )
 from growth.engine.sharded import map_by_user, map_here, thread_count
 from growth.engine.spilling import Work
+from growth.engine.statements import backend_of
 from growth.engine.tables import TableLike, as_table, need_columns
 
 if TYPE_CHECKING:

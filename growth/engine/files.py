@@ -13,7 +13,8 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from growth.engine.connections import backend_of, engine_call, fetch
+from growth.engine.connections import engine_call
+from growth.engine.statements import answer, backend_of, fetch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -250,9 +251,9 @@ def _paths(table: ir.Table) -> list[str]:
     if backend.name != "duckdb" or named.namespace.database is not None:
         return []
     with engine_call("looking at a table"):
-        views = backend.con.execute(
-            "SELECT sql FROM duckdb_views() WHERE view_name = ?", [named.name]
-        ).fetchall()
+        views = answer(
+            backend, "SELECT sql FROM duckdb_views() WHERE view_name = ?", [named.name]
+        )
         # two of one name, in two places: whichever is meant
         found = VIEW.fullmatch(views[0][0]) if len(views) == 1 else None
         if found is None:
@@ -260,7 +261,7 @@ def _paths(table: ir.Table) -> list[str]:
         patterns = [
             text[1:-1].replace("''", "'") for text in re.findall(TEXT, found["paths"])
         ]
-        rows = backend.con.execute("SELECT file FROM glob(?)", [patterns]).fetchall()
+        rows = answer(backend, "SELECT file FROM glob(?)", [patterns])
     paths = [path for (path,) in rows]
     return paths if all(os.path.isfile(path) for path in paths) else []
 

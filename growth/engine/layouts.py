@@ -28,12 +28,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from growth.engine.connections import connect, engine_call, escape_glob, fetch
+from growth.engine.connections import connect, engine_call, escape_glob
 from growth.engine.days import DAY_US, local_day, zone
 from growth.engine.dialect import bit_or, floor_divide, shift
 from growth.engine.merging import Run, map_runs
 from growth.engine.scans import stream_batches
 from growth.engine.sharded import thread_count
+from growth.engine.statements import fetch
 from growth.engine.tables import PARQUET, need_columns
 from growth.engine.users import user_index
 from growth.engine.where import parse_where

@@ -9,8 +9,8 @@ from functools import reduce
 from operator import and_
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from growth.engine.connections import backend_of, fetch
 from growth.engine.dialect import aggregate_builtin, quantile_disc
+from growth.engine.statements import backend_of, fetch
 from growth.engine.tables import TableLike, as_table, need_columns
 from growth.errors import ParameterError
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from growth.engine.connections import backend_of, engine_call, fetch
+from growth.engine.connections import engine_call
+from growth.engine.statements import backend_of, fetch, hand_over, turn
 from growth.engine.tables import TableLike, as_table, need_columns
 from growth.errors import DataError, ParameterError
 
@@ -146,10 +147,10 @@ def aggregate(
 
 def _from_duckdb(backend: Any, table: ir.Table, rows: int) -> Iterator[pa.RecordBatch]:  # noqa: ANN401
     """Stream, and look afterwards whether another statement cut the stream short."""
-    backend._run_pre_execute_hooks(table)  # noqa: SLF001
-    con, sql = backend.con, backend.compile(table)
-    seen = 0
-    with engine_call("reading rows"):
+    con, seen = backend.con, 0
+    with turn(backend), engine_call("reading rows"):
+        hand_over(backend, table)
+        sql = backend.compile(table)
         before = _statements(con)
         for batch in con.sql(sql).to_arrow_reader(rows):
             if batch.num_rows:
@@ -183,7 +184,7 @@ def _from_spark(backend: Any, table: ir.Table, rows: int) -> Iterator[pa.RecordB
                     writer.write_batch(batch.slice(start, rows))
                 yield arrow.record_batch({"ipc": [sink.getvalue().to_pybytes()]})
 
-    backend._run_pre_execute_hooks(table)  # noqa: SLF001
+    hand_over(backend, table)
     with engine_call("reading rows"):
         frame = backend._session.sql(backend.compile(table))  # noqa: SLF001
         for row in frame.mapInArrow(pack, "ipc binary").toLocalIterator():
@@ -191,5 +192,5 @@ def _from_spark(backend: Any, table: ir.Table, rows: int) -> Iterator[pa.RecordB
 
 
 def _from_any(backend: Any, table: ir.Table, rows: int) -> Iterator[pa.RecordBatch]:  # noqa: ANN401
-    with engine_call("reading rows"):
+    with turn(backend), engine_call("reading rows"):
         yield from backend.to_pyarrow_batches(table, chunk_size=rows)

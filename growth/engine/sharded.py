@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from growth.engine.connections import backend_of, engine_call, fetch, setting
+from growth.engine.connections import engine_call
 from growth.engine.packing import (
     BATCH,
     KEY_BITS,
@@ -38,6 +38,7 @@ from growth.engine.packing import (
 )
 from growth.engine.scans import stream_batches
 from growth.engine.spilling import Found, Parts, Work, in_order
+from growth.engine.statements import backend_of, fetch, hand_over, setting
 from growth.engine.users import Interner
 from growth.errors import GrowthError, ParameterError
 
@@ -629,7 +630,7 @@ def _on_spark(plan: Plan, work: _MapPart | _Fold, shards: int | None) -> list[Fo
                 found = error
             yield pa.record_batch({"found": [pickle.dumps(found)]})
 
-    backend._run_pre_execute_hooks(plan.rows)  # noqa: SLF001
+    hand_over(backend, plan.rows)
     names = plan.rows.columns
     with engine_call("mapping users"):
         frame = backend._session.sql(backend.compile(plan.rows))  # noqa: SLF001

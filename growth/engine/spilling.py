@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from growth.engine.connections import backend_of, setting
 from growth.engine.packing import BATCH
+from growth.engine.statements import backend_of, setting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

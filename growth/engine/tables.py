@@ -17,8 +17,8 @@ from growth.engine.connections import (
     escape_glob,
     is_database,
     mask,
-    table_names,
 )
+from growth.engine.statements import table_names, turn
 from growth.errors import ColumnNotFoundError, DataError, ParameterError, suggest
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def read_files(
     """
     full = os.path.abspath(os.path.expanduser(path))
     pattern, first = _pattern(full)
-    with engine_call("reading", path):
+    with engine_call("reading", path), turn(connection):
         if first.lower().endswith(PARQUET):
             _refuse_twice(_parquet_names(first), path)
             if connection.name == "pyspark":
@@ -192,7 +192,7 @@ def _from_location(text: str, connection: BaseBackend | None) -> ir.Table:
         msg = f"table {name!r} is not in {mask(location)!r}, which has {sorted(names)};"
         msg = f"{msg} it must be one of these; write it after '::'."
         raise ParameterError(msg + suggest(name, names), code="location")
-    with engine_call("reading", location):
+    with engine_call("reading", location), turn(backend):
         return _checked(backend.table(name))
 
 

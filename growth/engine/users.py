@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from growth.engine.connections import fetch
+from growth.engine.statements import fetch
 from growth.engine.tables import TableLike, as_table, need_columns
 from growth.errors import DataError
 

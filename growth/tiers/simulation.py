@@ -513,7 +513,9 @@ def need_programme(one: object) -> None:
         If it is none (``bad_programme``).
     """
     if not isinstance(one, Programme):
-        msg = f"programme is {one!r}; it must be a Programme; read it with"
+        msg = (
+            f"programme is a {type(one).__name__}; it must be a Programme; read it with"
+        )
         raise ParameterError(f"{msg} load_programme.", code="bad_programme")
 
 

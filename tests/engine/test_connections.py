@@ -16,7 +16,8 @@ from growth.engine import (
     mask,
     quote_identifier,
 )
-from growth.engine.connections import engine_call, table_names
+from growth.engine.connections import engine_call
+from growth.engine.statements import table_names
 from growth.errors import DataError, ParameterError, SecretMissingError
 
 

@@ -1,3 +1,4 @@
+import math
 from hashlib import sha256
 
 import ibis
@@ -16,6 +17,7 @@ from growth.engine import (
     stable_bucket,
     stable_bucket_of,
     stable_label,
+    stable_sum,
 )
 from growth.errors import ParameterError
 from growth.stats.hashing import place
@@ -224,3 +226,65 @@ def test_canary_the_pins_hold_for_creating_tables_and_streams():
     made = connection.create_table("t", pa.table({"x": [1]}))  # sqlglot < 30.18
     assert made.count().to_pyarrow().as_py() == 1
     assert hasattr(connection.con, "fetch_record_batch")  # duckdb < 2
+
+
+number = st.floats(allow_nan=False, allow_infinity=False, width=64)
+
+
+@given(st.lists(st.none() | number, max_size=20), st.randoms(use_true_random=False))
+def test_a_sum_does_not_hang_on_the_order_of_its_rows(values, random):
+    values = [x if x is None or abs(x) < 1e18 else x % 1e15 for x in values]
+    shuffled = random.sample(values, len(values))
+    one, two = (
+        column_of(t.aggregate(s=stable_sum(t.x)), s=ibis._.s)[0].as_py()
+        for t in (memtable(x=pa.array(v, pa.float64())) for v in (values, shuffled))
+    )
+    assert one == two
+    known = [x for x in values if x is not None]
+    if not known:
+        assert one is None
+        return
+    most = sum(map(abs, known))
+    assert one == pytest.approx(
+        math.fsum(known), abs=len(known) * 2**-53 + most * 2**-51
+    )
+
+
+def test_threads_that_meet_rows_in_any_order_give_one_sum():
+    x = np.random.default_rng(1).lognormal(3, 2, 400_000)
+    table = memtable(g=np.arange(len(x)) % 3, x=x)
+    asked = table.group_by("g").aggregate(s=stable_sum(table.x)).order_by("g")
+    found = {tuple(asked.to_pyarrow()["s"].to_pylist()) for _ in range(12)}
+    assert len(found) == 1
+    exact = [math.fsum(x[i::3]) for i in range(3)]
+    assert found.pop() == pytest.approx(exact, rel=1e-15)
+
+
+def test_a_sum_keeps_what_no_whole_number_holds():
+    inf, nan = float("inf"), float("nan")
+    for values, expected in (
+        ([1e300, -1e300, 2.5], 2.5),
+        ([inf, 1.0], inf),
+        ([-inf, 1.0], -inf),
+        ([1e18, 0.5, None], 1e18),
+        ([2.0**-53 * 3, 0.0], 2.0**-51),  # to the next multiple of 2**-52
+        ([0.1, 0.2, 0.3], 0.6),
+    ):
+        table = memtable(x=pa.array(values, pa.float64()))
+        found = column_of(table.aggregate(s=stable_sum(table.x)), s=ibis._.s)
+        assert found[0].as_py() == pytest.approx(expected, rel=1e-15), values
+    table = memtable(x=[nan, 1.0])
+    found = column_of(table.aggregate(s=stable_sum(table.x)), s=ibis._.s)
+    assert math.isnan(found[0].as_py())
+
+
+def test_a_sum_of_some_rows_and_of_whole_numbers():
+    table = memtable(x=[1.5, 2.5, 4.0], n=[1, 2, 2**62], k=[True, False, True])
+    asked = table.aggregate(
+        some=stable_sum(table.x, where=table.k),
+        none=stable_sum(table.x, where=table.n < 0),
+        whole=stable_sum(table.n),
+    )
+    assert asked.to_pyarrow().to_pylist() == [
+        {"some": 5.5, "none": None, "whole": 2**62 + 3}
+    ]

@@ -96,6 +96,20 @@ def test_integers_divide_and_shift_alike(both):
         assert rows == [{"s": 2**bit}]
 
 
+def test_sums_are_alike(both):
+    tables = both(g=list("aabc"), x=pa.array([0.25, 1e17, None, 1.5]), n=[1, 2, 3, 4])
+    rows = same(
+        tables,
+        lambda t: t.group_by("g").agg(
+            x=engine.stable_sum(t.x),
+            n=engine.stable_sum(t.n),
+            some=engine.stable_sum(t.x, where=t.x < 1),
+        ),
+    )
+    assert rows[0] == {"g": "a", "x": 1e17 + 0.25, "n": 3, "some": 0.25}
+    assert [row["x"] for row in rows[1:]] == [None, 1.5]
+
+
 def test_bits_are_or_ed_alike(both):
     tables = both(g=list("aab"), x=pa.array([1, 2**62, None], pa.int64()))
     rows = same(tables, lambda t: t.group_by("g").agg(x=engine.bit_or(t.x)))

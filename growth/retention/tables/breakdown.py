@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from growth import engine
-from growth.engine.connections import backend_of
+from growth.engine.statements import backend_of
 from growth.retention.counting import START
 
 if TYPE_CHECKING:

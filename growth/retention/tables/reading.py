@@ -10,8 +10,8 @@ import numpy as np
 
 from growth import engine
 from growth.engine import layouts
-from growth.engine.connections import backend_of
 from growth.engine.days import comparable, zone
+from growth.engine.statements import backend_of
 from growth.retention.calendar import DAY_US, microseconds
 from growth.retention.counting import POOL, RETURN, START, Ask, by_chunks, slots_of
 from growth.retention.spec import ANY, Event, RetentionSpec
