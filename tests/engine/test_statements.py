@@ -1,15 +1,21 @@
 """Whose connection a statement runs on, and that no two meet there."""
 
 import gc
+import os
+import re
+import subprocess
+import sys
 import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from time import sleep
 
 import ibis
 import pyarrow as pa
 import pytest
 
+import growth
 from growth.engine import as_table, backend_of, connect, fetch, keep, moments, scan
 from growth.engine.statements import answer
 from growth.errors import DataError
@@ -147,6 +153,34 @@ def test_a_thread_that_ends_takes_its_connection_with_it():
     assert [ref() for ref in theirs] == [None] * 3
 
 
+FORK = """
+import os
+import pyarrow as pa
+from growth.engine import as_table, fetch
+
+def ask(n):
+    table = as_table(pa.table({"x": range(n)}))
+    return fetch(table.aggregate(n=table.count())).to_pylist()[0]["n"]
+
+assert ask(7) == 7
+if child := os.fork():
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert ask(8) == 8
+else:
+    code = 0 if ask(9) == 9 else 1
+os._exit(code)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_process_opens_a_connection_of_its_own():
+    command = [sys.executable, "-c", FORK]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_default_that_is_no_duckdb_is_asked(monkeypatch):
     class Other:
         name = "clickhouse"
@@ -205,3 +239,27 @@ def test_frames_may_be_kept():
         assert list(pool.map(lambda _: fetch(kept).num_rows, range(8))) == [3] * 8
     with pytest.raises(DataError, match="adding failed in the engine"):
         keep(kept.mutate(y=ibis.literal("x").cast("int64")), "adding")
+
+
+def test_every_statement_goes_through_here():
+    """Past it, threads would be given each other's results."""
+    room = Path(growth.__file__).parent
+    past = re.compile(
+        r"(?<!schema\(\))(?<!kind)(?<!user_type)\.to_pyarrow\(|\.to_pyarrow_batches\("
+        r"|\.raw_sql\(|\.cache\(\)|\.con\.(?:sql|execute)\("
+    )
+    may = {
+        "engine/statements.py": 2,  # to_pyarrow, execute
+        "engine/connections.py": 3,  # opening: nobody else has it yet
+        "engine/cells.py": 1,  # in its turn
+        "engine/scans.py": 1,  # in its turn
+        "abtest/past.py": 1,  # UnitTable.cache
+        "abtest/watching.py": 3,
+        "panels/abtest.py": 1,
+        "readout/abtest/opened.py": 1,
+    }
+    found = {
+        path.relative_to(room).as_posix(): len(past.findall(path.read_text("utf-8")))
+        for path in room.rglob("*.py")
+    }
+    assert {name: n for name, n in found.items() if n} == may
