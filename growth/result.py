@@ -126,6 +126,20 @@ class Result(ABC):
 
     notices: tuple[Notice, ...] = field(default=())
 
+    def __init_subclass__(cls) -> None:
+        """Keep `dataclass` from writing a repr that spells out every member."""
+        if "__repr__" not in cls.__dict__:
+            cls.__repr__ = Result.__repr__  # type: ignore[method-assign]
+
+    def __repr__(self) -> str:
+        """Return the verdict and the plain fields: a notebook keeps it, a log too."""
+        told = ", ".join(
+            f"{item.name}={value!r}"
+            for item in fields(self)
+            if isinstance(value := getattr(self, item.name), Cell)
+        )
+        return f"<{type(self).__name__} {self.verdict}{': ' if told else ''}{told}>"
+
     @property
     @abstractmethod
     def verdict(self) -> str:

@@ -231,3 +231,20 @@ def test_an_estimate_is_stored_with_its_by_as_a_mapping():
     assert stored["value"] == 0.012
     assert stored["se"] is None
     json.dumps(stored, allow_nan=False)
+
+
+def test_its_repr_is_what_is_plain_and_never_whom_it_holds():
+    kept = Plain(name="卡", table=((("user", "u1"),),), held=np.arange(10_000))
+    assert repr(kept) == "<Plain column.estimate: name='卡'>"
+
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class Own(Plain):
+        def __repr__(self):
+            return "own"
+
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class Bare(Plain):
+        name: tuple = ()
+
+    assert repr(Own()) == "own"
+    assert str(Bare()) == "<Bare column.estimate>"

@@ -1,5 +1,7 @@
-"""A service asks from many threads at once, and gets what one thread would get."""
+"""A service asks from many threads at once, and hands on what it gets."""
 
+import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 
@@ -77,15 +79,39 @@ def asked(shop, data, events, orders, watched):
     ]
 
 
+def told(result):
+    return json.dumps(result.to_dict(), default=str)
+
+
 @pytest.mark.parametrize("made", [asked_of_tables, asked_of_frames])
 def test_threads_get_the_answers_that_one_thread_gets(shop, made):
     questions = made(shop)
-    alone = [repr(one()) for one in questions]
+    alone = [told(one()) for one in questions]
 
     def many(first):
         order = [*range(len(questions))[first:], *range(first)]
-        found = {i: repr(questions[i]()) for i in order}
+        found = {i: told(questions[i]()) for i in order}
         return [found[i] for i in range(len(questions))]
 
     with ThreadPoolExecutor(THREADS) as pool:
         assert list(pool.map(many, range(THREADS))) == [alone] * THREADS
+
+
+def test_no_result_tells_who(shop):
+    """A notebook keeps what a cell shows, text and HTML; a log what is printed."""
+    data = growth.open(shop)
+    users = set(engine.fetch(data.events)["user_id"].to_pylist())
+    users |= set(engine.fetch(data.orders)["user_id"].to_pylist())
+    programme = tiers.load_programme(shop / "programme.toml")
+    people = tiers.fit(data.orders, as_of=DAY, seed=1, replications=2)
+    replayed = tiers.replay(
+        data.orders, programme, as_of=DAY, ledger=data.points_ledger.head(20)
+    )
+    assert users >= set(people.ids)
+    assert replayed.disagreements
+    results = [people, replayed, *(ask() for ask in asked_of_tables(shop))]
+    for one in results:
+        shown = [repr(one), str(one), one.to_html(), told(one), str(one.rows())]
+        for text in shown:
+            assert users.isdisjoint(re.findall(r"[0-9a-f]{32}", text)), type(one)
+        assert len(repr(one)) < 1_000, type(one)

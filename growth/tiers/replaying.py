@@ -24,7 +24,6 @@ __all__ = ["Replayed", "Tape", "replay_tape"]
 
 EPOCH: Final = date(1970, 1, 1)
 BUY, REFUND = 1, 5
-SHOWN: Final = 1000  # members a table lists
 #: Columns of a member's state, in the order of the scalars.
 COUNTERS: Final = (
     "tier", "failures", "debt", "active", "pending", "issued", "redeemed", "expired",
@@ -104,9 +103,10 @@ class Replayed(Result):
         ]  # fmt: skip
 
     def to_dict(self) -> dict[str, object]:
-        """Return totals by tier and the disagreements; members are in `member_rows`."""
+        """Return totals by tier; who they are is in `member_rows`, `disagreements`."""
         from growth.result import plain
 
+        off = [ours - theirs for _, theirs, ours in self.disagreements]
         return {
             "verdict": self.verdict,
             "as_of": self.as_of.isoformat(),
@@ -115,8 +115,9 @@ class Replayed(Result):
             "bad_rows": self.bad_rows,
             "duplicates_ignored": self.duplicates_ignored,
             "tiers": self.rows(),
-            "disagreements": [list(one) for one in self.disagreements[:SHOWN]],
             "disagreement_count": len(self.disagreements),
+            "ledger_above": sum(max(-d, 0) for d in off),
+            "ledger_below": sum(max(d, 0) for d in off),
             "notices": [plain(notice) for notice in self.notices],
         }
 

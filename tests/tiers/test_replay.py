@@ -160,7 +160,9 @@ def test_a_ledger_in_use_is_compared_member_by_member():
     found = replay(orders(TWO), PLAIN, as_of=AS_OF, ledger=used)
     assert found.verdict == "tiers.replay.differs"
     assert found.disagreements == (("a", 999, 123),)
-    assert found.to_dict()["disagreement_count"] == 1
+    told = found.to_dict()
+    assert told["disagreement_count"] == 1
+    assert (told["ledger_above"], told["ledger_below"]) == (999 - 123, 0)
 
 
 def test_what_comes_after_as_of_is_not_counted():
