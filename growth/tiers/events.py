@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from operator import index
 from typing import TYPE_CHECKING, Any, Final
 
 from growth.errors import DataError
@@ -25,15 +26,35 @@ def needed(event: Mapping[str, Any], key: str) -> Any:  # noqa: ANN401
     return value
 
 
+#: What to do about an amount that is too low.
+REMEDIES: Final = {
+    "points": "write what is spent without a sign",
+    "amount_fen": "write what is paid back without a sign",
+}
+
+
 def amount_of(name: str, value: object, low: int) -> int:
     """Return a whole number, `low` or more; refuse any other."""
-    if not isinstance(value, int) or isinstance(value, bool):
-        msg = f"{name} is {value!r}; money and points must be whole numbers; 12.50 yuan"
-        raise DataError(f"{msg} is 1250 fen.", code="amount_not_integer")
+    if type(value) is not int:
+        try:
+            value = index(_no_truth(value))  # type: ignore[arg-type]
+        except TypeError:
+            msg = f"{name} is {value!r}; money and points must be whole numbers; 12.50"
+            msg = f"{msg} yuan is 1250 fen."
+            raise DataError(msg, code="amount_not_integer") from None
     if value < low:
-        msg = f"{name} is {value}; it must be {low} or more; enter a return as a refund"
-        raise DataError(f"{msg} of its order.", code="amount_negative")
+        remedy = REMEDIES.get(name, "enter a return as a refund of its order")
+        msg = f"{name} is {value}; it must be {low} or more; {remedy}."
+        raise DataError(msg, code="amount_negative")
+    if value > rules.MOST:
+        msg = f"{name} is {value}; it must be {rules.MOST} or less; amounts are in fen,"
+        raise DataError(f"{msg} correct it.", code="amount_too_large")
     return value
+
+
+def _no_truth(value: object) -> object:
+    """Return a value; None in place of true and false, which are no amounts."""
+    return None if isinstance(value, bool) else value
 
 
 _LOT_ROOM: Final = array("q", [0] * rules.LOT)
@@ -108,7 +129,8 @@ def _redeem(
             f"points is {points}; a redemption must not pass the {have} active points;"
         )
         raise DataError(f"{msg} offer what is there.", code="insufficient_points")
-    ref = str(event.get("redemption_id") or "")
+    given = event.get("redemption_id")
+    ref = "" if given is None else str(given)
     if ref in state.takes:
         msg = f"redemption {ref!r} is in the ledger; each must come once; give it an id"
         raise DataError(f"{msg} of its own.", code="duplicate_redemption")

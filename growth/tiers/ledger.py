@@ -8,16 +8,17 @@ only, and audits itself by doing everything again.
 from __future__ import annotations
 
 from array import array
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from growth.errors import DataError, suggest
+from growth.errors import DataError, ParameterError, suggest
 from growth.tiers import rules
 from growth.tiers.events import RUN, needed
+from growth.tiers.programme import need_programme
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from zoneinfo import ZoneInfo
 
     from growth.tiers.programme import Programme
@@ -29,6 +30,7 @@ __all__ = [
     "State",
     "apply",
     "day_number",
+    "fit_for",
     "open_state",
 ]
 
@@ -39,19 +41,24 @@ REPORTED: Final = (
 )  # fmt: skip
 FIRST, LAST = rules.TIER, rules.CASH + 1
 EPOCH: Final = date(1970, 1, 1).toordinal()
-VERSION: Final = 1
+#: Days that an event may be of; beyond them there is only a slip of the pen.
+FIRST_DAY: Final = date(1900, 1, 1).toordinal() - EPOCH
+LAST_DAY: Final = date(2999, 12, 31).toordinal() - EPOCH
+VERSION: Final = 2
 
 
 class State:
     """What is known of a member between two events. Read it, keep it, do not edit it.
 
     `to_dict` and `from_dict` carry it through any store; a ledger cut anywhere and
-    resumed from a saved state ends the same.
+    resumed from a saved state ends the same. It belongs to the programme it was opened
+    under (`programme` is its fingerprint): an edited one judges the whole history, so
+    replay the member's events under that.
     """
 
     __slots__ = (
-        "bought", "duplicates", "instant", "lots", "orders", "ring", "scalars",
-        "takes",
+        "bought", "duplicates", "instant", "lots", "orders", "programme", "ring",
+        "scalars", "takes",
     )  # fmt: skip
 
     def __init__(
@@ -64,6 +71,7 @@ class State:
         takes: dict[str, tuple[tuple[int, int], ...]],
         duplicates: int,
         instant: float | None,
+        programme: str,
     ) -> None:
         self.scalars = scalars
         self.lots = lots
@@ -73,6 +81,7 @@ class State:
         self.takes = takes
         self.duplicates = duplicates
         self.instant = instant
+        self.programme = programme
 
     def __getattr__(self, name: str) -> int:
         """Read a counter by its name: ``state.active``, ``state.tier``."""
@@ -92,6 +101,7 @@ class State:
         return State(
             self.scalars.copy(), self.lots[:], self.bought[:],
             self.ring.copy(), self.orders, self.takes, self.duplicates, self.instant,
+            self.programme,
         )  # fmt: skip
 
     def counters(self) -> dict[str, int]:
@@ -112,6 +122,7 @@ class State:
             "takes": {k: [list(t) for t in v] for k, v in self.takes.items()},
             "duplicates": self.duplicates,
             "instant": self.instant,
+            "programme": self.programme,
         }
 
     @classmethod
@@ -131,19 +142,26 @@ class State:
         Raises
         ------
         DataError
-            If it is of another version (``state_version``).
+            If it is of another version (``state_version``), or not what `to_dict`
+            gave (``bad_state``).
         """
-        if saved.get("version") != VERSION:
-            msg = f"the state's version is {saved.get('version')!r}; it must be"
+        version = saved.get("version") if isinstance(saved, Mapping) else None
+        if version != VERSION:
+            msg = f"the state's version is {version!r}; it must be"
             msg = f"{msg} {VERSION}; replay the member's events to rebuild it."
             raise DataError(msg, code="state_version")
-        return cls(
-            list(saved["scalars"]), array("q", saved["lots"]),
-            array("q", saved["bought"]), list(saved["ring"]),
-            {k: (at, dict(r)) for k, (at, r) in saved["orders"].items()},
-            {k: tuple((a, b) for a, b in v) for k, v in saved["takes"].items()},
-            saved["duplicates"], saved["instant"],
-        )  # fmt: skip
+        try:
+            return cls(
+                list(saved["scalars"]), array("q", saved["lots"]),
+                array("q", saved["bought"]), list(saved["ring"]),
+                {k: (at, dict(r)) for k, (at, r) in saved["orders"].items()},
+                {k: tuple((a, b) for a, b in v) for k, v in saved["takes"].items()},
+                saved["duplicates"], saved["instant"], saved["programme"],
+            )  # fmt: skip
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            msg = f"the saved state is not whole ({type(error).__name__}: {error}); it"
+            msg = f"{msg} must be what to_dict gave; replay the member's events."
+            raise DataError(msg, code="bad_state") from error
 
 
 _PLACES: Final = {name: FIRST + i for i, name in enumerate(REPORTED)} | {
@@ -194,12 +212,15 @@ def open_state(programme: Programme, *, joined: date | str) -> State:
     DataError
         If `joined` is no day (``naive_timestamp``, ``bad_timestamp``).
     """
+    need_programme(programme)
     compiled = programme.compiled
     day, _ = day_number(joined, programme.timezone)
     scalars = [0] * rules.SCALARS
     ring = [0] * (2 * programme.qualify.window.months)
     rules.start(compiled, scalars, ring, day)
-    return State(scalars, array("q"), array("q"), ring, {}, {}, 0, None)
+    return State(
+        scalars, array("q"), array("q"), ring, {}, {}, 0, None, programme.fingerprint
+    )
 
 
 def apply(state: State, event: Mapping[str, Any], programme: Programme) -> Applied:
@@ -233,7 +254,9 @@ def apply(state: State, event: Mapping[str, Any], programme: Programme) -> Appli
         ``amount_not_integer``, ``amount_negative``, ``naive_timestamp``,
         ``redeem_not_in_blocks``, ``insufficient_points``,
         ``restore_without_redemption``, ``duplicate_redemption``,
-        ``unknown_event``, ``event_incomplete``, ``bad_timestamp``.
+        ``unknown_event``, ``event_incomplete``, ``bad_timestamp``,
+        ``amount_too_large``; ``state_of_other_programme`` if `state` was opened under
+        other rules.
 
     Examples
     --------
@@ -245,8 +268,10 @@ def apply(state: State, event: Mapping[str, Any], programme: Programme) -> Appli
     >>> state.active, entries[0].changes
     (123, (('active', 123), ('issued', 123)))
     """
-    kind = event.get("kind")
-    run = RUN.get(kind)  # type: ignore[arg-type]
+    fit_for(state, programme)
+    known = type(event) is dict or isinstance(event, Mapping)
+    kind = event.get("kind") if known else event
+    run = RUN.get(kind) if isinstance(kind, str) else None
     if run is None:
         hint = suggest(str(kind), RUN)
         msg = f"kind is {kind!r}; it must be one of {', '.join(RUN)}; correct the"
@@ -263,6 +288,34 @@ def apply(state: State, event: Mapping[str, Any], programme: Programme) -> Appli
     ref = run(compiled, after, event, day)
     _note(entries, day, str(kind), ref, before, scalars[FIRST:LAST])
     return Applied(after, tuple(entries))
+
+
+def fit_for(state: State, programme: Programme) -> None:
+    """Refuse a state that other rules made.
+
+    Parameters
+    ----------
+    state : State
+        Of a member.
+    programme : Programme
+        The rules now.
+
+    Raises
+    ------
+    DataError
+        If they are not those it was opened under (``state_of_other_programme``).
+    ParameterError
+        If either is something else (``bad_state``, ``bad_programme``).
+    """
+    need_programme(programme)
+    if not isinstance(state, State):
+        msg = f"state is a {type(state).__name__}; it must be a State; take one from"
+        raise ParameterError(f"{msg} open_state or State.from_dict.", code="bad_state")
+    if state.programme != programme.fingerprint:
+        msg = f"the state is of programme {state.programme!r}; these rules are"
+        msg = f"{msg} {programme.fingerprint!r}; an edited programme judges the whole"
+        msg = f"{msg} history: replay the member's events under it."
+        raise DataError(msg, code="state_of_other_programme")
 
 
 class Ledger:
@@ -394,12 +447,19 @@ def day_number(ts: object, timezone: str) -> tuple[int, float | None]:
             raise DataError(
                 f"{msg} +08:00, or be a date; add it.", code="naive_timestamp"
             )
-        local = ts.astimezone(_zone(timezone))
-        return local.toordinal() - EPOCH, ts.timestamp()
-    if isinstance(ts, date):
-        return ts.toordinal() - EPOCH, None
-    msg = f"ts is {seen!r}; it must be an aware datetime, a date or their ISO text;"
-    raise DataError(f"{msg} correct the event.", code="bad_timestamp")
+        try:
+            day = ts.astimezone(_zone(timezone)).toordinal() - EPOCH
+        except OverflowError:
+            day = LAST_DAY + 1
+        if FIRST_DAY <= day <= LAST_DAY:
+            return day, ts.timestamp()
+    elif isinstance(ts, date):
+        day = ts.toordinal() - EPOCH
+        if FIRST_DAY <= day <= LAST_DAY:
+            return day, None
+    msg = f"ts is {seen!r}; it must be an aware datetime, a date or their ISO text, in"
+    msg = f"{msg} the years 1900 to 2999; correct the event."
+    raise DataError(msg, code="bad_timestamp")
 
 
 def _in_order(state: State, day: int, instant: float | None) -> None:

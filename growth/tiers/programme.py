@@ -10,8 +10,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache, cached_property
+from hashlib import blake2b
 from itertools import pairwise
 from math import gcd
+from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -34,6 +36,7 @@ __all__ = [
     "Window",
     "faults_in",
     "load_programme",
+    "need_programme",
 ]
 
 MOST_TIERS: Final = 4
@@ -49,6 +52,7 @@ CAPPED: Final = ("purchase", "review", "login", "all")
 DECIMAL: Final = re.compile(r"\d{1,6}(\.\d{1,4})?")
 FOUR_YEARS: Final = range(19_358, 19_358 + 1461)  # the days of 2023 to 2026
 SHORTEST: Final = 28  # days of a month, at least
+MOST_WORTH: Final = 10**9  # of a block: points in it, fen it is worth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +186,7 @@ class Programme:
 
     def __post_init__(self) -> None:
         """Refuse what the checks refuse, whoever built it."""
-        if faults := faults_in(self.to_dict()):
+        if faults := [*_built(self), *faults_in(self.to_dict())]:
             raise ParameterError.of("the programme", faults)
 
     @classmethod
@@ -204,9 +208,10 @@ class Programme:
         ParameterError
             With every fault, each with its key path.
         """
-        if faults := faults_in(mapping):
+        native = _plain(mapping)
+        if faults := faults_in(native):
             raise ParameterError.of("the programme", faults)
-        return _build(cls, mapping)  # type: ignore[no-any-return]
+        return _build(cls, native)  # type: ignore[no-any-return]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plain mapping: what `from_mapping` reads."""
@@ -228,15 +233,20 @@ class Programme:
         Raises
         ------
         ParameterError
-            If a path leads nowhere (``unknown_field``) or the result has faults.
+            If `changes` is no mapping (``wrong_type``), a path leads nowhere
+            (``unknown_field``), or the result has faults.
         """
+        if not isinstance(changes, Mapping):
+            msg = f"changes is {changes!r}; it must be a mapping of key paths to"
+            msg = f'{msg} values; write it as {{"tiers.1.min_spend_fen": 40_000}}.'
+            raise ParameterError(msg, code="wrong_type")
         plain = self.to_dict()
         for path, value in changes.items():
-            *way, last = path.replace("[", ".").replace("]", "").split(".")
+            *way, last = str(path).replace("[", ".").replace("]", "").split(".")
             at: Any = plain
             for part in way:
-                at = _step(at, part, path)
-            _step(at, last, path)
+                at = _step(at, part, str(path))
+            _step(at, last, str(path))
             at[int(last) if isinstance(at, list) else last] = value
         return Programme.from_mapping(plain)
 
@@ -244,6 +254,12 @@ class Programme:
     def names(self) -> tuple[str, ...]:
         """The tiers' names, from the lowest; ``T0`` and so on where none is given."""
         return tuple(tier.name or f"T{i}" for i, tier in enumerate(self.tiers))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Tells rules apart, the same everywhere; the tiers' names are not in it."""
+        rule = repr((self.compiled, self.timezone)).encode()
+        return blake2b(rule, digest_size=8).hexdigest()
 
     @cached_property
     def compiled(self) -> tuple[int, ...]:
@@ -315,10 +331,21 @@ def load_programme(source: str | Path | Mapping[str, Any] | Programme) -> Progra
         return source
     if isinstance(source, Mapping):
         return Programme.from_mapping(source)
-    path = Path(source)
+    try:
+        path = Path(source)
+    except TypeError:
+        msg = f"the programme is a {type(source).__name__}; it must be a path, a"
+        msg = f"{msg} mapping or a Programme; name the TOML file."
+        raise ParameterError(msg, code="unreadable_programme") from None
     try:
         text = path.read_text(encoding="utf-8")
         found = _parse(path, text)
+    except ImportError as error:
+        msg = (
+            f"{path} is YAML, and PyYAML is not here; it must be, to read such a file;"
+        )
+        msg = f"{msg} install pyyaml, or write the programme as TOML."
+        raise ParameterError(msg, code="unreadable_programme") from error
     except (OSError, ValueError) as error:
         msg = f"{path} cannot be read as a programme ({error}); it must be a TOML or"
         msg = f"{msg} YAML file in UTF-8; correct the path or the line named."
@@ -328,6 +355,26 @@ def load_programme(source: str | Path | Mapping[str, Any] | Programme) -> Progra
         msg = f"{msg} keys; start with [[tiers]]."
         raise ParameterError(msg, code="unreadable_programme")
     return Programme.from_mapping(found)
+
+
+def need_programme(one: object) -> None:
+    """Refuse what is no programme.
+
+    Parameters
+    ----------
+    one : object
+        What was passed as one.
+
+    Raises
+    ------
+    ParameterError
+        If it is none (``bad_programme``).
+    """
+    if not isinstance(one, Programme):
+        msg = (
+            f"programme is a {type(one).__name__}; it must be a Programme; read it with"
+        )
+        raise ParameterError(f"{msg} load_programme.", code="bad_programme")
 
 
 def _parse(path: Path, text: str) -> object:
@@ -350,11 +397,54 @@ def basis(text: str) -> int:
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401
+    """Return a value as TOML would give it; NumPy's integers are integers."""
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
     if hasattr(value, "__dataclass_fields__"):
         return {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
-    return value
+    if isinstance(value, str | int | float | None):
+        return value
+    try:
+        return index(value)
+    except TypeError:
+        return _Strange(value)
+
+
+class _Strange:
+    """A value of no kind that a declaration has: it equals nothing, and is shown."""
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        return repr(self.value)
+
+
+def _built(programme: Programme) -> list[Fault]:
+    """Return the parts of a programme that are of another type than they must be."""
+    tiers = programme.tiers if isinstance(programme.tiers, tuple | list) else ()
+    parts: list[tuple[str, object, type]] = [
+        *((f"tiers[{i}]", tier, Tier) for i, tier in enumerate(tiers)),
+        ("qualify", programme.qualify, Qualify),
+        ("points", programme.points, Points),
+        ("refund", programme.refund, Refunds),
+    ]  # fmt: skip
+    for (owner, name), kind in _INNER.items():
+        whole = {"Qualify": programme.qualify, "Points": programme.points}.get(owner)
+        if isinstance(whole, Qualify | Points):
+            parts.append((f"{owner.lower()}.{name}", getattr(whole, name), kind))
+    if isinstance(programme.points, Points) and isinstance(programme.points.caps, Caps):
+        parts += [
+            (f"points.caps.{n}", getattr(programme.points.caps, n), Cap) for n in CAPPED
+        ]
+    hint = "Or read a mapping with load_programme."
+    return [
+        Fault("wrong_type", name, repr(seen), f"a {kind.__name__}", hint)
+        for name, seen, kind in parts
+        if not isinstance(seen, kind)
+    ]
 
 
 def _build(kind: Any, mapping: Mapping[str, Any]) -> Any:  # noqa: ANN401
@@ -384,11 +474,16 @@ _INNER: Final[dict[tuple[str, str], Any]] = {
 
 
 def _step(at: Any, part: str, path: str) -> Any:  # noqa: ANN401
-    if isinstance(at, list) and part.isdigit() and int(part) < len(at):
+    listed = isinstance(at, list)
+    if listed and part.isascii() and part.isdigit() and int(part) < len(at):
         return at[int(part)]
     if isinstance(at, Mapping) and part in at:
         return at[part]
-    known = at if isinstance(at, Mapping) else [str(i) for i in range(len(at or ()))]
+    if not listed and not isinstance(at, Mapping):
+        msg = f"{path!r} leads past {at!r}, which holds nothing named {part!r}; it must"
+        msg = f"{msg} end at a value; write it as tiers.1.min_spend_fen."
+        raise ParameterError(msg, code="unknown_field")
+    known = [str(i) for i in range(len(at))] if listed else list(at)
     msg = f"{path!r} leads nowhere at {part!r}; it must name one of {sorted(known)};"
     msg = f"{msg} write it as tiers.1.min_spend_fen.{suggest(part, known)}"
     raise ParameterError(msg, code="unknown_field")
@@ -434,7 +529,7 @@ class _Checker:
     ) -> bool:
         """Check an integer in a closed range."""
         if _is_int(value) and value >= low and (high is None or value <= high):  # type: ignore[operator]
-            return True
+            return high is not None or self.sane(name, value)
         top = "or more" if high is None else f"to {high}"
         self.add(code, name, value, f"a whole number, {low} {top}", "Correct it.")
         return False
@@ -460,9 +555,16 @@ class _Checker:
         self.add(code, name, value, f"decimal text, {words}, 4 places", hint)
         return None
 
-    def money(self, name: str, value: object) -> bool:
-        if _is_int(value) and value >= 0:  # type: ignore[operator]
+    def sane(self, name: str, value: object, most: int = rules.MOST) -> bool:
+        """Check that a number is none that sums could run over."""
+        if value <= most:  # type: ignore[operator]
             return True
+        self.add("amount_too_large", name, value, f"{most} or less", "Correct it.")
+        return False
+
+    def money(self, name: str, value: object, most: int = rules.MOST) -> bool:
+        if _is_int(value) and value >= 0:  # type: ignore[operator]
+            return self.sane(name, value, most)
         hint = "Money is whole fen: 499.50 yuan is 49950."
         code = "amount_negative" if _is_int(value) else "money_not_integer"
         self.add(code, name, value, "whole fen, 0 or more", hint)
@@ -525,13 +627,14 @@ def _tiers(check: _Checker, tiers: object, *, allow_more: bool) -> None:
     tables = [check.table(f"tiers[{i}]", t, names) for i, t in enumerate(tiers)]
     for i, tier in enumerate(tables):
         _tier(check, i, tier)
-    given = [tier["name"] for tier in tables if tier.get("name")]
+    given = [tier.get("name") or f"T{i}" for i, tier in enumerate(tables)]
     for name in sorted({str(n) for n in given if given.count(n) > 1}):
         check.add("tier_name_repeated", "tiers", f"two tiers named {name!r}",
                   "a name of its own for each", "Rename one.")  # fmt: skip
     for key in ("min_spend_fen", "min_interactions"):
+        open_to_all = {**tables[0], "min_spend_fen": tables[0].get("min_spend_fen", 0)}
         seen = [
-            (i, tier[key]) for i, tier in enumerate(tables)
+            (i, tier[key]) for i, tier in enumerate([open_to_all, *tables[1:]])
             if _is_int(tier.get(key)) and (i or key == "min_spend_fen")
         ]  # fmt: skip
         for (i, before), (j, after) in pairwise(seen):
@@ -652,9 +755,9 @@ def _points(check: _Checker, given: object) -> None:
                       "Wait less, or let points live longer.")  # fmt: skip
     keys = (item.name for item in fields(Redeem))
     redeem = check.table("points.redeem", p.get("redeem", {}), keys)
-    check.whole("points.redeem.block", redeem.get("block", 1000), 1, None,
+    check.whole("points.redeem.block", redeem.get("block", 1000), 1, MOST_WORTH,
                 "redeem_block_not_positive")  # fmt: skip
-    check.money("points.redeem.value_fen", redeem.get("value_fen", 1000))
+    check.money("points.redeem.value_fen", redeem.get("value_fen", 1000), MOST_WORTH)
 
 
 @cache

@@ -11,7 +11,7 @@ import numpy as np
 from growth.errors import DataError, ParameterError
 from growth.result import Cell, Notice, Result
 from growth.tiers import rules
-from growth.tiers.programme import Programme  # noqa: TC001  (a result's types can be read)
+from growth.tiers.programme import Programme, need_programme
 from growth.tiers.running import room_of, workspace
 
 if TYPE_CHECKING:
@@ -20,15 +20,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-__all__ = ["Replayed", "Tape", "replay_tape"]
+__all__ = ["BadRows", "Events", "Replayed", "Tape", "events_of", "replay_tape"]
 
 EPOCH: Final = date(1970, 1, 1)
 BUY, REFUND = 1, 5
+EARLY: Final = np.iinfo(np.int64).min  # before every instant of the day
+LATE: Final = np.iinfo(np.int64).max
 #: Columns of a member's state, in the order of the scalars.
 COUNTERS: Final = (
     "tier", "failures", "debt", "active", "pending", "issued", "redeemed", "expired",
     "clawed", "uncollected", "capped", "cash_deducted_fen",
 )  # fmt: skip
+NEW, REPEAT, DIFFERS = range(3)  # what becomes of a refund
 BAD: Final = (
     ("redeem_not_in_blocks", "a redemption is not of whole blocks"),
     ("insufficient_points", "a redemption passes the active points"),
@@ -38,7 +41,11 @@ BAD: Final = (
 
 
 class Tape(NamedTuple):
-    """Recorded orders and refunds, one array a column."""
+    """Recorded orders and refunds, one array a column.
+
+    `at` and `refund_at` order what happens within a day; where only the day is known
+    they are `EARLY` (orders) and `LATE` (refunds).
+    """
 
     ids: Any
     member: Any
@@ -129,7 +136,7 @@ def replay_tape(
     as_of: date,
     acts: Sequence[tuple[Any, Any, Any, Any, Any]] = (),
     balances: tuple[Any, Any] | None = None,
-    on_bad: str = "raise",
+    bad: BadRows | None = None,
     notices: Sequence[Notice] = (),
 ) -> Replayed:
     """Replay recorded events held as arrays; see `replay`.
@@ -146,8 +153,8 @@ def replay_tape(
         Other events: user, day, instant, kind, value.
     balances : tuple of arrays, optional
         User and points of each entry of a ledger in use.
-    on_bad : {"raise", "report"}
-        What to do with impossible rows.
+    bad : BadRows, optional
+        What to do with impossible rows, and those found so far; raises if omitted.
     notices : sequence of Notice
         What reading had to say.
 
@@ -163,16 +170,10 @@ def replay_tape(
     """
     from growth.tiers import kernels
 
-    if on_bad not in {"raise", "report"}:
-        msg = f"on_bad is {on_bad!r}; it must be 'raise' or 'report'; choose one."
-        raise ParameterError(msg, code="bad_on_bad")
-    events, counts = _events(tape, acts, on_bad)
-    member, day, at, kind, value, ref = events
-    size = counts["members"]
-    order = np.lexsort((kind, at, day, member))
-    rows = np.column_stack([c[order] for c in (day, kind, value, ref)]).astype(np.int64)
-    begins = np.zeros(size + 1, np.int64)
-    np.cumsum(np.bincount(member, minlength=size), out=begins[1:])
+    need_programme(programme)
+    bad = bad or BadRows("raise")
+    events = events_of(tape, acts, bad)
+    rows, begins, size = events.rows, events.begins, len(events.ids)
     joined = np.zeros(size, np.int32)
     some = np.diff(begins) > 0
     joined[some] = rows[begins[:-1][some], 0]
@@ -185,35 +186,29 @@ def replay_tape(
         (as_of - EPOCH).days + 1, ends, status,
     )  # fmt: skip
     assert not wrong, f"{wrong} members break an identity"
-    bad = counts["bad"]
     found = list(notices)
     for code, (name, words) in enumerate(BAD, 1):
         if not (count := int((status == code).sum())):
             continue
-        if on_bad == "raise":
+        if bad.raises:
             first = int(np.argmax(status == code))
             on, _, points, _ = rows[first].tolist()
-            who = str(counts["ids"][int(member[order][first])])
+            who = events.ids[int(np.searchsorted(begins, first, side="right")) - 1]
             seen = f"{points} on {_day(on)}, of {who!r}"
             msg = f"{words} ({count} of them, the first {seen}); the ledger must be"
             msg = f"{msg} possible; correct it, or pass on_bad='report'."
             raise DataError(msg, code=name)
-        bad += count
-        found.append(Notice("bad_event", severity="warning",
-                            args=(("code", name), ("rows", count))))  # fmt: skip
-    for name, count in counts["reported"]:
-        found.append(Notice("bad_event", severity="warning",
-                            args=(("code", name), ("rows", count))))  # fmt: skip
-    if (late := _log_begins(programme, day, as_of)) is not None:
+        bad.count(name, count)
+    found += bad.notices()
+    if (late := _log_begins(programme, rows[:, 0], as_of)) is not None:
         found.append(Notice("log_shorter_than_window", args=(("start", late),)))
     states = ends[:, rules.TIER : rules.CASH + 1]
-    users = tuple(str(name) for name in counts["ids"])
     return Replayed(
-        as_of=as_of, members=size, orders=int((kind == BUY).sum()),
-        programme=programme, ids=users,
+        as_of=as_of, members=size, orders=int((rows[:, 1] == BUY).sum()),
+        programme=programme, ids=events.ids,
         states={name: tuple(states[:, i].tolist()) for i, name in enumerate(COUNTERS)},
-        bad_rows=bad, duplicates_ignored=counts["duplicates"],
-        disagreements=_disagreements(users, states, balances),
+        bad_rows=sum(bad.reported.values()), duplicates_ignored=events.duplicates,
+        disagreements=_disagreements(events.ids, states, balances),
         compared=balances is not None, notices=tuple(found),
     )  # fmt: skip
 
@@ -257,121 +252,218 @@ def _disagreements(
     )
 
 
-class _Bad:
-    """Impossible rows: the first raises, or all are counted."""
+class BadRows:
+    """Impossible rows: the first raises, or all are counted.
+
+    Parameters
+    ----------
+    on_bad : {"raise", "report"}
+        Which.
+
+    Raises
+    ------
+    ParameterError
+        If it is neither (``bad_on_bad``).
+    """
 
     def __init__(self, on_bad: str) -> None:
-        self.on_bad = on_bad
+        if on_bad not in ("raise", "report"):
+            msg = f"on_bad is {on_bad!r}; it must be 'raise' or 'report'; choose one."
+            raise ParameterError(msg, code="bad_on_bad")
+        self.raises = on_bad == "raise"
         self.reported: dict[str, int] = {}
 
     def see(self, wrong: Any, code: str, what: str, right: str, *names: Any) -> None:  # noqa: ANN401
         """Say what is wrong with some rows, what is right, and name the first."""
         if not (count := int(wrong.sum())):
             return
-        if self.on_bad == "raise":
+        if self.raises:
             first = int(np.argmax(wrong))
             seen = "/".join(str(name[first]) for name in names)
             msg = f"{what} ({count} of them, the first {seen}); {right};"
             msg = f"{msg} correct the table, or pass on_bad='report'."
             raise DataError(msg, code=code)
-        self.reported[code] = self.reported.get(code, 0) + count
+        self.count(code, count)
+
+    def count(self, code: str, rows: int) -> None:
+        """Count rows that are left out."""
+        self.reported[code] = self.reported.get(code, 0) + rows
+
+    def notices(self) -> list[Notice]:
+        """Return what was counted."""
+        return [
+            Notice("bad_event", severity="warning",
+                   args=(("code", code), ("rows", rows)))
+            for code, rows in sorted(self.reported.items())
+        ]  # fmt: skip
 
 
-def _events(
-    tape: Tape, acts: Sequence[tuple[Any, Any, Any, Any, Any]], on_bad: str
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return every event as columns, in any order, and what was wrong with them."""
-    bad = _Bad(on_bad)
-    order_id = tape.order
-    index = np.arange(len(tape.member))
-    if order_id is not None:
-        _, first, where = np.unique(
-            order_id.astype(str), return_index=True, return_inverse=True
-        )
-        repeated = index != first[where]
-        bad.see(repeated, "duplicate_order", "order ids come twice",
-                "each must come once", order_id)  # fmt: skip
-        keep = ~repeated
-    else:
-        keep = np.ones(len(index), dtype=bool)
-    below = keep & (tape.fen < 0)
-    named = np.asarray(tape.ids)[tape.member] if order_id is None else order_id
-    bad.see(below, "amount_negative", "orders are below 0 fen",
-            "returns are entered as refunds", named)  # fmt: skip
-    keep &= ~below
-    ids = list(tape.ids)
+class Events(NamedTuple):
+    """Members' events, one member after another, each in order of time.
+
+    `rows` are day, kind, value and the order's place; member `ids[i]` has those from
+    `begins[i]`. What order the tables were in leaves no trace.
+    """
+
+    ids: tuple[str, ...]
+    rows: NDArray[np.int64]
+    begins: NDArray[np.int64]
+    duplicates: int
+
+
+def events_of(
+    tape: Tape, acts: Sequence[tuple[Any, Any, Any, Any, Any]], bad: BadRows
+) -> Events:
+    """Put every event in its place, without those that cannot be.
+
+    Parameters
+    ----------
+    tape : Tape
+        Orders and refunds.
+    acts : sequence of tuple of arrays
+        Other events: user, day, instant, kind, value.
+    bad : BadRows
+        Told of impossible rows.
+
+    Returns
+    -------
+    Events
+        In the order of time; then of the kinds; then of orders' and refunds' ids.
+
+    Raises
+    ------
+    DataError
+        If a row cannot be and `bad` raises.
+    """
+    text, code, keep = _orders_kept(tape, bad)
+    ids = [str(name) for name in tape.ids]
     member, day, at, fen = (c[keep] for c in (tape.member, tape.day, tape.at, tape.fen))
     # an order's place among its member's
-    by = np.lexsort((at, day, member))
+    by = np.lexsort((code[keep], at, day, member))
     begins = np.searchsorted(member[by], np.arange(len(ids)))
     place = np.empty(len(by), np.int64)
     place[by] = np.arange(len(by)) - begins[member[by]]
-    columns = [[member], [day], [at], [np.full(len(by), BUY)], [fen],
-               [np.full(len(by), -1)]]  # fmt: skip
+    none = np.full(len(by), -1)
+    parts = [(member, day, at, np.full(len(by), BUY), fen, none, place)]
     duplicates = 0
-    if tape.refund_order is not None and order_id is not None:
-        duplicates = _refunds(tape, order_id[keep], (member, day, place), bad, columns)
+    if tape.refund_order is not None and text is not None:
+        orders = (member, day, at, fen, place)
+        part, duplicates = _refunds(tape, text[keep], orders, bad)
+        parts.append(part)
     elif tape.refunded is not None:
-        back = np.minimum(tape.refunded[keep], fen)
-        some = back > 0
-        for column, part in zip(
-            columns,
-            (member, day, at, np.full(len(by), REFUND), back, place),
-            strict=True,
-        ):
-            column.append(part[some])
-    known = {str(name): i for i, name in enumerate(ids)}
+        back = tape.refunded[keep]
+        named = np.asarray(tape.ids)[member] if text is None else text[keep]
+        bad.see(back < 0, "amount_negative", "refunds are below 0 fen",
+                "a refund must be 0 or more", named)  # fmt: skip
+        bad.see(back > fen, "refund_exceeds_order", "refunds pass what was paid",
+                "each must be of the order's fen or less", named)  # fmt: skip
+        some = (back > 0) & (back <= fen)
+        kind = np.full(len(by), REFUND)
+        part = (member, day, at, kind, back, place, place)
+        parts.append(tuple(p[some] for p in part))
+    known = {name: i for i, name in enumerate(ids)}
+    more = {str(user) for act in acts for user in act[0]} - known.keys()
+    known |= {name: len(ids) + i for i, name in enumerate(sorted(more))}
     for user, on, instant, kind, value in acts:
-        who = np.array([known.setdefault(str(u), len(known)) for u in user], np.int64)
-        none = np.full(len(who), -1)
-        for column, part in zip(
-            columns, (who, on, instant, kind, value, none), strict=True
-        ):
-            column.append(part)
-    joined = tuple(
-        np.concatenate([np.asarray(p, np.int64) for p in c]) for c in columns
+        who = np.array([known[str(u)] for u in user], np.int64)
+        parts.append((who, on, instant, kind, value, np.full(len(who), -1), value))
+    member, day, at, kind, value, ref, tie = (
+        np.concatenate([np.asarray(column, np.int64) for column in columns])
+        for columns in zip(*parts, strict=True)
     )
-    return joined, {
-        "members": len(known), "ids": list(known), "duplicates": duplicates,
-        "bad": sum(bad.reported.values()), "reported": sorted(bad.reported.items()),
-    }  # fmt: skip
+    order = np.lexsort((tie, kind, at, day, member))
+    starts = np.zeros(len(known) + 1, np.int64)
+    np.cumsum(np.bincount(member, minlength=len(known)), out=starts[1:])
+    rows = np.column_stack([c[order] for c in (day, kind, value, ref)])
+    return Events(tuple(known), rows.astype(np.int64), starts, duplicates)
+
+
+def _orders_kept(tape: Tape, bad: BadRows) -> tuple[Any, Any, Any]:
+    """Return orders' ids as text, what breaks ties between them, and which stand."""
+    text = None if tape.order is None else tape.order.astype(str)
+    if text is None:
+        named, code = np.asarray(tape.ids)[tape.member], tape.fen
+        keep = np.ones(len(tape.member), dtype=bool)
+    else:
+        named = text
+        _, first, code = np.unique(text, return_index=True, return_inverse=True)
+        if len(first) < len(text):  # of those that share an id the first in time stands
+            by = np.lexsort((tape.member, tape.fen, tape.at, tape.day, code))
+            first = by[np.searchsorted(code[by], np.arange(len(first)))]
+        keep = np.arange(len(text)) == first[code]
+        bad.see(~keep, "duplicate_order", "order ids come twice",
+                "each must come once", text)  # fmt: skip
+    below = keep & (tape.fen < 0)
+    bad.see(below, "amount_negative", "orders are below 0 fen",
+            "returns are entered as refunds", named)  # fmt: skip
+    return text, code, keep & ~below
 
 
 def _refunds(
-    tape: Tape,
-    order_id: NDArray[Any],
-    placed: tuple[Any, Any, Any],
-    bad: _Bad,
-    columns: Any,  # noqa: ANN401
-) -> int:
-    """Add dated refunds to the columns; return how many equal repeats were ignored."""
-    member, day, place = placed
-    text = tape.refund_order.astype(str)
-    keys = order_id.astype(str)
-    sort = np.argsort(keys, kind="stable")
-    slot = np.minimum(np.searchsorted(keys[sort], text), max(0, len(keys) - 1))
-    found = sort[slot] if len(keys) else np.zeros(len(text), np.int64)
-    there = keys[found] == text if len(keys) else np.zeros(len(text), dtype=bool)
-    named = (text, tape.refund_id.astype(str))
+    tape: Tape, text: NDArray[Any], orders: tuple[Any, ...], bad: BadRows
+) -> tuple[tuple[Any, ...], int]:
+    """Return dated refunds as columns, and how many equal repeats were ignored."""
+    member, day, at, fen, place = orders
+    of, refund = tape.refund_order.astype(str), tape.refund_id.astype(str)
+    sort = np.argsort(text, kind="stable")
+    slot = np.minimum(np.searchsorted(text[sort], of), max(0, len(text) - 1))
+    found = sort[slot] if len(text) else np.zeros(len(of), np.int64)
+    there = text[found] == of if len(text) else np.zeros(len(of), dtype=bool)
+    if not len(text):
+        member = day = at = fen = place = np.zeros(1, np.int64)
+    named = (of, refund)
     bad.see(~there, "refund_without_order", "refunds are of unknown orders",
             "each must follow its order", *named)  # fmt: skip
-    both = np.char.add(np.char.add(text, "\0"), named[1])
-    _, first, where = np.unique(both, return_index=True, return_inverse=True)
-    again = np.arange(len(text)) != first[where]
-    other = again & (tape.refund_fen != tape.refund_fen[first[where]])
-    bad.see(other, "conflicting_refund", "refunds share an id and differ in amount",
-            "a repeat must be equal", *named)  # fmt: skip
-    low = ~again & there & (tape.refund_fen <= 0)
+    low = there & (tape.refund_fen <= 0)
     bad.see(low, "amount_negative", "refunds are of 0 fen or less",
             "a refund must be above 0", *named)  # fmt: skip
-    early = there & ~again & (tape.refund_day < day[found])
+    same = tape.refund_day == day[found]
+    early = (tape.refund_day < day[found]) | (same & (tape.refund_at < at[found]))
+    early &= there & ~low
     bad.see(early, "event_out_of_order", "refunds come before their order",
             "each must follow it", *named)  # fmt: skip
-    use = there & ~again & ~low & ~early
-    parts = (
-        member[found], tape.refund_day, tape.refund_at,
-        np.full(len(text), REFUND), tape.refund_fen, place[found],
+    use = np.flatnonzero(there & ~low & ~early)
+    order_code = np.unique(of[use], return_inverse=True)[1]
+    codes = np.unique(refund[use], return_inverse=True)[1]
+    amount, paid = tape.refund_fen[use], fen[found[use]]
+    rank = np.lexsort((amount, codes, order_code))
+    tie = np.empty(len(use), np.int64)
+    tie[rank] = np.arange(len(use))
+    by = np.lexsort((tie, tape.refund_at[use], tape.refund_day[use]))
+    fate = np.zeros(len(use), np.int8)
+    fate[by] = _fates(order_code[by], codes[by], amount[by], paid[by])
+    other = np.zeros(len(of), dtype=bool)
+    other[use[fate == DIFFERS]] = True
+    bad.see(other, "conflicting_refund", "refunds share an id and differ in amount",
+            "a repeat must be equal", *named)  # fmt: skip
+    kept, new = use[fate == NEW], found[use[fate == NEW]]
+    part = (
+        member[new], tape.refund_day[kept], tape.refund_at[kept],
+        np.full(len(kept), REFUND), tape.refund_fen[kept], place[new], tie[fate == NEW],
     )  # fmt: skip
-    for column, part in zip(columns, parts, strict=True):
-        column.append(part[use])
-    return int((again & ~other).sum())
+    return part, int((fate == REPEAT).sum())
+
+
+def _fates(
+    order: NDArray[Any], refund: NDArray[Any], fen: NDArray[Any], paid: NDArray[Any]
+) -> NDArray[np.int8]:
+    """Say of refunds in order of time: new, an equal repeat, or in conflict.
+
+    One that passes what is still paid is new to the kernel, which refuses it; the id
+    stays free for the right one.
+    """
+    fate = np.zeros(len(order), np.int8)
+    keys = order * (int(refund.max(initial=0)) + 1) + refund
+    _, where, count = np.unique(keys, return_inverse=True, return_counts=True)
+    again = np.isin(order, order[count[where] > 1])
+    known: dict[tuple[int, int], int] = {}
+    left: dict[int, int] = {}
+    for row in np.flatnonzero(again).tolist():
+        one, amount = int(order[row]), int(fen[row])
+        key = (one, int(refund[row]))
+        rest = left.setdefault(one, int(paid[row]))
+        if key in known:
+            fate[row] = REPEAT if known[key] == amount else DIFFERS
+        elif amount <= rest:
+            known[key], left[one] = amount, rest - amount
+    return fate

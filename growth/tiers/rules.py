@@ -56,6 +56,7 @@ DEBT_RULE, FORGIVE, DEDUCT_CASH = range(3)
 BY_PURCHASE, BY_REVIEW, BY_LOGIN, BY_ALL = range(4)
 USES_LOGIN, USES_REVIEW, USES_VISIT = 1, 2, 4
 BASIS = 10_000  # decimal texts are ten-thousandths
+MOST = 10**15  # fen, or points, of one order, event or threshold
 
 # --- a member's scalars
 (
@@ -244,7 +245,7 @@ def add_lot(P: Programme, S: Ints, L: Ints, day: int, points: int, order: int) -
 
     Lots stand by last day, then in the order of entry. Awards without an order that
     nothing separates are one lot. Only lots that another programme issued can stand
-    after a new one; they have no order, so none is lost when they move on.
+    after a new one: a simulation starts with such, a ledger refuses them.
     """
     last = last_day(day, S[MONTH], P[P_VALID], P[P_ROUND])
     lot = S[LOTS]
@@ -657,7 +658,8 @@ def take_back(P: Programme, S: Ints, L: Ints, B: Ints, order: int, want: int) ->
     S[UNCOLLECTED] += want
     if P[P_SHORTFALL] == FORGIVE:
         return 0
-    cash = want * P[P_VALUE] // P[P_BLOCK]
+    blocks, rest = want // P[P_BLOCK], want % P[P_BLOCK]
+    cash = blocks * P[P_VALUE] + rest * P[P_VALUE] // P[P_BLOCK]
     S[CASH] += cash
     return cash
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from operator import index
 from typing import TYPE_CHECKING, NamedTuple
 
 from growth.errors import ParameterError
 from growth.tiers import rules
 from growth.tiers.events import amount_of, refund_of
-from growth.tiers.ledger import State, apply
+from growth.tiers.ledger import State, apply, fit_for
+from growth.tiers.programme import need_programme
 
 if TYPE_CHECKING:
     from growth.tiers.programme import Programme
@@ -71,8 +73,10 @@ def standing(state: State, programme: Programme, *, ts: object = None) -> Standi
     Raises
     ------
     DataError
-        If `ts` lies before the state (``event_out_of_order``) or is no time.
+        If `ts` lies before the state (``event_out_of_order``) or is no time; if the
+        state is of another programme (``state_of_other_programme``).
     """
+    fit_for(state, programme)
     if ts is not None:
         state = apply(state, {"ts": ts, "kind": "snapshot"}, programme).state
     tier, names = state.tier, programme.names
@@ -128,10 +132,15 @@ def points_for(paid_fen: int, *, tier: int, programme: Programme) -> int:
     >>> points_for(10_000, tier=0, programme=load_programme({"tiers": [tier]}))
     115
     """
-    if not 0 <= tier < len(programme.tiers):
-        msg = f"tier is {tier}; it must be 0 to {len(programme.tiers) - 1}; take it"
+    need_programme(programme)
+    try:
+        at = index(tier)
+    except TypeError:
+        at = -1
+    if not 0 <= at < len(programme.tiers):
+        msg = f"tier is {tier!r}; it must be 0 to {len(programme.tiers) - 1}; take it"
         raise ParameterError(f"{msg} from the state.", code="unknown_tier")
-    table = rules.P_TABLE + tier * rules.T_WIDTH
+    table = rules.P_TABLE + at * rules.T_WIDTH
     p = programme.compiled
     fen = amount_of("paid_fen", paid_fen, 0)
     return rules.scaled(fen, p[table + rules.T_NUM], p[table + rules.T_DEN])
@@ -163,11 +172,16 @@ def claw_back(
     DataError
         As `apply` would for such a refund.
     """
-    probe = {"ts": "-", "kind": "refund", "order_id": order_id, "refund_id": "\0",
-             "amount_fen": amount_fen}  # fmt: skip
+    fit_for(state, programme)
     after = state.copy()
+    place, refunds = after.orders.get(str(order_id), (0, {}))
+    unused = "asked"
+    while unused in refunds:
+        unused += "?"
+    probe = {"ts": "-", "kind": "refund", "order_id": order_id, "refund_id": unused,
+             "amount_fen": amount_fen}  # fmt: skip
     known = after.scalars.copy()
-    at = after.orders.get(order_id, (0, {}))[0] * rules.ORDER
+    at = place * rules.ORDER
     own = after.bought[at + rules.O_LOT] * rules.LOT if after.bought else -1
     lots, held = after.lots[:], after.bought[:]
     refund_of(programme.compiled, after, probe, after.scalars[rules.DAY])

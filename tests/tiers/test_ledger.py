@@ -1,6 +1,7 @@
 import json
 from datetime import UTC, date, datetime, timedelta
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -345,3 +346,136 @@ def test_a_fifth_tier_and_falling_thresholds_are_refused():
     with pytest.raises(ParameterError, match="it must be") as info:
         load_programme({"tiers": [steps[0], steps[2], steps[1]]})
     assert info.value.code == "thresholds_not_increasing"
+
+
+def bought(programme, *amounts):
+    """Return a member who ordered, one order a day, with whole numbers as ids."""
+    state = open_state(programme, joined="2024-01-01")
+    for i, fen in enumerate(amounts):
+        order = {"ts": f"2024-01-{5 + i:02d}", "kind": "purchase", "order_id": i}
+        state = apply(state, order | {"paid_fen": fen}, programme).state
+    return state
+
+
+def test_a_claim_is_of_the_order_asked_whatever_its_id_is_written_as():
+    programme = load_programme(PLAIN)
+    state = bought(programme, 10_000, 20_000)
+    claims = [claw_back(state, one, 20_000, programme) for one in (1, "1")]
+    assert claims[0] == claims[1]
+    assert (claims[0].points, claims[0].own) == (200, 200)
+    with pytest.raises(DataError, match="refund 'zz/asked' is of an order"):
+        claw_back(state, "zz", 1, programme)
+    told = {"ts": "2024-02-01", "kind": "refund", "order_id": 1, "refund_id": "asked",
+            "amount_fen": 5_000}  # fmt: skip
+    state = apply(state, told, programme).state
+    assert claw_back(state, 1, 5_000, programme).points == 50  # no repeat of the other
+
+
+EDITS = [
+    {"points.per_yuan": "2"},
+    {"qualify.window.months": 24},
+    {"qualify.window.kind": "anniversary"},
+    {"points.validity.months": 1},
+    {"timezone": "Asia/Tokyo"},
+]
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_a_state_of_other_rules_is_refused(edit):
+    """An edited programme judges the whole history; a state holds what the old made."""
+    programme = load_programme(PLAIN)
+    state = bought(programme, 10_000)
+    other = programme.change(edit)
+    event = {"ts": "2024-02-01", "kind": "login"}
+    for ask in (
+        lambda: apply(state, event, other),
+        lambda: standing(state, other),
+        lambda: claw_back(state, 0, 100, other),
+    ):
+        with pytest.raises(DataError, match="replay the member's events") as info:
+            ask()
+        assert info.value.code == "state_of_other_programme"
+    again = State.from_dict(json.loads(json.dumps(state.to_dict())))
+    assert apply(again, event, load_programme(PLAIN)).state.active == 101
+    renamed = programme.change({"tiers.0.name": "everybody"})
+    assert standing(again, renamed).name == "everybody"
+
+
+@pytest.mark.parametrize(
+    ("event", "code", "message"),
+    [
+        ({"kind": ["login"]}, "unknown_event", r"kind is \['login'\]"),
+        (None, "unknown_event", "kind is None"),
+        ({"kind": "login", "ts": "9999-12-31T23:59:59+00:00"}, "bad_timestamp",
+         "the years 1900 to 2999"),
+        ({"kind": "login", "ts": date(1815, 6, 18)}, "bad_timestamp", "1900 to 2999"),
+        ({"kind": "redeem", "ts": "2024-02-01", "points": -100}, "amount_negative",
+         "points is -100; .* without a sign"),
+        ({"kind": "purchase", "ts": "2024-02-01", "order_id": 9, "paid_fen": 2**63},
+         "amount_too_large", "paid_fen is 9223372036854775808; .* or less"),
+        ({"kind": "purchase", "ts": "2024-02-01", "order_id": 9, "paid_fen": True},
+         "amount_not_integer", "paid_fen is True"),
+    ],
+)  # fmt: skip
+def test_an_event_that_is_none_is_told(event, code, message):
+    programme = load_programme(PLAIN)
+    with pytest.raises(DataError, match=message) as info:
+        apply(bought(programme, 100), event, programme)
+    assert info.value.code == code
+
+
+def test_whole_numbers_of_any_library_are_amounts():
+    programme = load_programme(PLAIN)
+    state = bought(programme, np.int64(10_000))
+    assert state.active == 100
+    assert type(state.scalars[rules.ACTIVE]) is int
+    assert points_for(10_000, tier=np.int8(0), programme=programme) == 100
+    for tier in ("all", 0.5, None, 1):
+        with pytest.raises(ParameterError, match="it must be 0 to 0") as info:
+            points_for(10_000, tier=tier, programme=programme)
+        assert info.value.code == "unknown_tier"
+
+
+def test_a_redemption_may_be_numbered_0():
+    programme = load_programme(PLAIN)
+    state = bought(programme, 100_000)
+    spend = {"ts": "2024-02-01", "kind": "redeem", "points": 100, "redemption_id": 0}
+    state = apply(state, spend, programme).state
+    back = {"ts": "2024-02-02", "kind": "restore", "redemption_id": 0}
+    assert apply(state, back, programme).state.active == 1_000
+
+
+def test_what_is_no_state_and_no_programme_is_told():
+    programme = load_programme(PLAIN)
+    with pytest.raises(ParameterError, match="state is a NoneType") as info:
+        apply(None, {}, programme)
+    assert info.value.code == "bad_state"
+    for ask in (
+        lambda: open_state(PLAIN, joined="2024-01-01"),
+        lambda: Ledger(PLAIN, joined="2024-01-01"),
+        lambda: apply(bought(programme, 1), {}, PLAIN),
+        lambda: points_for(1, tier=0, programme=PLAIN),
+    ):
+        with pytest.raises(ParameterError, match="programme is a dict") as info:
+            ask()
+        assert info.value.code == "bad_programme"
+    for saved in (None, {"version": 1}):
+        with pytest.raises(DataError, match="it must be 2") as info:
+            State.from_dict(saved)
+        assert info.value.code == "state_version"
+    with pytest.raises(DataError, match=r"not whole .* what to_dict gave") as info:
+        State.from_dict({"version": 2})
+    assert info.value.code == "bad_state"
+
+
+def test_cash_for_points_that_are_gone_is_exact():
+    declared = {**PLAIN, "refund": {"shortfall": "deduct_cash"}}
+    declared["points"] = {"redeem": {"block": 7, "value_fen": 999_999_937}}
+    programme = load_programme(declared)
+    state = bought(programme, 123_456_700)
+    spend = {"ts": "2024-02-01", "kind": "redeem", "points": 1_234_562}
+    state = apply(state, spend, programme).state
+    told = {"ts": "2024-02-02", "kind": "refund", "order_id": 0, "refund_id": "r",
+            "amount_fen": 123_456_700}  # fmt: skip
+    after = apply(state, told, programme).state
+    assert after.cash_deducted_fen == 1_234_562 * 999_999_937 // 7

@@ -1,3 +1,6 @@
+import sys
+
+import numpy as np
 import pytest
 
 from growth.errors import ParameterError
@@ -180,3 +183,79 @@ def test_decimal_text_becomes_ten_thousandths():
         0, 10_000, 12_000, 11_500, 1, 205_000,
     ]  # fmt: skip
     assert Tier().earn_multiplier == "1"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"points.review.per_day": 60}, "leads past 20, .* it must end at a value"),
+        ({"tiers.1.min_spend_fen.x": 1}, "leads past 50000"),
+        ({"tiers.\u00b2.name": "x"}, "leads nowhere at '\u00b2'; .*'0', '1', '2'"),
+        ({1: 2}, "leads nowhere at '1'"),
+        ("points.login", "changes is 'points.login'; it must be a mapping"),
+        (None, "changes is None; it must be a mapping"),
+    ],
+)
+def test_a_change_that_leads_nowhere_is_told(changes, message):
+    with pytest.raises(ParameterError, match=message):
+        load_programme({"tiers": made.TIERS}).change(changes)
+
+
+def test_numbers_of_numpy_are_numbers_and_its_arrays_are_none():
+    programme = load_programme({"tiers": made.TIERS})
+    other = programme.change({"tiers.1.min_spend_fen": np.int64(40_000)})
+    assert type(other.tiers[1].min_spend_fen) is int
+    assert (
+        other.fingerprint
+        == programme.change({"tiers.1.min_spend_fen": 40_000}).fingerprint
+    )
+    for path in ("tiers.1.min_spend_fen", "tiers.1.name", "qualify.match", "tiers"):
+        with pytest.raises(ParameterError, match="array") as info:
+            programme.change({path: np.array([1, 2])})
+        assert info.value.code != "parameter"
+
+
+def test_numbers_beyond_all_sums_are_refused():
+    for path in ("tiers.1.min_spend_fen", "points.caps.login.per_day"):
+        with pytest.raises(ParameterError, match=r"or less\. Correct it") as info:
+            load_programme({"tiers": made.TIERS}).change({path: 10**30})
+        assert info.value.code == "amount_too_large"
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"tiers": ({"name": "a", "min_spend_fen": 0},)}, r"tiers\[0\] is .* a Tier"),
+        ({"tiers": (Tier(),), "qualify": {"grace_reviews": 1}}, "must be a Qualify"),
+        ({"tiers": (Tier(),), "points": Points(caps={})}, "points.caps is {}"),
+        ({"tiers": (Tier(),), "points": Points(redeem=None)}, "points.redeem is None"),
+        ({"tiers": 5}, "tiers is 5"),
+    ],
+)
+def test_a_programme_built_of_other_things_is_refused(parts, message):
+    with pytest.raises(ParameterError, match=message):
+        Programme(**parts)
+
+
+@pytest.mark.parametrize("source", [None, 5, []])
+def test_what_is_no_source_of_a_programme_is_told(source):
+    with pytest.raises(ParameterError, match="a path, a mapping or a Prog") as info:
+        load_programme(source)
+    assert info.value.code == "unreadable_programme"
+
+
+def test_yaml_without_its_library_names_what_to_do(tmp_path, monkeypatch):
+    path = tmp_path / "p.yaml"
+    path.write_text("tiers: []", encoding="utf-8")
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    with pytest.raises(ParameterError, match="install pyyaml, or write") as info:
+        load_programme(path)
+    assert info.value.code == "unreadable_programme"
+
+
+def test_a_second_tier_asks_for_more_than_the_first_even_if_that_is_silent():
+    with pytest.raises(ParameterError, match="above 0") as info:
+        load_programme({"tiers": [{"name": "a"}, {"name": "b", "min_spend_fen": 0}]})
+    assert info.value.code == "thresholds_not_increasing"
+    with pytest.raises(ParameterError, match="two tiers named 'T1'"):
+        load_programme({"tiers": [{"name": "T1"}, {"min_spend_fen": 5}]})

@@ -111,6 +111,9 @@ def look(opened: Dataset, params: TiersParams) -> Found:
         replications=params.tests,
         habits=_habits(orders, acts, params, actual.members),
         cap=max(WIDEST, params.response().widest),
+        refunds=refunds,
+        interactions=acts,
+        ledger=ledger,
     )
     buyers, people = people.members, joined_by(people, params)
     return Found(
