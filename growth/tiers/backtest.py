@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date  # noqa: TC003  (a result's types can be read)
 from math import exp, log
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from growth.tiers.intervals import Span  # noqa: TC001  (a result's types can be read)
+from growth.tiers.intervals import FEWEST, Span
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from growth.result import Cell
 
-__all__ = ["BackTest", "Origin", "choose"]
+__all__ = ["BackTest", "Origin", "choose", "comparable"]
 
 SIMPLE: Final = {"repeat": 0, "bgnbd": 1, "bootstrap": 2}  # simpler first
 CLOSE: Final = 0.01  # mean absolute log errors this near are equal
@@ -113,6 +113,31 @@ def _cover(pairs: Sequence[tuple[Span | None, float]]) -> tuple[int, int]:
     return sum(s.lo <= actual <= s.hi for s, actual in known), len(known)
 
 
+def comparable(tests: Sequence[BackTest]) -> tuple[BackTest, ...]:
+    """Return back-tests that can be held against each other: of the same days.
+
+    Parameters
+    ----------
+    tests : sequence of BackTest
+        Of different generators; some may lack days on which they could not be made.
+
+    Returns
+    -------
+    tuple of BackTest
+        Those with a record to speak of, where some have one (three origins), each
+        with the origins that all of them have. As they are, if there are none.
+    """
+    long = [test for test in tests if len(test.origins) >= FEWEST] or list(tests)
+    days = [{one.as_of for one in test.origins} for test in long]
+    shared = set.intersection(*days) if days else set()
+    if not shared:
+        return tuple(long)
+    return tuple(
+        replace(test, origins=tuple(o for o in test.origins if o.as_of in shared))
+        for test in long
+    )
+
+
 def choose(tests: Sequence[BackTest]) -> str:
     """Return the generator with the lowest error; the simpler of two that are near.
 
@@ -125,7 +150,13 @@ def choose(tests: Sequence[BackTest]) -> str:
     -------
     str
         Its name.
+
+    Notes
+    -----
+    Errors are of the same days: a generator that could not be made on the hardest of
+    them would look better than it is (`comparable`).
     """
-    least = min(test.score for test in tests)
-    near = [test.generator for test in tests if test.score <= least + CLOSE]
+    judged = comparable(tests)
+    least = min(test.score for test in judged)
+    near = [test.generator for test in judged if test.score <= least + CLOSE]
     return min(near, key=lambda name: SIMPLE.get(name, len(SIMPLE)))

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 from math import log
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
 from growth.errors import DataError
 from growth.result import Notice
 from growth.stats import bgnbd, gamma_gamma
-from growth.tiers.backtest import BackTest, Origin, choose
+from growth.tiers.backtest import BackTest, Origin, choose, comparable
 from growth.tiers.generators import (
     BgNbdGammaGamma,
     Generator,
     History,
     LastWindowRepeats,
 )
-from growth.tiers.histories import Days, bootstrap, history_of
+from growth.tiers.histories import FEWEST_KNOWN, Days, bootstrap, history_of
 from growth.tiers.intervals import FEWEST, Span, around, calibration
 from growth.tiers.population import Habits, Past, Population, cap_of
 from growth.tiers.programme import Programme, Qualify, Tier, Window
@@ -37,6 +37,7 @@ EPOCH: Final = date(1970, 1, 1)
 WEEK: Final = 7.0
 GENERATORS: Final = ("bgnbd", "bootstrap", "repeat")
 LEVELS: Final = (0.5, 0.8, 0.95)
+NO_REPEATS: Final = "no_repeat_purchases"
 
 
 def model_of(days: Days, as_of: int) -> tuple[BgNbdGammaGamma, list[str], float | None]:
@@ -122,9 +123,20 @@ def _tiers_by_spend(cuts: Sequence[int]) -> Programme:
     )  # fmt: skip
 
 
-def generators_at(
-    days: Days, as_of: int, names: Sequence[str], window: int
-) -> tuple[list[Generator], list[str], float | None]:
+class Made(NamedTuple):
+    """Generators made of what is known at a day, and why others could not be.
+
+    `refused` has an error a generator left out, `codes` notices of the fit, and
+    `correlation` is that of frequency and spend.
+    """
+
+    generators: tuple[Generator, ...]
+    refused: dict[str, DataError]
+    codes: tuple[str, ...]
+    correlation: float | None
+
+
+def generators_at(days: Days, as_of: int, names: Sequence[str], window: int) -> Made:
     """Return the generators that can be made of what is known at a day.
 
     Parameters
@@ -140,21 +152,39 @@ def generators_at(
 
     Returns
     -------
-    list of Generator, list of str, float or None
-        Generators, notice codes, correlation of frequency and spend.
+    Made
+        Left out are ``bgnbd`` while nobody bought twice, and ``bootstrap`` while too
+        few members were known a window ago.
     """
     found: list[Generator] = []
-    notes: list[str] = []
+    refused: dict[str, DataError] = {}
+    codes: list[str] = []
     correlation = None
     if "bgnbd" in names:
-        model, notes, correlation = model_of(days, as_of)
-        found.append(model)
-    if "bootstrap" in names and (made := bootstrap(days, as_of, window)) is not None:
-        found.append(made)
+        try:
+            model, codes, correlation = model_of(days, as_of)
+            found.append(model)
+        except DataError as error:
+            if error.code != NO_REPEATS:
+                raise
+            refused["bgnbd"] = error
+    if "bootstrap" in names:
+        if (made := bootstrap(days, as_of, window)) is not None:
+            found.append(made)
+        else:
+            refused["bootstrap"] = _too_few_donors(days, as_of, window)
     if "repeat" in names:
         past = Past(days.at, days.day, days.fen)
         found.append(LastWindowRepeats(past=past, as_of=as_of, window=window))
-    return found, notes, correlation
+    return Made(tuple(found), refused, tuple(codes), correlation)
+
+
+def _too_few_donors(days: Days, as_of: int, window: int) -> DataError:
+    _, known = days.until(as_of - window)
+    msg = f"of {days.members} members {len(known)} were known {window} days ago;"
+    msg = f"{msg} 'bootstrap' needs {FEWEST_KNOWN:.0%} of them; take a shorter"
+    msg = f"{msg} window_days, a longer history, or another generator."
+    return DataError(msg, code="too_few_donors")
 
 
 def forecast(
@@ -202,7 +232,8 @@ def back_test(
     Returns
     -------
     tuple of BackTest
-        One a generator that could be made at some origin.
+        One a generator that could be made at some origin; where it could not, it has
+        none of that day, so records may differ in length: see `choose`.
     """
     first = int(days.day.min()) + train
     found: dict[str, list[Origin]] = {}
@@ -219,7 +250,7 @@ def back_test(
         really = np.bincount(
             np.searchsorted(edges, spent, side="right") - 1, minlength=len(edges)
         ) / len(members)
-        for one in generators_at(known, at, names, window)[0]:
+        for one in generators_at(known, at, names, window).generators:
             revenue, shares = forecast(
                 one, len(members), at, window, cuts, replications=replications,
                 seed=seed,
@@ -292,14 +323,19 @@ def fit_days(  # noqa: PLR0913
     Raises
     ------
     DataError
-        Of no orders (``no_orders``).
+        Of no orders (``no_orders``); if none of the generators can be made: nobody
+        bought twice (``no_repeat_purchases``), or too few members were known a window
+        ago (``too_few_donors``).
     """
     last = (as_of - EPOCH).days
     if not days.day.size:
         msg = "there are no paid orders; a fit needs some; check as_of and the columns"
         raise DataError(f"{msg}.", code="no_orders")
     found = list(notices)
-    made, codes, correlation = generators_at(days, last, generators, window_days)
+    made = generators_at(days, last, generators, window_days)
+    if not made.generators:
+        raise next(iter(made.refused.values()))
+    codes = [*made.codes, *(f"{name}_left_out" for name in made.refused)]
     found += [Notice(code, severity="warning") for code in codes]
     spent = days.fen[days.day > last - window_days]
     cuts = thresholds_fen or np.quantile(
@@ -309,17 +345,18 @@ def fit_days(  # noqa: PLR0913
         days, as_of=last, names=generators, window=window_days, step=step_days,
         train=train_days, replications=replications, seed=seed, cuts=cuts,
     )  # fmt: skip
-    usable = [t for t in tests if any(t.generator == g.name for g in made)]
+    names = {one.name for one in made.generators}
+    usable = comparable([test for test in tests if test.generator in names])
     most = max((len(test.origins) for test in usable), default=0)
     if most < FEWEST:
         args = (("origins", most), ("limit", FEWEST))
         found.append(Notice("too_few_origins", severity="warning", args=args))
-    chosen = choose(usable) if usable else made[0].name
+    chosen = choose(usable) if usable else made.generators[0].name
     return Population(
-        members=days.members, as_of=as_of, generator=chosen, generators=tuple(made),
+        members=days.members, as_of=as_of, generator=chosen, generators=made.generators,
         past=past, joined=days.day[days.at[:-1]].astype(np.int32),
         habits=habits or Habits(), calendar=calendar, cap=cap_of(cap, calendar),
-        ids=ids, back_tests=tests, frequency_spend_correlation=correlation,
+        ids=ids, back_tests=tests, frequency_spend_correlation=made.correlation,
         seen_months=tuple(sorted(months_of_year(int(days.day.min()), last + 1))),
         notices=tuple(found),
     )  # fmt: skip

@@ -22,7 +22,7 @@ from growth.tiers import (
     load_programme,
     simulate,
 )
-from growth.tiers.backtest import choose
+from growth.tiers.backtest import choose, comparable
 from growth.tiers.fitting import back_test, fit_days
 from growth.tiers.generators import Replay
 from growth.tiers.histories import bootstrap, donors_of, history_of, purchase_days
@@ -201,6 +201,32 @@ def test_the_simpler_of_two_near_ones_is_chosen():
     assert choose([one("bgnbd", -0.2), one("bootstrap", 0.195)]) == "bgnbd"
 
 
+def of_days(name, errors):
+    """A back-test with an error on each of some days, by their number."""
+    origins = tuple(
+        Origin(AS_OF + timedelta(days=d), 9, np.exp(e), 1.0, None, None, 0, 0.0)
+        for d, e in errors.items()
+    )
+    return BackTest(generator=name, origins=origins, window_days=84)
+
+
+def test_generators_are_judged_by_the_days_that_all_were_tested_on():
+    """The hardest days, on which one could not be made, are held against neither."""
+    every = of_days("bgnbd", {0: 0.9, 1: 0.9, 2: 0.1, 3: 0.1, 4: 0.1})
+    late = of_days("bootstrap", {2: 0.2, 3: 0.2, 4: 0.2})
+    assert every.score > late.score
+    assert choose([every, late]) == choose([late, every]) == "bgnbd"
+    assert [len(one.origins) for one in comparable([every, late])] == [3, 3]
+    # a day or two are no record, however good they were
+    lucky = of_days("repeat", {3: 0.0, 4: 0.0})
+    assert choose([every, late, lucky]) == "bgnbd"
+    two = [of_days("bgnbd", {0: 0.9, 1: 0.1}), of_days("repeat", {1: 0.2})]
+    assert choose(two) == "bgnbd"
+    # of no day in common each has its own
+    assert choose([of_days("bgnbd", {0: 0.3}), of_days("repeat", {1: 0.2})]) == "repeat"
+    assert comparable([]) == ()
+
+
 def test_a_back_tests_figures_are_those_of_its_origins():
     spans = (Span(90, 110), Span(50, 60))
     origins = tuple(
@@ -339,6 +365,48 @@ def test_what_cannot_be_fitted_is_refused(over, given, code, message):
     with pytest.raises((DataError, ParameterError), match=message) as info:
         fit(orders(**over), **call)
     assert info.value.code == code
+
+
+def hardly_anybody_returns(*returns):
+    """300 people who came in 100 days, and those of them who came again."""
+    rng = np.random.default_rng(0)
+    first = rng.integers(0, 100, 300)
+    who = [*range(300), *(member for member, _ in returns)]
+    day = [*first.tolist(), *(day for _, day in returns)]
+    at = pd.Timestamp("2025-01-01 04:00", tz="UTC") + pd.to_timedelta(day, unit="D")
+    return pd.DataFrame(
+        {"user_id": [f"u{n:03d}" for n in who], "pay_ts": at,
+         "paid_fen": 10_000 + np.arange(len(who))}
+    )  # fmt: skip
+
+
+def test_a_model_is_left_out_on_a_day_when_nobody_had_bought_twice():
+    """On the first origin nobody had; the data are good all the same."""
+    data = hardly_anybody_returns((5, 170), (9, 250), (40, 300))
+    found = fit(data, as_of=date(2026, 2, 3), seed=1, replications=2)
+    assert {one.name for one in found.generators} == {"bgnbd", "bootstrap", "repeat"}
+    first = date(2025, 1, 1) + timedelta(days=84)
+    days = {t.generator: [o.as_of for o in t.origins] for t in found.back_tests}
+    assert first not in days["bgnbd"]
+    assert len(days["bgnbd"]) >= 2
+    assert "bgnbd_left_out" not in {n.code for n in found.notices}
+
+
+def test_a_generator_that_cannot_be_made_is_left_out_and_said_so():
+    data = hardly_anybody_returns()
+    how = {"as_of": date(2025, 4, 15), "seed": 1, "replications": 2}
+    found = fit(data, **how)
+    assert [one.name for one in found.generators] == ["repeat"]
+    codes = {n.code for n in found.notices}
+    assert {"bgnbd_left_out", "bootstrap_left_out"} <= codes
+    assert "BG/NBD" in found.to_html("zh")
+    with pytest.raises(DataError, match="somebody must have bought twice") as info:
+        fit(data, generators=["bgnbd", "bootstrap"], **how)
+    assert info.value.code == "no_repeat_purchases"
+    words = r"of 300 members \d+ were known 84 days ago; .* needs 40% of them; take"
+    with pytest.raises(DataError, match=words) as info:
+        fit(data, generators=["bootstrap"], **how)
+    assert info.value.code == "too_few_donors"
 
 
 @pytest.mark.real_data
