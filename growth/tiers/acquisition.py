@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import exp, lgamma, log
-from typing import TYPE_CHECKING, Final, NamedTuple
+from math import exp, expm1, inf, isinf, lgamma, log, log1p
+from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray  # noqa: TC002  (a result's types can be read)
@@ -13,7 +13,7 @@ from growth.errors import Fault, ParameterError
 from growth.stats.roots import bracketed_root
 from growth.tiers import keyed
 from growth.tiers.checks import between, counts, day_of, seeded, start_fault
-from growth.tiers.seasons import FLAT
+from growth.tiers.seasons import FLAT, calendar_fault
 
 if TYPE_CHECKING:
     from datetime import date
@@ -30,6 +30,10 @@ __all__ = [
 ]
 
 MOST: Final = 1_000_000  # a tree larger than this has not died out
+WIDEST: Final = 100  # invitees of one member
+WAVES: Final = 10_000
+LEAST: Final = 1e-9  # dispersion: hardly anybody invites, and then everybody
+HINT: Final = "Take it from the log of invitations."
 
 
 class Tree(NamedTuple):
@@ -54,10 +58,18 @@ class Arrivals(NamedTuple):
     channel: tuple[str, ...] | None
 
 
-def _need(name: str, value: float, *, good: bool, expected: str) -> None:
-    if not good:
-        msg = f"{name} is {value}; it must be {expected}; take it from the log of"
-        raise ParameterError(f"{msg} invitations.", code="bad_acquisition")
+def _faults(k: object, dispersion: object) -> list[Fault]:
+    """Return what is wrong with the count of a member's invitees."""
+    spread = dispersion is None or dispersion == inf or between(dispersion, LEAST)
+    return [
+        Fault("bad_acquisition", name, repr(seen), words, HINT)
+        for name, seen, good, words in (
+            ("k", k, between(k, 0) and k < WIDEST, f"0 or more, below {WIDEST}"),  # type: ignore[operator]
+            ("dispersion", dispersion, spread,
+             f"above 0 ({LEAST:g} or more), or None for Poisson"),
+        )
+        if not good
+    ]  # fmt: skip
 
 
 def arrivals(
@@ -91,8 +103,8 @@ def arrivals(
     Raises
     ------
     ParameterError
-        Each argument out of range, all at once (``bad_acquisition``, ``bad_days``,
-        ``bad_seed``, ``bad_start``).
+        Each argument out of range, all at once (``bad_acquisition``,
+        ``bad_calendar``, ``bad_days``, ``bad_seed``, ``bad_start``).
 
     Examples
     --------
@@ -110,7 +122,7 @@ def arrivals(
         for name, mean in rates.items()
         if not between(mean, 0, MOST)
     ]  # fmt: skip
-    faults += start_fault(start)
+    faults += [*start_fault(start), *calendar_fault(calendar)]
     if faults:
         raise ParameterError.of("the arrivals", faults)
     first = day_of(start)
@@ -134,10 +146,10 @@ def invitation_tree(k: float, *, dispersion: float | None = None) -> Tree:
     Parameters
     ----------
     k : float
-        Mean invitees who register, a member; 0 or more.
+        Mean invitees who register, a member; 0 or more, below 100.
     dispersion : float, optional
-        Of a negative binomial count, above 0: small is a few who invite many.
-        Poisson if omitted.
+        Of a negative binomial count, above 0: small is a few who invite many, large
+        comes near Poisson. Poisson if omitted, or infinite.
 
     Returns
     -------
@@ -147,7 +159,7 @@ def invitation_tree(k: float, *, dispersion: float | None = None) -> Tree:
     Raises
     ------
     ParameterError
-        If a number is unusable (``bad_acquisition``).
+        Each number that is unusable, all at once (``bad_acquisition``).
 
     References
     ----------
@@ -158,21 +170,14 @@ def invitation_tree(k: float, *, dispersion: float | None = None) -> Tree:
     >>> invitation_tree(0.6).total
     2.5
     """
-    _need("k", k, good=0 <= k < 100, expected="0 or more")
-    if dispersion is not None:
-        _need("dispersion", dispersion, good=dispersion > 0, expected="above 0")
+    if faults := _faults(k, dispersion):
+        raise ParameterError.of("the tree", faults)
+    if dispersion is not None and isinf(dispersion):
+        dispersion = None
     spread = k if dispersion is None else k + k * k / dispersion
     total = 1 / (1 - k) if k < 1 else None
     variance = spread / (1 - k) ** 3 if k < 1 else None
-
-    def next_generation(z: float) -> float:
-        if dispersion is None:
-            return exp(k * (z - 1))
-        return float((1 + k * (1 - z) / dispersion) ** -dispersion)
-
-    extinction = 1.0
-    if k > 1:
-        extinction = bracketed_root(lambda z: next_generation(z) - z, 0.0, 1 - 1e-9)
+    extinction = 1 - _survival(k, dispersion) if k > 1 else 1.0
     pmf: tuple[float, ...] = ()
     if dispersion is None:
         pmf = tuple(
@@ -180,6 +185,24 @@ def invitation_tree(k: float, *, dispersion: float | None = None) -> Tree:
             for n in range(1, 6)
         )
     return Tree(k, extinction, total, variance, pmf)
+
+
+def _survival(k: float, dispersion: float | None) -> float:
+    """Return the chance that a tree with `k` above 1 never ends.
+
+    Solved for what is left over, as that may be far nearer 0 than extinction to 1. Of
+    a share s of lines that live on, ``1 - exp(-d * log1p(k * s / d))`` live on too.
+    """
+
+    def above(s: float) -> float:
+        if dispersion is None:
+            return -expm1(-k * s) - s
+        return -expm1(-dispersion * log1p(k * s / dispersion)) - s
+
+    # by the second-order Taylor sum, which is below the function, the root is higher
+    bend = k * k * (1 if dispersion is None else 1 + 1 / dispersion)
+    low = (k - 1) / bend
+    return bracketed_root(above, low, 1.0) if above(low) > 0 else low
 
 
 def waves_total(seeds: float, k: float, waves: int) -> float:
@@ -192,7 +215,7 @@ def waves_total(seeds: float, k: float, waves: int) -> float:
     k : float
         Mean invitees who register, a member.
     waves : int
-        0 or more.
+        0 to 10,000.
 
     Returns
     -------
@@ -202,17 +225,35 @@ def waves_total(seeds: float, k: float, waves: int) -> float:
     Raises
     ------
     ParameterError
-        If a number is negative (``bad_acquisition``).
+        Each number that is unusable, all at once, or a count that is no number any
+        more (``bad_acquisition``).
 
     Examples
     --------
     >>> waves_total(100, 1.25, 5)
     1125.87890625
     """
-    _need("seeds", seeds, good=seeds >= 0, expected="0 or more")
-    _need("k", k, good=k >= 0, expected="0 or more")
-    _need("waves", waves, good=waves >= 0, expected="0 or more")
-    return float(sum(seeds * k**wave for wave in range(waves + 1)))
+    faults = [
+        Fault("bad_acquisition", name, repr(seen), words, HINT)
+        for name, seen, good, words in (
+            ("seeds", seeds, between(seeds, 0), "0 or more"),
+            ("k", k, between(k, 0), "0 or more"),
+            ("waves", waves, between(waves, 0, WAVES) and waves == int(waves),
+             f"0 to {WAVES:,}, and whole"),
+        )
+        if not good
+    ]  # fmt: skip
+    if faults:
+        raise ParameterError.of("the waves", faults)
+    try:
+        found = float(sum(seeds * float(k) ** wave for wave in range(int(waves) + 1)))
+    except OverflowError:
+        found = inf
+    if isinf(found):
+        msg = f"waves is {waves} with k {k}, more people than a number holds; it must"
+        msg = f"{msg} be less; tiers.grow takes the people there are as saturation."
+        raise ParameterError(msg, code="bad_acquisition")
+    return found
 
 
 def grow(
@@ -230,13 +271,13 @@ def grow(
     Parameters
     ----------
     seeds : int
-        Members who start on day 0, 1 or more.
+        Members who start on day 0, 1 to 1,000,000.
     k : float
-        Mean invitees who register, a member.
+        Mean invitees who register, a member; 0 or more, below 100.
     seed : int
         Of the draws.
     dispersion : float, optional
-        Of a negative binomial count; Poisson if omitted.
+        Of a negative binomial count; Poisson if omitted, or infinite.
     cycle_days : float, default 7
         Mean days from registering to an invitee's registering (exponential).
     days : int, default 365
@@ -255,7 +296,7 @@ def grow(
     ------
     ParameterError
         Each argument out of range, all at once (``bad_acquisition``, ``bad_days``,
-        ``bad_seed``).
+        ``bad_seed``); trees that grow past 1,000,000 people (``bad_acquisition``).
 
     Examples
     --------
@@ -266,43 +307,48 @@ def grow(
     >>> len(came), int(came.sum()), len(days)
     (60, 110, 110)
     """
-    hint = "Take it from the log of invitations."
-    faults = [
-        Fault("bad_acquisition", name, repr(seen), words, hint)
-        for name, seen, good, words in (
-            ("k", k, between(k, 0) and k < 100, "0 or more, below 100"),
-            ("dispersion", dispersion,
-             dispersion is None or (between(dispersion, 0) and dispersion > 0),
-             "above 0, or None for Poisson"),
-            ("cycle_days", cycle_days, between(cycle_days, 0) and cycle_days > 0,
-             "above 0"),
-        )
-        if not good
-    ]  # fmt: skip
+    faults = _faults(k, dispersion)
+    if not (between(cycle_days, 0) and cycle_days > 0):
+        seen = repr(cycle_days)
+        faults.append(Fault("bad_acquisition", "cycle_days", seen, "above 0", HINT))
     wrong: list[Fault] = []
     (seeds,) = counts(wrong, seeds=seeds)
     if saturation is not None:
         (saturation,) = counts(wrong, saturation=saturation)
     words = "1 or more, and whole"
     faults += [
-        Fault("bad_acquisition", one.name, one.seen, words, hint) for one in wrong
+        Fault("bad_acquisition", one.name, one.seen, words, HINT) for one in wrong
     ]
+    if seeds > MOST:
+        words = f"{MOST:,} at most"
+        faults.append(Fault("bad_acquisition", "seeds", repr(seeds), words))
     (days,), seed = counts(faults, days=days), seeded(faults, seed)
     if faults:
         raise ParameterError.of("the trees", faults)
     rng = np.random.default_rng([keyed.INVITES, seed])
     found = np.zeros(days, np.int64)
     born, everyone = np.zeros(seeds), seeds
-    while born.size and everyone < MOST:
+    while born.size:
         left = 1.0 if saturation is None else max(0.0, 1 - everyone / saturation)
         mean = np.full(len(born), k * left)
-        if dispersion is not None:
+        if dispersion is not None and not isinf(dispersion):
             mean = mean * rng.gamma(dispersion, 1 / dispersion, len(born))
-        count = rng.poisson(mean)
+        count = rng.poisson(np.minimum(mean, MOST))
+        if count.sum() > WIDEST * MOST:
+            _too_many(seeds, k, days)
         born = np.repeat(born, count) + rng.exponential(cycle_days, count.sum())
         if saturation is not None:
             born = np.sort(born)[: max(0, saturation - everyone)]
         born = born[born < days]
         np.add.at(found, born.astype(np.int64), 1)
         everyone += len(born)
+        if everyone > MOST:
+            _too_many(seeds, k, days)
     return found
+
+
+def _too_many(seeds: int, k: float, days: int) -> NoReturn:
+    """Refuse trees that would have to be cut off: what came last would be missing."""
+    msg = f"{seeds:,} seeds with k {k} grow to more than {MOST:,} people within {days}"
+    msg = f"{msg} days; they must stay below; state as saturation how many people there"
+    raise ParameterError(f"{msg} are, or fewer days.", code="bad_acquisition")

@@ -22,6 +22,7 @@ __all__ = [
     "day_of",
     "generator_faults",
     "is_day",
+    "listed",
     "seeded",
     "share_fault",
     "start_fault",
@@ -123,6 +124,13 @@ def between(value: object, least: float, most: float = inf) -> bool:
     if not number or isinstance(value, bool):
         return False
     return bool(least <= value <= most and value < inf)  # type: ignore[operator]
+
+
+def listed(value: object) -> TypeGuard[Sequence[Any]]:
+    """Return whether something is a list of values: a sequence or array, not text."""
+    if isinstance(value, np.ndarray):
+        return value.ndim > 0
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
 
 
 def _whole(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray  # noqa: TC002  (a result's types can be read)
 from growth.errors import Fault, ParameterError
 from growth.tiers import keyed
 from growth.tiers.checks import between, counts, day_of, seeded, start_fault
-from growth.tiers.seasons import FLAT
+from growth.tiers.seasons import FLAT, calendar_fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -115,8 +115,8 @@ def groups(
     Raises
     ------
     ParameterError
-        Each argument out of range, all at once (``bad_acquisition``, ``bad_days``,
-        ``bad_seed``, ``bad_start``).
+        Each argument out of range, all at once (``bad_acquisition``,
+        ``bad_calendar``, ``bad_days``, ``bad_seed``, ``bad_start``).
 
     Notes
     -----
@@ -140,7 +140,7 @@ def groups(
         *_window(window_days),
     ]
     (days,), seed = counts(faults, days=days), seeded(faults, seed)
-    faults += start_fault(start)
+    faults += [*start_fault(start), *calendar_fault(calendar)]
     if faults:
         raise ParameterError.of("the groups", faults)
     from scipy.special import pdtr

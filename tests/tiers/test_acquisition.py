@@ -41,6 +41,29 @@ def test_a_tree_that_may_live_dies_with_this_chance(case):
     assert (tree.total, tree.variance) == (None, None)
 
 
+@pytest.mark.parametrize("k", [1 + 1e-6, 1.2, 1.5, 9.0, 99.0])
+@pytest.mark.parametrize("dispersion", [None, 1e-9, 0.02, 3.0, 1e12, math.inf])
+def test_extinction_is_what_one_more_generation_leaves_as_it_is(k, dispersion):
+    """To the digits of what lives on, from everybody to hardly anybody inviting."""
+    from scipy.special import lambertw
+
+    tree = invitation_tree(k, dispersion=dispersion)
+    assert 0 <= tree.extinction <= 1
+    poisson = invitation_tree(k)
+    if dispersion in (None, 1e12, math.inf):
+        # of Poisson invitees: the root of exp(k (z - 1)) = z other than 1
+        root = -lambertw(-k * math.exp(-k)).real / k
+        assert tree.extinction == pytest.approx(root, abs=1e-9)
+        assert tree.extinction == pytest.approx(poisson.extinction, abs=1e-9)
+    else:
+        assert tree.extinction > poisson.extinction
+        after = -dispersion * math.log1p(k * (1 - tree.extinction) / dispersion)
+        assert math.expm1(after) == pytest.approx(tree.extinction - 1, abs=1e-14)
+        assert tree.extinction < 1
+    if dispersion == math.inf:
+        assert tree == poisson
+
+
 def test_waves_add_up():
     given, expected = golden.given("branching_waves")
     total = waves_total(given["seeds"], given["K"], given["waves"])
@@ -64,13 +87,48 @@ def test_people_there_are_not_cannot_be_invited():
     assert days.dtype == np.int64
 
 
+def test_trees_that_would_be_cut_off_are_refused():
+    """They used to stop in silence: later days looked as if nobody came."""
+    words = (
+        r"1,000 seeds with k 1\.5 grow to more than 1,000,000 people within 365 days"
+    )
+    with pytest.raises(
+        ParameterError, match=f"{words}; .* saturation .* or fewer days"
+    ):
+        grow(1000, 1.5, seed=1, days=365)
+    assert grow(1000, 1.5, seed=1, days=40)[-1] > 0
+    held = grow(1000, 1.5, seed=1, days=365, saturation=200_000)
+    assert 50_000 < held.sum() < 200_000
+    # as many as there may be, and nobody more
+    assert grow(1_000_000, 0.0, seed=1, days=5).tolist() == [0] * 5
+
+
+def test_infinite_dispersion_draws_what_poisson_draws():
+    one, two = (grow(50, 0.7, seed=3, dispersion=d) for d in (None, math.inf))
+    assert one.tolist() == two.tolist()
+    rare = grow(50, 0.7, seed=3, dispersion=1e-9)
+    assert rare.sum() == 0  # one in a thousand million invites
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: invitation_tree(-1), "k is -1; it must be 0 or more"),
+        (lambda: invitation_tree(-1), "k is -1; it must be 0 or more, below 100"),
+        (lambda: invitation_tree(100), "k is 100; it must be 0 or more, below 100"),
+        (lambda: invitation_tree(None), "k is None"),
+        (lambda: invitation_tree("1"), "k is '1'"),
+        (lambda: invitation_tree(math.nan), "k is nan"),
         (lambda: invitation_tree(1, dispersion=0), "dispersion is 0"),
+        (lambda: invitation_tree(1, dispersion=math.nan), "dispersion is nan"),
+        (lambda: invitation_tree(1, dispersion=1e-320), r"1e-09 or more"),
         (lambda: waves_total(1, 1, -1), "waves is -1"),
+        (lambda: waves_total(1, 1, 1.5), r"waves is 1\.5; it must be 0 to 10,000, and"),
+        (lambda: waves_total(1, 1.25, 100_000), "waves is 100000"),
+        (lambda: waves_total(1, 1.25, 9_999), "more people than a number holds"),
+        (lambda: waves_total(None, 1, 1), "seeds is None"),
+        (lambda: waves_total(1, math.inf, 1), "k is inf"),
         (lambda: grow(0, 1, seed=1), "seeds is 0; it must be 1 or more"),
+        (lambda: grow(1_000_001, 1, seed=1), "it must be 1,000,000 at most"),
         (lambda: grow(1, 1, seed=1, cycle_days=0), "cycle_days is 0"),
         (lambda: grow(1, "x", seed=1), "k is 'x'; it must be 0 or more, below 100"),
         (lambda: grow(1, 1, seed=1, dispersion=0), "dispersion is 0; it must be above"),
@@ -119,9 +177,12 @@ def test_arrivals_make_newcomers(people):
 
 
 def test_every_fault_of_arrivals_is_told_at_once():
-    with pytest.raises(ParameterError, match=r"4 fault\(s\)") as info:
-        arrivals({"ads": -1}, start="2026-03-01", days=0, seed=None)
+    with pytest.raises(ParameterError, match=r"5 fault\(s\)") as info:
+        arrivals(
+            {"ads": -1}, start="2026-03-01", days=0, seed=None, calendar={"month": 2}
+        )
     assert "a_day ads is -1" in str(info.value)
+    assert "calendar is {'month': 2}; it must be a Calendar" in str(info.value)
 
 
 def test_every_fault_of_trees_in_time_is_told_at_once():

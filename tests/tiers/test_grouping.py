@@ -94,7 +94,7 @@ def test_unusable_numbers_are_refused(call, message):
 
 
 def test_every_fault_of_groups_is_told_at_once():
-    with pytest.raises(ParameterError, match=r"7 fault\(s\)") as info:
+    with pytest.raises(ParameterError, match=r"8 fault\(s\)") as info:
         groups(
             -1,
             group=1,
@@ -103,8 +103,9 @@ def test_every_fault_of_groups_is_told_at_once():
             start="2026-03-01",
             days=0,
             seed=None,
+            calendar=None,
         )
     assert [fault.name for fault in info.value.faults] == [
         "opened_a_day", "group", "joiners_a_day", "window_days", "days", "seed",
-        "start",
+        "start", "calendar",
     ]  # fmt: skip
