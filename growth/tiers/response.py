@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import exp, isfinite
+from math import exp
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from growth.errors import Fault, ParameterError
+from growth.tiers.checks import between, listed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 __all__ = ["NO_RESPONSE", "Prior", "Response"]
 
 Prior = tuple[float, float]  # mean and standard deviation
 FARTHEST: Final = 2.0  # deviations from its mean that a draw may lie
+LARGEST: Final = 100.0  # a change of so many logs is none that anybody measured
 SEED_OFFSET: Final = 0x5EED  # keeps these draws apart from a member's
 
 
@@ -52,17 +54,10 @@ class Response:
 
     def __post_init__(self) -> None:
         """Refuse what is no prior."""
-        faults = [
-            Fault("bad_response", name, repr(pair), "a mean and a deviation, 0 or more",
-                  "Take both from an experiment.")
-            for name, pair in [(f"beta[{i}]", b) for i, b in enumerate(self.beta)]
-            + [("gamma", self.gamma)]
-            if len(pair) != 2 or not all(map(isfinite, pair)) or pair[1] < 0
-        ]  # fmt: skip
-        if not 0 < self.delta <= 1:
-            faults.append(
-                Fault("bad_response", "delta", repr(self.delta), "in (0, 1]", "")
-            )
+        faults = [*_beta_faults(self.beta), *_pair_fault("gamma", self.gamma)]
+        if not between(self.delta, 0, 1) or not self.delta:
+            words = "a number, above 0 and at most 1"
+            faults.append(Fault("bad_response", "delta", repr(self.delta), words))
         if faults:
             raise ParameterError.of("the response", faults)
 
@@ -109,6 +104,26 @@ class Response:
         gamma, *beta = drawn
         filled = (beta or [0.0]) + [(beta or [0.0])[-1]] * tiers
         return [max(0.0, gamma), self.delta, *(exp(b) for b in filled[:tiers])]
+
+
+def _beta_faults(beta: object) -> Iterable[Fault]:
+    if not listed(beta):
+        hint = "Write ((0.1, 0.02), (0.2, 0.05)), one pair a tier."
+        words = "a sequence of (mean, sd), one a tier"
+        yield Fault("bad_response", "beta", repr(beta), words, hint)
+        return
+    for i, pair in enumerate(beta):
+        yield from _pair_fault(f"beta[{i}]", pair)
+
+
+def _pair_fault(name: str, pair: object) -> Iterable[Fault]:
+    if listed(pair) and len(pair) == 2:
+        mean, sd = pair
+        if between(mean, -LARGEST, LARGEST) and between(sd, 0, LARGEST):
+            return
+    words = f"(mean, sd), within {LARGEST:g}, the sd 0 or more"
+    hint = "Take both from an experiment; an sd of 0 is a change known for certain."
+    yield Fault("bad_response", name, repr(pair), words, hint)
 
 
 #: Programmes change points and tiers, not what members do. Say so on purpose.
