@@ -114,6 +114,11 @@ def amounts_of(shape: float) -> Floats:
     return np.asarray(found)
 
 
+def _word(seed: int) -> np.int64:
+    """Return the 64 bits of a seed, modulo 2**64, as the kernels take them."""
+    return np.uint64(seed % 2**64).view(np.int64)
+
+
 class History(NamedTuple):
     """What BG/NBD and Gamma-Gamma know of each member, in days and fen."""
 
@@ -274,7 +279,7 @@ class BgNbdGammaGamma:
                 part[:known] = source[first : first + known]
         out = [np.zeros(size, np.float32) for _ in range(3)]
         kernels.posterior(
-            seed, replication, first, np.array(buying, float),
+            _word(seed), replication, first, np.array(buying, float),
             np.array(spending, float),
             *seen, *out,
         )  # fmt: skip
@@ -381,7 +386,7 @@ class Donors:
     day: NDArray[np.int32]  # 0 .. window - 1
     fen: NDArray[np.int64]
     edges: Floats  # quartiles of mean spend
-    oldest: int  # the largest recency bin a donor has
+    nearest: Whole  # of each recency bin: the bin of donors nearest to it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -471,7 +476,27 @@ def _move_on(
     return np.where(last >= 0, window - 1 - last, recency + window), frequency, mean
 
 
-def cells(recency: Any, frequency: Any, mean: Any, edges: Any, oldest: int) -> Any:  # noqa: ANN401
+def nearest_bins(filled: Any) -> Whole:  # noqa: ANN401
+    """Return the filled bin of recency nearest to each; the older of two as near.
+
+    Parameters
+    ----------
+    filled : array of int
+        Bins that donors are in, 0 to 8.
+
+    Returns
+    -------
+    ndarray of int, (9,)
+        One a bin: itself where it is filled.
+    """
+    bins, seen = np.arange(len(RECENCY) + 1), np.unique(filled)[::-1]
+    if not len(seen):
+        return np.zeros_like(bins)
+    far = np.abs(bins[:, None] - seen[None, :])
+    return np.asarray(seen[far.argmin(axis=1)], np.int64)
+
+
+def cells(recency: Any, frequency: Any, mean: Any, edges: Any, nearest: Any) -> Any:  # noqa: ANN401
     """Return each member's cell at four levels of detail, finest first.
 
     Parameters
@@ -480,15 +505,15 @@ def cells(recency: Any, frequency: Any, mean: Any, edges: Any, oldest: int) -> A
         Days since the last order, purchase days, mean spend a purchase day.
     edges : array
         Quartiles of the donors' mean spend.
-    oldest : int
-        Largest recency bin to use.
+    nearest : array of int
+        The bin to use of each bin of recency, from `nearest_bins`.
 
     Returns
     -------
     ndarray of int, (4, members)
         Numbers that differ between levels.
     """
-    r = np.minimum(np.searchsorted(RECENCY, recency, side="left"), oldest)
+    r = nearest[np.searchsorted(RECENCY, recency, side="left")]
     f = np.minimum(frequency, MOST_FREQUENT)
     m = np.searchsorted(edges, mean, side="right")
     two = np.where(f > 1, 2, 1)
@@ -504,7 +529,7 @@ def cells(recency: Any, frequency: Any, mean: Any, edges: Any, oldest: int) -> A
 
 def _donor(donors: Donors, recency: Any, frequency: Any, mean: Any, u: Any) -> Any:  # noqa: ANN401
     """Return each member's donor, by the finest cell with enough of them."""
-    levels = cells(recency, frequency, mean, donors.edges, donors.oldest)
+    levels = cells(recency, frequency, mean, donors.edges, donors.nearest)
     found = np.full(len(u), -1, np.int64)
     for level, cell in enumerate(levels):
         low = np.searchsorted(donors.cell, cell, side="left")

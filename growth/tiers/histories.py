@@ -15,6 +15,7 @@ from growth.tiers.generators import (
     Donors,
     History,
     cells,
+    nearest_bins,
 )
 
 if TYPE_CHECKING:
@@ -159,8 +160,8 @@ def donors_of(days: Days, as_of: int, window: int) -> tuple[Donors, int]:
     edges = np.quantile(known.mean, QUARTILES) if len(members) else np.zeros(3)
     recency = (known.t - known.t_x).astype(np.int64)
     bins = np.searchsorted(RECENCY, recency, side="left")
-    oldest = int(bins.max()) if len(members) else 0
-    levels = cells(recency, known.orders, known.mean, edges, oldest)
+    nearest = nearest_bins(bins)
+    levels = cells(recency, known.orders, known.mean, edges, nearest)
     cell = levels.reshape(-1)
     who = np.tile(np.arange(len(members)), len(levels))
     order = np.argsort(cell, kind="stable")
@@ -168,7 +169,7 @@ def donors_of(days: Days, as_of: int, window: int) -> tuple[Donors, int]:
         Donors(
             cell=cell[order], who=who[order], at=at,
             day=(days.day[ahead] - (as_of - window) - 1).astype(np.int32),
-            fen=days.fen[ahead], edges=np.asarray(edges, float), oldest=oldest,
+            fen=days.fen[ahead], edges=np.asarray(edges, float), nearest=nearest,
         ),
         len(members),
     )  # fmt: skip
