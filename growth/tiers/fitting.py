@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from growth.errors import DataError
+from growth.errors import DataError, ParameterError
 from growth.result import Notice
 from growth.stats import bgnbd, gamma_gamma
 from growth.tiers.backtest import BackTest, Origin, choose, comparable
@@ -20,11 +20,11 @@ from growth.tiers.generators import (
 )
 from growth.tiers.histories import FEWEST_KNOWN, Days, bootstrap, history_of
 from growth.tiers.intervals import FEWEST, Span, around, calibration
-from growth.tiers.population import Habits, Past, Population, cap_of
+from growth.tiers.population import Habits, Past, Population, cap_of, habits_fault
 from growth.tiers.programme import Programme, Qualify, Tier, Window
 from growth.tiers.response import NO_RESPONSE
 from growth.tiers.running import Run, run_totals
-from growth.tiers.seasons import FLAT, Calendar, months_of_year
+from growth.tiers.seasons import FLAT, Calendar, calendar_fault, months_of_year
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -326,7 +326,12 @@ def fit_days(  # noqa: PLR0913
         Of no orders (``no_orders``); if none of the generators can be made: nobody
         bought twice (``no_repeat_purchases``), or too few members were known a window
         ago (``too_few_donors``).
+    ParameterError
+        If habits or calendar are none (``bad_habits``, ``bad_calendar``).
     """
+    habits = Habits() if habits is None else habits
+    if faults := [*habits_fault(habits), *calendar_fault(calendar)]:
+        raise ParameterError.of("the fit", faults)
     last = (as_of - EPOCH).days
     if not days.day.size:
         msg = "there are no paid orders; a fit needs some; check as_of and the columns"
@@ -355,7 +360,7 @@ def fit_days(  # noqa: PLR0913
     return Population(
         members=days.members, as_of=as_of, generator=chosen, generators=made.generators,
         past=past, joined=days.day[days.at[:-1]].astype(np.int32),
-        habits=habits or Habits(), calendar=calendar, cap=cap_of(cap, calendar),
+        habits=habits, calendar=calendar, cap=cap_of(cap, calendar),
         ids=ids, back_tests=tests, frequency_spend_correlation=made.correlation,
         seen_months=tuple(sorted(months_of_year(int(days.day.min()), last + 1))),
         notices=tuple(found),

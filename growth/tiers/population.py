@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from math import inf
@@ -16,18 +17,20 @@ from growth.tiers import keyed
 from growth.tiers.backtest import BackTest  # noqa: TC001  (a result's types can be read)
 from growth.tiers.checks import counts, is_day, seeded, widest_fault
 from growth.tiers.generators import Generator  # noqa: TC001  (a result's types can be read)
-from growth.tiers.seasons import FLAT, Calendar
+from growth.tiers.seasons import FLAT, Calendar, calendar_fault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import ArrayLike
 
 
-__all__ = ["WIDEST", "Habits", "Past", "Population", "cap_of"]
+__all__ = ["WIDEST", "Habits", "Past", "Population", "cap_of", "habits_fault"]
 
 EPOCH: Final = date(1970, 1, 1)
 WIDEST: Final = 2.0  # multiple of the rate that a response may reach
+FARTHEST: Final = 1e6  # days from 1970
+ZONED: Final = re.compile(r"[T ].*(Z|[+-]\d\d(:?\d\d)?)$")  # text of a time
 _RATES: Final = ("logins_per_day", "review_rate", "refund_rate")
 
 
@@ -214,14 +217,18 @@ class Population(Result):
     frequency_spend_correlation: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse habits of other members than these.
+        """Refuse habits of other members than these, and what are no habits at all.
 
         Raises
         ------
         ParameterError
-            If there are more or fewer of one than members (``bad_habits``).
+            If there are more or fewer of one than members (``bad_habits``), or the
+            calendar is none (``bad_calendar``).
         """
-        if faults := self.habits.faults(self.members):
+        faults = [*habits_fault(self.habits), *calendar_fault(self.calendar)]
+        if isinstance(self.habits, Habits):
+            faults += self.habits.faults(self.members)
+        if faults:
             raise ParameterError.of("the population", faults)
 
     @property
@@ -343,13 +350,22 @@ class Population(Result):
         Parameters
         ----------
         days : int, default 84
-            Counted over so many days, up to `as_of`.
+            Counted over so many days, up to `as_of`; 1 or more.
 
         Returns
         -------
         float
             For `tiers.arrivals`, if one expects as many to come.
+
+        Raises
+        ------
+        ParameterError
+            If `days` is no such number (``bad_days``).
         """
+        faults: list[Fault] = []
+        (days,) = counts(faults, days=days)
+        if faults:
+            raise ParameterError.of("the newcomers", faults)
         lately = (self.joined > self.start - 1 - days) & (self.joined < self.start)
         return float(lately.sum()) / days
 
@@ -366,7 +382,8 @@ class Population(Result):
         ----------
         days : array of date-like or int
             Each newcomer's day of joining, after `as_of`; they order on that day.
-            A number counts days since 1970-01-01.
+            A number counts days since 1970-01-01. A time with a time zone is none:
+            which day it is depends on the zone, so take the local day first.
         channel : sequence of str, optional
             Each newcomer's channel.
         generator : str, default "auto"
@@ -452,7 +469,8 @@ class Population(Result):
         cap : float, optional
             Widest multiple of the rate, 1 or more, as in `fit`.
         joined : date, optional
-            When all of them joined; `as_of` if omitted.
+            When all of them joined, `as_of` or before; `as_of` if omitted. People who
+            join later come by `with_arrivals`.
 
         Returns
         -------
@@ -462,8 +480,9 @@ class Population(Result):
         Raises
         ------
         ParameterError
-            If a number is unusable (``bad_population``), or habits are not as many
-            as members (``bad_habits``).
+            If a number or day is unusable (``bad_population``), habits are none or
+            not as many as members (``bad_habits``), or the calendar is none
+            (``bad_calendar``).
         """
         from growth.tiers.generators import BgNbdGammaGamma
 
@@ -478,9 +497,15 @@ class Population(Result):
             )
             if not good
         ]  # fmt: skip
+        if is_day(as_of) and is_day(joined) and joined > as_of:
+            hint = "Add who joins later by with_arrivals."
+            words = f"as_of, {as_of}, or before"
+            faults.append(Fault("bad_population", "joined", str(joined), words, hint))
+        habits = Habits() if habits is None else habits
         wrong = [*widest_fault(cap)]
         (members,) = counts(wrong, members=members)
         faults += [fault._replace(code="bad_population") for fault in wrong]
+        faults += [*habits_fault(habits), *calendar_fault(calendar)]
         seed = seeded(faults, seed)
         if faults:
             raise ParameterError.of("the population", faults)
@@ -495,7 +520,7 @@ class Population(Result):
             generators=(generator,),
             past=Past.none(members),
             joined=np.full(members, (since - EPOCH).days, np.int32),
-            habits=habits or Habits(),
+            habits=habits,
             calendar=calendar,
             cap=cap_of(cap, calendar),
         )
@@ -504,18 +529,39 @@ class Population(Result):
 def _days_of(days: ArrayLike) -> NDArray[np.int32]:
     """Return days of joining, since 1970-01-01."""
     at = np.asarray(days)
+    seen = repr(days)[:60]
+    if at.dtype.kind in "OU" and any(map(_zoned, at.flat)):
+        msg = f"days is {seen}, times with a time zone; it must be a list of days: the"
+        msg = f"{msg} zone decides which; take the local day first, as by pandas'"
+        msg = f"{msg} .tz_convert('Asia/Shanghai').date, and pass that."
+        raise ParameterError(msg, code="bad_arrivals")
+    good, whole = False, np.zeros(0, np.int32)
     try:
         if at.dtype.kind in "MOU" and at.size:
             at = np.asarray(at, dtype="datetime64[D]").astype(np.int64)
-        whole = at.astype(np.int32)
-        good = at.ndim == 1 and bool((whole == at).all())
+        if at.ndim == 1 and (np.abs(at.astype(float)) < FARTHEST).all():  # and no NaN
+            whole = at.astype(np.int32)
+            good = bool((whole == at).all())
     except (ValueError, TypeError):
-        good, whole = False, np.zeros(0, np.int32)
+        good = False
     if not good:
-        seen = repr(days)[:60]
         msg = f"days is {seen}; it must be a list of days, one a newcomer; pass dates"
         raise ParameterError(f"{msg} or numbers.", code="bad_arrivals")
     return whole
+
+
+def _zoned(value: object) -> bool:
+    """Tell whether a time, or its text, says its time zone."""
+    if isinstance(value, str):
+        return ZONED.search(value) is not None
+    return getattr(value, "tzinfo", None) is not None
+
+
+def habits_fault(habits: object) -> Iterable[Fault]:
+    """Yield what is wrong with habits that are none."""
+    if not isinstance(habits, Habits):
+        hint = "Write Habits(logins_per_day=0.1), or leave it out."
+        yield Fault("bad_habits", "habits", repr(habits), "Habits", hint)
 
 
 def cap_of(cap: float | None, calendar: Calendar) -> float:

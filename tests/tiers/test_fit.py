@@ -24,7 +24,7 @@ from growth.tiers import (
 )
 from growth.tiers.backtest import choose, comparable
 from growth.tiers.fitting import back_test, fit_days
-from growth.tiers.generators import Replay
+from growth.tiers.generators import Replay, nearest_bins
 from growth.tiers.histories import bootstrap, donors_of, history_of, purchase_days
 from growth.tiers.intervals import Span, calibration
 from growth.tiers.population import Past
@@ -168,6 +168,32 @@ def test_a_donors_window_is_taken_whole_from_its_cell():
                          fixed=True)  # fmt: skip
     # in the donors' window the order came on its 30th day
     assert {tuple(row) for row in drawn.tape[:, :3]} <= {(130, 1, 777)}
+
+
+def test_who_is_between_the_donors_is_like_the_nearest_of_them():
+    """Donors bought 2 and 300 days ago; of 40 days there is none, and they buy."""
+    edge, window, members = 400, 84, 100
+    late, old = np.full(members, edge - 2), np.full(members, edge - 300)
+    follow = np.full(members, edge + 5)  # what the late ones then do
+    shortly = np.full(members, edge + window - 40)  # 40 days before the end
+    who = [np.arange(members), members + np.arange(members), np.arange(members),
+           2 * members + np.arange(members)]  # fmt: skip
+    day = np.concatenate([late, old, follow, shortly])
+    days = purchase_days(np.concatenate(who), day, np.full(len(day), 500), 3 * members)
+    found = bootstrap(days, edge + window, window)
+    drawn = found.draw(0, 3 * members, start=edge + window + 1,
+                       end=edge + 2 * window + 1, seed=1, replication=0,
+                       fixed=True)  # fmt: skip
+    count = np.diff(drawn.tape_at)
+    assert (count[2 * members :] == 1).all()  # like the late ones, who all came again
+    assert (count[members : 2 * members] == 0).all()  # old ones like old ones
+
+
+def test_the_nearest_bin_that_is_filled_is_taken():
+    assert nearest_bins([0, 8]).tolist() == [0, 0, 0, 0, 8, 8, 8, 8, 8]
+    assert nearest_bins([2, 3, 3, 5]).tolist() == [2, 2, 2, 3, 5, 5, 5, 5, 5]
+    assert nearest_bins(range(9)).tolist() == list(range(9))
+    assert nearest_bins([]).tolist() == [0] * 9
 
 
 def test_too_few_donors_make_no_bootstrap():
@@ -358,6 +384,8 @@ def test_free_orders_are_left_out_and_counted():
         ({}, {"step_days": 0}, "bad_step_days", "step_days is 0"),
         ({}, {"cap": 0.5}, "bad_cap", "1 or more"),
         ({}, {"seed": None}, "bad_seed", "seed is None"),
+        ({}, {"habits": 5}, "bad_habits", "habits is 5; it must be Habits"),
+        ({}, {"calendar": None}, "bad_calendar", "calendar is None; it must be a Cal"),
     ],
 )
 def test_what_cannot_be_fitted_is_refused(over, given, code, message):
