@@ -128,8 +128,8 @@ def between(value: object, least: float, most: float = inf) -> bool:
 
 def listed(value: object) -> TypeGuard[Sequence[Any]]:
     """Return whether something is a list of values: a sequence or array, not text."""
-    if isinstance(value, np.ndarray):
-        return value.ndim > 0
+    if hasattr(value, "__array__"):
+        return bool(np.ndim(value))
     return isinstance(value, Sequence) and not isinstance(value, str | bytes)
 
 

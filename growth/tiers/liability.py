@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from growth.errors import ParameterError
+from growth.errors import Fault, ParameterError
 from growth.result import Cell, Result
+from growth.tiers.checks import between, listed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -162,8 +163,8 @@ def deferred_revenue(
     Raises
     ------
     ParameterError
-        If a number is negative, or more are expected to be used than were issued
-        (``bad_liability``).
+        Each number that is no number of 0 or more, all at once; if more are expected
+        to be used than were issued (``bad_liability``).
 
     Examples
     --------
@@ -172,10 +173,17 @@ def deferred_revenue(
     >>> round(part.deferred)
     8676
     """
-    if min(sales, points, value_per_point, expected) < 0 or expected > points:
-        msg = f"sales is {sales}, points {points}, expected {expected}; none may be"
-        msg = f"{msg} below 0 and no more can be used than issued; correct them."
-        raise ParameterError(msg, code="bad_liability")
+    given = {
+        "sales": sales, "points": points, "value_per_point": value_per_point,
+        "expected": expected,
+    }  # fmt: skip
+    faults = [fault for name, one in given.items() for fault in _amount(name, one)]
+    if not faults and expected > points:
+        words = f"points, {points}, or fewer"
+        hint = "No more can be used than issued."
+        faults.append(Fault("bad_liability", "expected", repr(expected), words, hint))
+    if faults:
+        raise ParameterError.of("the deferral", faults)
     ssp = expected * value_per_point
     deferred = sales * ssp / (ssp + sales) if ssp + sales else 0.0
     return Deferral(deferred, sales - deferred)
@@ -227,15 +235,16 @@ def roll_forward(
     Parameters
     ----------
     deferred : sequence of float
-        Revenue deferred in each period.
+        Revenue deferred in each period, 0 or more.
     redeemed : sequence of float
-        Points used, to date, at each period's end; never falling.
+        Points used, to date, at each period's end, 0 or more; never falling.
     expected : sequence of float
         Points expected to be used in the end, as estimated in each period.
     clawed : sequence of float, optional
-        Deferred revenue given back with refunds, in each period; none if omitted.
+        Deferred revenue given back with refunds, in each period, 0 or more; none if
+        omitted. To date no more than was deferred.
     opening : float, default 0
-        Revenue deferred before the first period.
+        Revenue deferred before the first period, 0 or more.
     expected_before : sequence of float, optional
         What would be expected at each period's end if the estimate had not changed in
         it; `expected` of the period before if omitted, as where nothing is issued.
@@ -248,7 +257,9 @@ def roll_forward(
     Raises
     ------
     ParameterError
-        If the lengths differ, or more are used than expected (``bad_liability``).
+        Each list or number that cannot be, all at once (``bad_liability``): of another
+        length, negative or no number, used points that fall or are more than expected,
+        more given back than was ever deferred.
 
     Notes
     -----
@@ -263,18 +274,25 @@ def roll_forward(
     >>> [round(p.recognised) for p in rolled.periods], round(rolled.closing)
     ([4110, 3493], 1073)
     """
+    lists = {"deferred": deferred, "redeemed": redeemed, "expected": expected}
+    if clawed is not None:
+        lists["clawed"] = clawed
+    if expected_before is not None:
+        lists["expected_before"] = expected_before
+    faults = [*_amount("opening", opening), *_list_faults(lists)]
+    if faults:
+        raise ParameterError.of("the roll-forward", faults)
     back = [0.0] * len(deferred) if clawed is None else list(clawed)
     former = (
         [*expected[:1], *expected[:-1]] if expected_before is None
         else list(expected_before)
     )  # fmt: skip
-    sizes = {len(part) for part in (deferred, redeemed, expected, back, former)}
-    falls = any(b < a for a, b in pairwise(redeemed))
-    over = any(r > e for r, e in zip(redeemed, expected, strict=False))
-    if len(sizes) > 1 or falls or over:
-        msg = f"redeemed is {list(redeemed)} of expected {list(expected)}; both must"
-        msg = f"{msg} have a value a period, never fall, and stay below; correct them."
-        raise ParameterError(msg, code="bad_liability")
+    faults = [
+        *_points_faults(redeemed, expected),
+        *_pool_fault(opening, deferred, back),
+    ]
+    if faults:
+        raise ParameterError.of("the roll-forward", faults)
     periods: list[Period] = []
     total = waits = opening
     done = 0.0
@@ -291,6 +309,57 @@ def roll_forward(
         )
         waits, done = closing, to_date
     return RollForward(periods=tuple(periods), closing=waits)
+
+
+def _amount(name: str, seen: object) -> Iterable[Fault]:
+    if not between(seen, 0):
+        yield Fault("bad_liability", name, repr(seen), "a number, 0 or more")
+
+
+def _list_faults(lists: Mapping[str, Sequence[float]]) -> list[Fault]:
+    """Return what is wrong with lists that have a number of 0 or more a period."""
+    words = "a list of numbers, 0 or more, with a value a period"
+    wrong = {
+        name: f"{seen!r:.60}"
+        for name, seen in lists.items()
+        if not listed(seen) or not all(between(one, 0) for one in seen)
+    }
+    if not wrong:
+        sizes = {name: len(seen) for name, seen in lists.items()}
+        if len(set(sizes.values())) > 1:
+            wrong = {name: f"of {size} periods" for name, size in sizes.items()}
+    return [Fault("bad_liability", name, seen, words) for name, seen in wrong.items()]
+
+
+def _points_faults(
+    redeemed: Sequence[float], expected: Sequence[float]
+) -> Iterable[Fault]:
+    """Yield where points used, to date, fall, or are more than expected."""
+    for i, (before, after) in enumerate(pairwise(redeemed), 1):
+        if after < before:
+            words = f"{before} or more, as in the period before: it is to date"
+            hint = "It must never fall; add up what is used."
+            name = f"redeemed[{i}]"
+            yield Fault("bad_liability", name, repr(after), words, hint)
+    for i, (used, hope) in enumerate(zip(redeemed, expected, strict=True)):
+        if used > hope:
+            words = f"{used} or more, the points used: these must stay below"
+            hint = "Expect what is used, and what will be."
+            yield Fault("bad_liability", f"expected[{i}]", repr(hope), words, hint)
+
+
+def _pool_fault(
+    opening: float, deferred: Sequence[float], back: Sequence[float]
+) -> Iterable[Fault]:
+    """Yield where more is given back than was ever deferred; roundings apart."""
+    most = opening + sum(deferred)
+    left = opening
+    for i, (new, clawing) in enumerate(zip(deferred, back, strict=True)):
+        if left + new < clawing - 1e-9 * most:
+            words = f"{left + new} or less, what was deferred to date"
+            yield Fault("bad_liability", f"clawed[{i}]", repr(clawing), words)
+            return
+        left += new - clawing
 
 
 def rolled_run(

@@ -4,10 +4,18 @@ import json
 from datetime import date, datetime
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from growth.tiers import Habits, Population, load_programme, search, simulate
-from growth.tiers.checks import between, counts, is_day, seeded, thresholds
+from growth.tiers.checks import (
+    between,
+    counts,
+    is_day,
+    listed,
+    seeded,
+    thresholds,
+)
 from growth.tiers.response import NO_RESPONSE
 from tests.tiers import made
 
@@ -49,6 +57,12 @@ def test_a_number_lies_between_its_ends_or_is_none():
     odd = (-0.1, 1.1, True, "0", None, float("nan"))
     assert not any(between(v, 0, 1) for v in odd)
     assert not between(float("inf"), 0)
+
+
+def test_a_list_is_a_sequence_or_an_array_and_no_text():
+    assert all(map(listed, ([], (1,), range(3), np.ones(2), pd.Series([1.0]))))
+    odd = (1, "ab", b"ab", None, {1: 2}, {1}, np.array(1.0), np.float64(1))
+    assert not any(map(listed, odd))
 
 
 def test_an_instant_is_no_day():

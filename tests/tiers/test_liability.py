@@ -102,7 +102,7 @@ def test_points_that_will_never_be_used_are_not_owed():
             lambda: deferred_revenue(
                 sales=1, points=10, value_per_point=1, expected=11
             ),
-            "no more can be used than issued",
+            "No more can be used than issued",
         ),
         (
             lambda: deferred_revenue(
@@ -111,16 +111,78 @@ def test_points_that_will_never_be_used_are_not_owed():
             "sales is -1",
         ),
         (
+            lambda: deferred_revenue(
+                sales=float("nan"), points=10, value_per_point=1, expected=1
+            ),
+            "sales is nan; it must be a number, 0 or more",
+        ),
+        (
+            lambda: deferred_revenue(
+                sales=1, points=10, value_per_point=1, expected=float("nan")
+            ),
+            "expected is nan",
+        ),
+        (
+            lambda: deferred_revenue(
+                sales="1", points=None, value_per_point=float("inf"), expected=1
+            ),
+            r"3 fault\(s\)",
+        ),
+        (
             lambda: roll_forward(deferred=[1, 0], redeemed=[2, 1], expected=[3, 3]),
-            "never fall",
+            r"redeemed\[1\] is 1; it must be 2 or more.* never fall",
         ),
         (
             lambda: roll_forward(deferred=[1], redeemed=[4], expected=[3]),
-            "stay below",
+            r"expected\[0\] is 3; it must be 4 or more.* stay below",
         ),
         (
-            lambda: roll_forward(deferred=[1], redeemed=[1, 2], expected=[3]),
-            "a value a period",
+            lambda: roll_forward(deferred=[1], redeemed=[1, 2], expected=[3, 4]),
+            "deferred is of 1 periods; .* a value a period",
+        ),
+        (
+            lambda: roll_forward(
+                deferred=[1, 1], redeemed=[1, 2], expected=[3, 4], clawed=[0]
+            ),
+            "clawed is of 1 periods; .* a value a period",
+        ),
+        (
+            lambda: roll_forward(
+                deferred=[1, 1],
+                redeemed=[1, 2],
+                expected=[3, 4],
+                expected_before=[3, 4, 5],
+            ),
+            "expected_before is of 3 periods",
+        ),
+        (
+            lambda: roll_forward(
+                deferred=[float("nan")], redeemed=[1], expected=[float("inf")]
+            ),
+            r"(?s)2 fault.*deferred is \[nan\].*expected is \[inf\]",
+        ),
+        (
+            lambda: roll_forward(deferred=[100], redeemed=[-5], expected=[10]),
+            r"redeemed is \[-5\]; it must be a list of numbers, 0 or more",
+        ),
+        (
+            lambda: roll_forward(deferred=5, redeemed=[1], expected=[1]),
+            "deferred is 5; it must be a list",
+        ),
+        (
+            lambda: roll_forward(
+                deferred=[100, 5],
+                redeemed=[1, 2],
+                expected=[10, 10],
+                clawed=[60, 46],
+            ),
+            r"clawed\[1\] is 46; it must be 45.* or less, what was deferred to date",
+        ),
+        (
+            lambda: roll_forward(
+                deferred=[1], redeemed=[1], expected=[2], opening=float("nan")
+            ),
+            "opening is nan",
         ),
     ],
 )
@@ -128,6 +190,15 @@ def test_numbers_that_cannot_be_are_refused(call, message):
     with pytest.raises(ParameterError, match=message) as info:
         call()
     assert info.value.code == "bad_liability"
+
+
+def test_what_was_recognised_may_be_taken_back_with_a_refund():
+    """Half was used and recognised; then all of it goes back."""
+    rolled = roll_forward(
+        deferred=[100, 0], redeemed=[5, 5], expected=[10, 10], clawed=[0, 100]
+    )
+    assert [one.recognised for one in rolled.periods] == [50, -50]
+    assert rolled.closing == 0
 
 
 def test_a_simulations_points_roll_to_what_stands(run):
