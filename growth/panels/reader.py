@@ -55,8 +55,8 @@ class Reader(Panel):
     draw : callable
         From that to its charts.
     params : callable
-        From the controls' values to the readout's parameters that ask the same; may
-        refuse.
+        From the controls' values to the readout's parameters that ask the same, or
+        to words that say why there are none; may refuse.
     lang : {"en", "zh"}, optional
         The language; the current one if omitted.
     result : callable, optional
@@ -121,7 +121,12 @@ def carded(result: Result, lang: Lang | None) -> str:
 
 
 def handed(params: object, lang: Lang | None) -> str:
-    """Return, folded away, the readout that asks the same: its command and entry."""
+    """Return, folded away, the readout that asks the same: its command and entry.
+
+    Words that say why there is none are shown as they are.
+    """
+    if isinstance(params, str):
+        return f"<p>{escape(params)}</p>"
     text = f"{handover.command(params)}\n\n{handover.entry(params)}"
     words = escape(label("panel.as_readout", lang))
     return f"<details><summary>{words}</summary><pre>{escape(text)}</pre></details>"

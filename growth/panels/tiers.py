@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import ipywidgets as widgets
 
 from growth import charts, tiers
+from growth.errors import Fault, ParameterError
 from growth.labels import label
 from growth.panels.reader import Reader
 from growth.readout.catalog import TiersParams
 from growth.tiers.designing import Against
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterable
 
     from growth.labels import Lang
     from growth.tiers import Comparison, Population, Programme, Response
@@ -50,7 +52,8 @@ def designer(
     people : Population
         From `tiers.fit`: the members that every change is tried on.
     programme : Programme, path or str
-        The present one, or its file.
+        The present one, or its file. A readout takes a file: of a programme given
+        as it is, the panel hands none over, and says so.
     margin_rate, redemption, months, seed, response
         As in `tiers.compare`.
     replications : int, default 3
@@ -68,12 +71,14 @@ def designer(
     Reader
         `controls` (``spend_1``, ``multiplier_1``, ... by the tier's place),
         `result` (as `tiers.compare`), `charts` (differences and tiers); below, the
-        readout that asks the same.
+        readout that asks the same, or why there is none: it takes a programme's file,
+        and of a response `beta` alone.
 
     Raises
     ------
     ParameterError
-        As `tiers.load_programme` and `tiers.compare`.
+        As `tiers.load_programme` and `tiers.compare`; if `people` are no Population
+        (``bad_population``), or `programme` is none of the three (``bad_programme``).
 
     Notes
     -----
@@ -81,6 +86,8 @@ def designer(
     nothing else: the paired difference has its interval after a few draws. It is the
     answer of these members; interrupting the kernel leaves what was shown.
     """
+    if faults := [*_population_fault(people), *_programme_fault(programme)]:
+        raise ParameterError.of("the designer", faults)
     file = None if isinstance(programme, tiers.Programme) else str(programme)
     present = tiers.load_programme(programme) if file else programme
     assert isinstance(present, tiers.Programme)
@@ -115,7 +122,10 @@ def designer(
             charts.tiers.tier_chart(result, lang=lang),
         ]
 
-    def params(asked: dict[str, Any]) -> TiersParams:
+    def params(asked: dict[str, Any]) -> TiersParams | str:
+        if file is None or any(response.gamma):
+            reason = "no_file" if file is None else "no_gamma"
+            return label(f"panel.tiers.{reason}", lang)
         # equal programmes are a change too: else another file would be taken
         moved = _changes(present, asked) or {"tiers.0.min_spend_fen": 0}
         return TiersParams(
@@ -131,6 +141,19 @@ def designer(
         )
 
     return Reader(controls, measure, draw, params, lang)
+
+
+def _population_fault(people: object) -> Iterable[Fault]:
+    if not isinstance(people, tiers.Population):
+        hint = "Take it from tiers.fit."
+        seen = f"a {type(people).__name__}"
+        yield Fault("bad_population", "people", seen, "a Population", hint)
+
+
+def _programme_fault(programme: object) -> Iterable[Fault]:
+    if not isinstance(programme, tiers.Programme | Path | str):
+        words = "a Programme, or the path of its file"
+        yield Fault("bad_programme", "programme", f"{programme!r:.60}", words)
 
 
 def _controls(present: Programme, lang: Lang | None) -> dict[str, Any]:

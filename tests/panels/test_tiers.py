@@ -4,6 +4,7 @@ import pytest
 
 from growth import tiers
 from growth.errors import ParameterError
+from growth.labels import label
 from growth.panels import tiers as panels
 from growth.readout.params import declaration_of
 from growth.tiers.designing import Against
@@ -130,16 +131,47 @@ def test_interrupt_stops_it_and_leaves_what_was_shown(panel, monkeypatch):
     assert panel.picture.value == shown
 
 
-def test_a_programme_may_be_given_as_it_is_and_an_answer_be_stated(people, file):
-    uplift = tiers.Response(beta=((0.0, 0.0), (0.05, 0.02)))
-    made = panels.designer(
-        people, tiers.load_programme(file), response=uplift, lang="zh", **ASSUMED
-    )
+def test_an_answer_may_be_stated_and_is_handed_over(people, file):
+    uplift = tiers.Response(beta=((0.0, 0.0), (0.05, 0.02)), delta=0.4)
+    made = panels.designer(people, file, response=uplift, lang="zh", **ASSUMED)
     made.controls["spend_1"].value = 400
-    assert "programme=" not in made.hand.value
+    assert f"programme={file}" in made.hand.value
     assert "uplift=0.0:0.0,0.05:0.02" in made.hand.value
     assert made.controls["spend_1"].description == "银卡：消费门槛（元）"
     assert made.result.simulation.verdict == "tiers.simulation.on"
+
+
+def test_what_no_readout_can_ask_is_not_handed_over_and_the_panel_says_so(people, file):
+    """A command without programme= would take the dataset's own, another one."""
+    as_it_is = panels.designer(people, tiers.load_programme(file), **ASSUMED)
+    as_it_is.controls["spend_1"].value = 400
+    assert as_it_is.result is not None
+    assert as_it_is.hand.value == f"<p>{label('panel.tiers.no_file', 'en')}</p>"
+    near = tiers.Response(beta=((0.0, 0.0), (0.05, 0.02)), gamma=(0.2, 0.0))
+    nearer = panels.designer(people, file, response=near, lang="zh", **ASSUMED)
+    assert nearer.hand.value == f"<p>{label('panel.tiers.no_gamma', 'zh')}</p>"
+    for made in (as_it_is, nearer):
+        assert "growth readout" not in made.hand.value
+
+
+def test_one_replication_has_no_intervals_and_still_a_panel(people, file):
+    made = panels.designer(people, file, **ASSUMED | {"replications": 1})
+    made.controls["spend_1"].value = 400
+    assert made.picture.value.count("<svg") == 2
+    assert "NaN" not in made.picture.value
+    assert {one.headline for one in made.result.differences} == {None}
+
+
+def test_who_or_what_cannot_be_designed_for_is_refused(people, file):
+    with pytest.raises(
+        ParameterError, match="people is a NoneType; it must be"
+    ) as info:
+        panels.designer(None, file, **ASSUMED)
+    assert info.value.code == "bad_population"
+    words = "programme is 5; it must be a Programme, or the path of its file"
+    with pytest.raises(ParameterError, match=words) as info:
+        panels.designer(people, 5, **ASSUMED)
+    assert info.value.code == "bad_programme"
 
 
 def test_assumptions_out_of_range_are_refused_at_once(people, file):
