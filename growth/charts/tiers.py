@@ -17,11 +17,11 @@ from growth.charts.figures import (
     written_interval,
 )
 from growth.charts.theme import ABOVE, COLOURS, HEIGHT, WIDTH, finish
-from growth.errors import ParameterError
+from growth.errors import ParameterError, suggest
 from growth.labels import column, label, worded
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import altair as alt
     from numpy.typing import NDArray
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from growth.tiers import (
         Candidate,
         Comparison,
+        Difference,
         Found,
         Population,
         RollForward,
@@ -65,6 +66,19 @@ DAYS: Final = (
     "datum.index == 0 || slice(datum.label, 5, 7) == '01'"
     " ? [slice(datum.label, 5), slice(datum.label, 0, 4)] : slice(datum.label, 5)"
 )
+#: A number with its sign.
+SIGNED: Final = (
+    "(datum.value < 0 ? '−' : datum.value > 0 ? '+' : '')"
+    " + format(abs(datum.value), ',')"
+)
+#: What a chart may be given, and where it comes from.
+SOURCES: Final = {
+    "Simulation": "tiers.simulate",
+    "Comparison": "tiers.compare",
+    "Population": "tiers.fit",
+    "RollForward": "tiers.roll_forward",
+    "Found": "tiers.search",
+}
 YUAN: Final = "(datum.value < 0 ? '−' : {plus}) + '¥' + format(abs(datum.value), ',')"
 
 
@@ -86,6 +100,11 @@ def tier_chart(
         A panel a scenario, stacked columns, the highest tier at the bottom; each
         edge has the 95 % interval of "in this tier or above". Everybody else is in
         the first tier.
+
+    Raises
+    ------
+    ParameterError
+        If `result` is neither (code ``wrong_result``).
     """
     import altair as alt
 
@@ -179,7 +198,8 @@ def flow_chart(
     Raises
     ------
     ParameterError
-        If there is no such scenario (code ``unknown_scenario``).
+        If there is no such scenario (code ``unknown_scenario``), or `result` is
+        neither (``wrong_result``).
     """
     import altair as alt
 
@@ -249,7 +269,7 @@ def difference_chart(
     metrics: Sequence[str] = MONEY,
     lang: Lang | None = None,
 ) -> alt.LayerChart:
-    """Draw what a programme changes in money, with both kinds of interval.
+    """Draw what a programme changes, in money or number, with both kinds of interval.
 
     Parameters
     ----------
@@ -258,7 +278,8 @@ def difference_chart(
     scenario : str, optional
         The scenario held against the first; the second if omitted.
     metrics : sequence of str, optional
-        Metrics in fen, in order.
+        Of the comparison's, in order, of one unit: in fen (names end in ``_fen``), or
+        in number.
     lang : {"en", "zh"}, optional
         The language; the current one if omitted.
 
@@ -272,31 +293,34 @@ def difference_chart(
     Raises
     ------
     ParameterError
-        As `flow_chart`.
+        As `flow_chart`; if the scenario is the first (``unknown_scenario``), a metric
+        is none of the comparison's (``unknown_metric``), or metrics of money and of
+        number are mixed (``mixed_units``).
     """
     import altair as alt
 
+    _need(comparison, "Comparison")
     first = comparison.differences[0].scenario
     wanted = _chosen(comparison.simulation, scenario or first).name
-    rows = {one.metric: one for one in comparison.differences if one.scenario == wanted}
+    rows = _differences(comparison, wanted)
+    unit = _unit(metrics, rows)
+    scale = 100 if unit == "fen" else 1
     kinds = _kinds(comparison, lang)
     values: list[dict[str, Any]] = []
-    order = [label(f"tiers.metric.{name}", lang) for name in metrics if name in rows]
+    order = [label(f"tiers.metric.{name}", lang) for name in metrics]
     for name in metrics:
-        one = rows.get(name)
-        if one is None:
-            continue
+        one = rows[name]
         for kind, span, dy in zip(kinds, (one.headline, one.mc), (0, 7), strict=True):
             values.append(
                 {
                     "metric": label(f"tiers.metric.{name}", lang),
                     "kind": kind,
-                    "value": one.difference / 100,
-                    "lo": span.lo / 100 if span else None,
-                    "hi": span.hi / 100 if span else None,
+                    "value": one.difference / scale,
+                    "lo": span.lo / scale if span else None,
+                    "hi": span.hi / scale if span else None,
                     "dy": dy,
-                    "said": difference(one.difference, "fen"),
-                    "told": _money(span, lang),
+                    "said": difference(one.difference, unit),
+                    "told": _ranged(span, unit, lang),
                 }
             )
     base = alt.Chart(alt.InlineData(values=values)).encode(
@@ -308,12 +332,17 @@ def difference_chart(
         ),
         color=_colours("kind", kinds, (COLOURS["accent"], COLOURS["bad"])),
     )
+    words = label(f"chart.tiers.difference.{'x' if unit == 'fen' else unit}", lang)
     x = alt.X(
         "lo:Q",
-        title=label("chart.tiers.difference.x", lang),
+        title=words,
         scale=alt.Scale(nice=False, zero=True, padding=14),
         axis=alt.Axis(
-            labelExpr=YUAN.format(plus="datum.value > 0 ? '+' : ''"),
+            labelExpr=(
+                YUAN.format(plus="datum.value > 0 ? '+' : ''")
+                if unit == "fen"
+                else SIGNED
+            ),
             tickCount=5,
             labelOverlap=True,
         ),
@@ -321,7 +350,7 @@ def difference_chart(
     zero = (
         alt.Chart(alt.InlineData(values=[{"zero": 0}]))
         .mark_rule(color=COLOURS["soft"], strokeDash=[3, 3])
-        .encode(x=alt.X("zero:Q", title=None))
+        .encode(x=alt.X("zero:Q", title=words))
     )
     tips = [
         alt.Tooltip("metric:N", title=" "),
@@ -331,6 +360,7 @@ def difference_chart(
     layers: list[Any] = [zero]
     for kind, wide, dy in zip(kinds, (5, 2), (-4, 6), strict=True):
         some = base.transform_filter(alt.datum.kind == kind)
+        some = some.transform_filter("isValid(datum.lo)")
         layers.append(
             some.mark_rule(strokeWidth=wide, yOffset=dy, opacity=1).encode(
                 x=x, x2="hi:Q", tooltip=tips
@@ -381,10 +411,12 @@ def forecast_chart(people: Population, *, lang: Lang | None = None) -> alt.Layer
     Raises
     ------
     ParameterError
-        If the generator was never tested (code ``no_back_tests``).
+        If the generator was never tested (code ``no_back_tests``), or `people` is no
+        Population (``wrong_result``).
     """
     import altair as alt
 
+    _need(people, "Population")
     tests = [one for one in people.back_tests if one.generator == people.generator]
     if not tests:
         msg = f"generator {people.generator!r} has no back-tests; a forecast must have"
@@ -545,7 +577,13 @@ def deferral_chart(roll: RollForward, *, lang: Lang | None = None) -> alt.LayerC
     altair.LayerChart
         Columns a period: deferred above zero, recognised and clawed back below it;
         the line is what still waits.
+
+    Raises
+    ------
+    ParameterError
+        If `roll` is none (code ``wrong_result``).
     """
+    _need(roll, "RollForward")
     names = ("deferred", "recognised", "clawed")
     periods = list(roll.months) or [str(i + 1) for i in range(len(roll.periods))]
     values = [
@@ -602,9 +640,15 @@ def search_chart(found: Found, *, lang: Lang | None = None) -> alt.LayerChart:
         The best 20, a row each: what it changes, its paired distance to the best
         with the interval that decides whether the two can be told apart, filled
         where they cannot.
+
+    Raises
+    ------
+    ParameterError
+        If `found` is none (code ``wrong_result``).
     """
     import altair as alt
 
+    _need(found, "Found")
     kinds = [
         label("chart.tiers.search.best", lang),
         label("chart.tiers.search.behind", lang),
@@ -664,7 +708,7 @@ def search_chart(found: Found, *, lang: Lang | None = None) -> alt.LayerChart:
     zero = (
         alt.Chart(alt.InlineData(values=[{"zero": 0}]))
         .mark_rule(color=COLOURS["soft"], strokeDash=[3, 3])
-        .encode(x=alt.X("zero:Q", title=None))
+        .encode(x=alt.X("zero:Q", title=label("chart.tiers.search.x", lang)))
     )
     chart = alt.layer(zero, rules, dots).properties(
         width=WIDTH - 140, height=ROW * max(len(values), 1)
@@ -713,10 +757,49 @@ def _flows_and_stock(
     )
 
 
+def _need(given: object, *kinds: str) -> None:
+    """Refuse what is none of these results."""
+    from growth import tiers
+
+    if not isinstance(given, tuple(getattr(tiers, kind) for kind in kinds)):
+        due = " or ".join(kinds)
+        verbs = " or ".join(SOURCES[kind] for kind in kinds)
+        msg = f"the chart was given a {type(given).__name__}; it must be a {due}; pass"
+        raise ParameterError(f"{msg} what {verbs} returned.", code="wrong_result")
+
+
+def _differences(comparison: Comparison, wanted: str) -> dict[str, Difference]:
+    """Return a scenario's differences by metric; the first has none to itself."""
+    rows = {one.metric: one for one in comparison.differences if one.scenario == wanted}
+    if not rows:
+        others = list(dict.fromkeys(one.scenario for one in comparison.differences))
+        msg = f"scenario is {wanted!r}, which the others are held against; it must be"
+        msg = f"{msg} one of {others}; name one, or none."
+        raise ParameterError(msg, code="unknown_scenario")
+    return rows
+
+
+def _unit(metrics: Sequence[str], known: Mapping[str, object]) -> str:
+    """Return the unit of metrics; refuse those that are none, or of several units."""
+    wrong = [metrics] if isinstance(metrics, str) or not metrics else []
+    wrong = wrong or [name for name in metrics if name not in known]
+    if wrong:
+        msg = f"metrics holds {wrong[0]!r}; it must be a list of {', '.join(known)};"
+        msg = f"{msg} correct it.{suggest(str(wrong[0]), known)}"
+        raise ParameterError(msg, code="unknown_metric")
+    units = {"fen" if name.endswith("_fen") else "count" for name in metrics}
+    if len(units) > 1:
+        msg = f"metrics is {list(metrics)}, of money and of number; an axis must have"
+        msg = f"{msg} one unit; draw those that end in _fen apart from the others."
+        raise ParameterError(msg, code="mixed_units")
+    return units.pop()
+
+
 def _simulation(result: Simulation | Comparison) -> Simulation:
     """Return the scenarios: a comparison keeps them."""
     from growth.tiers import Comparison
 
+    _need(result, "Simulation", "Comparison")
     return result.simulation if isinstance(result, Comparison) else result
 
 
@@ -783,9 +866,9 @@ def _scenario(name: str, lang: Lang | None) -> str:
     return worded(f"tiers.scenario.{name}", lang)
 
 
-def _money(span: Span | None, lang: Lang | None) -> str:
+def _ranged(span: Span | None, unit: str, lang: Lang | None) -> str:
     lo, hi = span or (None, None)
-    return difference_interval(lo, hi, "fen", lang=lang)
+    return difference_interval(lo, hi, unit, lang=lang)
 
 
 def _levels(span: Span, lang: Lang | None) -> str:

@@ -171,11 +171,84 @@ def test_a_scenario_that_is_not_there_is_refused_with_the_right_one(compared):
 
 
 def test_one_replication_has_no_interval_and_still_a_picture():
-    how = HOW | {"replications": 1}
-    one = tiers.simulate(people(50), NOW, months=2, **how)
+    how = HOW | {"replications": 1, "months": 2}
+    one = tiers.simulate(people(50), NOW, **how)
     rows = values_of(charts.tier_chart(one), "tier")
     assert {row["lo"] for row in rows} == {None}
-    assert "NaN" not in to_svg(charts.tier_chart(one))
+    both = tiers.compare(people(50), {"now": NOW, "new": NEW}, **how)
+    rows = values_of(charts.difference_chart(both), "kind")
+    assert {(row["lo"], row["told"]) for row in rows} == {(None, "–")}
+    few = tiers.search(
+        people(50), NOW, grid={"tiers.1.min_spend_fen": [30_000, 60_000]},
+        response=tiers.NO_RESPONSE, **how,
+    )  # fmt: skip
+    for chart in (
+        charts.tier_chart(one),
+        charts.flow_chart(one),
+        charts.liability_chart(one),
+        charts.deferral_chart(one.roll_forward()),
+        charts.difference_chart(both),
+        charts.search_chart(few),
+    ):
+        assert "NaN" not in to_svg(chart)
+        assert "null" not in to_svg(chart)
+
+
+def test_axes_of_differences_say_what_they_count(compared, searched):
+    assert "Difference, in yuan, over" in to_svg(charts.difference_chart(compared))
+    assert "less the change in liability" in to_svg(charts.search_chart(searched))
+
+
+def test_differences_in_number_are_drawn_in_number(compared):
+    chart = charts.difference_chart(compared, metrics=["issued", "orders"])
+    rows = values_of(chart, "kind")
+    issued = next(d for d in compared.differences if d.metric == "issued")
+    assert issued.difference
+    assert rows[0]["metric"] == "Points issued"
+    assert rows[0]["value"] == issued.difference
+    assert (rows[0]["lo"], rows[0]["hi"]) == tuple(issued.mc_param)
+    text = to_svg(chart)
+    assert "¥" not in text
+    assert "Difference in number" in text
+    assert "yuan" not in text
+    assert "数量" in to_svg(charts.difference_chart(compared, metrics=["orders"],
+                                                  lang="zh"))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "message"),
+    [
+        ({"metrics": ["margin"]}, "unknown_metric", "Did you mean 'margin_fen'"),
+        ({"metrics": "margin_fen"}, "unknown_metric", "a list of margin_fen, net"),
+        ({"metrics": []}, "unknown_metric", "it must be a list"),
+        ({"metrics": ["net_fen", "orders"]}, "mixed_units", "of money and of number"),
+        ({"scenario": "now"}, "unknown_scenario",
+         r"'now', which the others are held against; it must be one of \['new'\]"),
+    ],
+)  # fmt: skip
+def test_a_difference_that_is_none_is_refused(compared, given, code, message):
+    with pytest.raises(ParameterError, match=message) as info:
+        charts.difference_chart(compared, **given)
+    assert info.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("draw", "due"),
+    [
+        (charts.tier_chart, "a Simulation or Comparison; pass what tiers.simulate or"),
+        (charts.flow_chart, "a Simulation or Comparison"),
+        (charts.liability_chart, "a Simulation or Comparison"),
+        (charts.difference_chart, "a Comparison; pass what tiers.compare returned"),
+        (charts.forecast_chart, "a Population; pass what tiers.fit returned"),
+        (charts.deferral_chart, "a RollForward; pass what tiers.roll_forward"),
+        (charts.search_chart, "a Found; pass what tiers.search returned"),
+    ],
+)
+def test_a_chart_of_another_result_is_refused(draw, due):
+    for given in (None, 5, NOW):
+        with pytest.raises(ParameterError, match=f"it must be {due}") as info:
+            draw(given)
+        assert info.value.code == "wrong_result"
 
 
 @pytest.mark.parametrize("lang", ["en", "zh"])
