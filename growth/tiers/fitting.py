@@ -339,7 +339,8 @@ def fit_days(  # noqa: PLR0913
     found = list(notices)
     made = generators_at(days, last, generators, window_days)
     if not made.generators:
-        raise next(iter(made.refused.values()))
+        first = next(iter(made.refused.values()))
+        raise first
     codes = [*made.codes, *(f"{name}_left_out" for name in made.refused)]
     found += [Notice(code, severity="warning") for code in codes]
     spent = days.fen[days.day > last - window_days]
