@@ -128,8 +128,9 @@ def between(value: object, least: float, most: float = inf) -> bool:
 
 def listed(value: object) -> TypeGuard[Sequence[Any]]:
     """Return whether something is a list of values: a sequence or array, not text."""
-    if hasattr(value, "__array__"):
-        return bool(np.ndim(value))
+    dimensions = getattr(value, "ndim", None)  # of an array, or a pandas column
+    if dimensions is not None:
+        return bool(dimensions > 0)
     return isinstance(value, Sequence) and not isinstance(value, str | bytes)
 
 
