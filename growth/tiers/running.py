@@ -214,11 +214,10 @@ def run_one(
 
     codes = population.channel
     channel = np.zeros(1, np.int16) if codes is None else codes[first:last]
-    days = how.end - how.start if drawn.draws else 0
     work = workspace(
         programme.qualify.window.months,
         (opening or programme).qualify.window.months,
-        room_of(past_at, drawn.tape_at, days),
+        room_of(past_at, drawn.tape_at, how.end - how.start),
     )
     _, wrong = kernels.run(
         compiled, before, work, ints, numbers, drawn.rate, drawn.dropout, drawn.scale,
@@ -265,12 +264,13 @@ def room_of(at: NDArray[np.int64], tape_at: NDArray[np.int64], days: int) -> int
     at, tape_at : ndarray of int
         Where each member's events begin.
     days : int
-        Days on which orders are drawn; 0: only those on the tapes.
+        Days on which something may be drawn: logins are, where orders are taped too.
 
     Returns
     -------
     int
-        Three a day and an event, at most.
+        Three a day and an event: a day's login, order and review each make a lot at
+        most, a taped order's one and its review's.
     """
     events = np.diff(at) + np.diff(tape_at)
     return int(events.max(initial=0)) * 3 + 3 * days + 8

@@ -18,9 +18,11 @@ from growth.tiers import (
     compare,
     load_programme,
     rules,
+    running,
     simulate,
 )
-from growth.tiers.generators import NOTHING, Drawn
+from growth.tiers.generators import NOTHING, Drawn, LastWindowRepeats, Replay
+from growth.tiers.histories import bootstrap, purchase_days
 from growth.tiers.population import Past
 from growth.tiers.running import (
     FIELDS,
@@ -33,6 +35,8 @@ from growth.tiers.running import (
 from tests.tiers import golden, made
 
 AS_OF = date(2025, 12, 31)
+DAY = (AS_OF - date(1970, 1, 1)).days
+SENTINEL = -77  # what nothing counts to
 BUYING, SPENDING = (0.8, 60.0, 0.8, 2.5), (6.0, 4.0, 40_000.0)
 HABITS = Habits(logins_per_day=0.05, review_rate=0.2, refund_rate=0.1)
 ASSUMED = {"margin_rate": 0.3, "redemption": 0.3, "seed": 7}
@@ -484,3 +488,67 @@ def test_a_comparison_is_read_in_chinese():
     page = found.to_html("zh")
     assert "净收入" in page
     assert "net_fen" not in page
+
+
+def roomy(monkeypatch):
+    """Give runs arrays longer than they know; return the parts past their room."""
+    made, spare = [], 40_000
+
+    def longer(*sizes):
+        parts = []
+        for part in workspace(*sizes):
+            whole = np.full(part.size + spare, SENTINEL, np.int64)
+            whole[: part.size] = 0
+            made.append(whole[part.size :])
+            parts.append(whole[: part.size])
+        return tuple(parts)
+
+    monkeypatch.setattr(running, "workspace", longer)
+    return made
+
+
+TAPED = {
+    "repeat": lambda past: LastWindowRepeats(past=past, as_of=DAY),
+    "bootstrap": lambda past: bootstrap(
+        purchase_days(
+            np.repeat(np.arange(past.at.size - 1), np.diff(past.at)), past.day,
+            past.value, past.at.size - 1,
+        ), DAY, 84,
+    ),
+    "replay": lambda past: Replay(
+        future=past._replace(day=past.day + np.int32(DAY - past.day.min() + 1))
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("engine", ["event", "daily"])
+@pytest.mark.parametrize("rounding", ["none", "month_end", "quarter_end"])
+@pytest.mark.parametrize("name", TAPED)
+def test_no_run_writes_past_the_room_it_was_given(monkeypatch, name, rounding, engine):
+    """Logins and reviews make lots where orders are taped, for as long as it runs."""
+    members, orders = 60, 6
+    rng = np.random.default_rng(0)
+    past = Past(
+        np.arange(members + 1) * orders,
+        np.sort(DAY - rng.integers(0, 270, (members, orders)), axis=1).reshape(-1)
+        .astype(np.int32),
+        rng.integers(1000, 20_000, members * orders),
+    )  # fmt: skip
+    who = dataclasses.replace(
+        people(members, habits=Habits(logins_per_day=2.0, review_rate=1.0,
+                                      refund_rate=0.3, refund_days=60)),
+        past=past, joined=past.day[past.at[:-1]], generator=name,
+        generators=(TAPED[name](past),),
+    )  # fmt: skip
+    programme = load_programme(
+        {
+            "tiers": made.TIERS,
+            "points": {"validity": {"months": 60, "round": rounding}},
+        }
+    )
+    beyond = roomy(monkeypatch)
+    for months in (12, 24, 60):
+        found = simulate(who, programme, months=months, replications=1, engine=engine,
+                         threads=1, **ASSUMED)  # fmt: skip
+        assert found.scenarios[0].metric("issued") > 0
+        assert all((part == SENTINEL).all() for part in beyond)
