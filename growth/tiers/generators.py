@@ -114,11 +114,6 @@ def amounts_of(shape: float) -> Floats:
     return np.asarray(found)
 
 
-def _word(seed: int) -> np.int64:
-    """Return the 64 bits of a seed, modulo 2**64, as the kernels take them."""
-    return np.uint64(seed % 2**64).view(np.int64)
-
-
 class History(NamedTuple):
     """What BG/NBD and Gamma-Gamma know of each member, in days and fen."""
 
@@ -279,7 +274,7 @@ class BgNbdGammaGamma:
                 part[:known] = source[first : first + known]
         out = [np.zeros(size, np.float32) for _ in range(3)]
         kernels.posterior(
-            _word(seed), replication, first, np.array(buying, float),
+            keyed.signed(seed), replication, first, np.array(buying, float),
             np.array(spending, float),
             *seen, *out,
         )  # fmt: skip

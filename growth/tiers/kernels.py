@@ -129,7 +129,7 @@ def mix(z):
 
 @register_jitable(forceinline=True)
 def run_key(seed, replication):
-    """Return a replication's key."""
+    """Return a replication's key; the seed as `keyed.signed` gives it."""
     h = mix(np.uint64(seed) + G)
     return mix(h + (np.uint64(replication) + ONE) * G)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     Words = NDArray[np.uint64]
 
-__all__ = ["G", "draw", "key", "mix", "uniform"]
+__all__ = ["G", "draw", "key", "mix", "signed", "uniform"]
 
 G: Final = 0x9E3779B97F4A7C15
 MASK: Final = (1 << 64) - 1
@@ -102,6 +102,28 @@ def key(seed: int, replication: int, members: ArrayLike) -> Words:
     h = mix(np.array([(seed + G) & MASK], dtype=np.uint64))
     h = mix(h + np.uint64((replication + 1) * G & MASK))
     return mix(h + (_word(members) + np.uint64(1)) * np.uint64(G))
+
+
+def signed(seed: int) -> int:
+    """Return a seed modulo 2**64, as the kernels take it: the same bits, signed.
+
+    Parameters
+    ----------
+    seed : int
+        0 or more.
+
+    Returns
+    -------
+    int
+        From -2**63 to 2**63 - 1; the seed itself where it is less than 2**63.
+
+    Examples
+    --------
+    >>> signed(7), signed(2**64 + 7), signed(2**64 - 1)
+    (7, 7, -1)
+    """
+    sign = 1 << 63
+    return ((seed & MASK) ^ sign) - sign
 
 
 def draw(keys: ArrayLike, day: ArrayLike, stream: int) -> Words:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from growth.engine.spreading import spread
-from growth.tiers import rules
+from growth.tiers import keyed, rules
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -196,7 +196,7 @@ def run_one(
     )  # fmt: skip
     ints = np.array(
         [
-            how.engine == "daily", how.seed & (2**63 - 1), replication, first,
+            how.engine == "daily", keyed.signed(how.seed), replication, first,
             how.start, how.end, drawn.draws, drawn.recorded, 1, how.check_lots,
             opening is not None and opening != programme, written is not None,
         ],

@@ -11,7 +11,7 @@ import numpy as np
 
 from growth.errors import Fault, ParameterError, suggest
 from growth.result import Cell, Estimate, Notice, Result
-from growth.tiers import rules
+from growth.tiers import keyed, rules
 from growth.tiers.checks import (
     counts,
     day_of,
@@ -463,8 +463,8 @@ def simulate_scenarios(  # noqa: PLR0913
     end = rules.add_months(begin, months)
     uncertain = chosen.uncertain or not response.certain
     how = Run(
-        begin, end, seed, response, redemption, engine=engine, fixed=not uncertain,
-        threads=threads, connection=connection,
+        begin, end, seed & keyed.MASK, response, redemption, engine=engine,
+        fixed=not uncertain, threads=threads, connection=connection,
     )  # fmt: skip
     how = how if chunk is None else how._replace(chunk=chunk)
     opening = next(iter(programmes.values()))

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from growth.tiers import kernels, keyed
 from tests.tiers import golden
@@ -22,9 +23,18 @@ def test_keyed_draws_are_golden_in_numpy_and_compiled():
         drawn = keyed.draw(h, day, stream)
         assert hex(int(drawn[0])) == word
         assert keyed.uniform(drawn)[0] == u
-        compiled = kernels.key_of(seed, replication, member)
+        compiled = kernels.key_of(keyed.signed(seed), replication, member)
         assert int(compiled) == int(h[0])
         assert kernels.uniform_of(np.uint64(compiled), day, stream) == u
+
+
+@pytest.mark.parametrize("seed", [0, 7, 2**63 - 1, 2**63, 2**64 - 1, 2**64, 2**70 + 3])
+def test_every_seed_is_taken_modulo_2_to_the_64(seed):
+    compiled = int(kernels.key_of(keyed.signed(seed), 4, 9))
+    assert compiled == int(keyed.key(seed, 4, [9])[0])
+    assert compiled == int(keyed.key(seed % 2**64, 4, [9])[0])
+    assert -(2**63) <= keyed.signed(seed) < 2**63
+    assert keyed.signed(seed) == seed or seed >= 2**63
 
 
 def test_a_day_before_1970_is_a_key_too():

@@ -169,8 +169,8 @@ def test_a_seed_is_taken_modulo_two_to_the_64():
 
 def test_the_key_of_a_large_seed_is_the_references():
     from growth.tiers import kernels, keyed
-    from growth.tiers.generators import _word
+    from growth.tiers.keyed import signed
 
     for seed in (0, 7, 2**63 - 1, 2**63, 2**64 - 1, 2**64 + 3):
-        key = np.uint64(kernels.key_of(_word(seed), 2, 11))
+        key = np.uint64(kernels.key_of(signed(seed), 2, 11))
         assert key == keyed.key(seed, 2, [11])[0]

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 
+from growth import synth
 from growth.errors import DataError, ParameterError
 from growth.tiers import (
     NO_RESPONSE,
@@ -16,6 +17,7 @@ from growth.tiers import (
     Population,
     Response,
     compare,
+    fit,
     load_programme,
     rules,
     running,
@@ -66,6 +68,13 @@ def sums(simulation, scenario=0):
 @pytest.fixture(scope="module")
 def once():
     return simulate(people(), PROGRAMME, replications=2, **ASSUMED)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    """Members with a past, whose best forecast is not looked for."""
+    orders = synth.orders(seed=3, customers=300, days=365).data
+    return fit(orders, as_of=date(2026, 2, 28), seed=1, replications=2, step_days=60)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 7])
@@ -552,3 +561,23 @@ def test_no_run_writes_past_the_room_it_was_given(monkeypatch, name, rounding, e
                          threads=1, **ASSUMED)  # fmt: skip
         assert found.scenarios[0].metric("issued") > 0
         assert all((part == SENTINEL).all() for part in beyond)
+
+
+def test_every_seed_has_chances_of_its_own_up_to_2_to_the_64(fitted):
+    """Arithmetic is modulo 2**64 everywhere: 0 and 2**64 are one, 2**63 is another."""
+    response = Response(beta=[(0, 0), (0.1, 0.05)])
+    given = ASSUMED | {"months": 2, "replications": 2, "response": response}
+    for who in (people(200), fitted):
+        spent = {
+            seed: simulate(who, PROGRAMME, generator="bgnbd", **given | {"seed": seed})
+            for seed in (0, 2**63 - 1, 2**63, 2**64 - 1, 2**64)
+        }
+        found = {seed: sums(one).tobytes() for seed, one in spent.items()}
+        assert found[0] == found[2**64]
+        assert len(set(found.values())) == 4
+        assert spent[2**64].seed == 2**64  # as it was asked for
+
+
+def test_members_drawn_from_priors_take_any_seed_too():
+    rates = [people(50, seed=s).pick().kept[0].tobytes() for s in (0, 2**63, 2**64)]
+    assert rates[0] == rates[2] != rates[1]
