@@ -68,6 +68,9 @@ class Scenario:
             "discount_fen", "refund_fen",
         )  # fmt: skip
         found = {name: t.of(name) for name in names}
+        # what a refund takes back in cash, for points that are gone, is not refunded
+        deducted = t.of("cash_deducted_fen")
+        found["refund_fen"] = found["refund_fen"] - deducted
         found["net_fen"] = (
             found["gross_fen"] - found["discount_fen"] - found["refund_fen"]
         )
@@ -78,7 +81,7 @@ class Scenario:
         paid = np.cumsum(t.of("redeemed"), axis=-1) * p.value_fen // p.block
         cost = kept + np.diff(paid, axis=-1, prepend=0) + found["members"] * perks
         listed = found["gross_fen"] - t.of("list_back_fen")
-        found["margin_fen"] = whole_parts(listed, self.margin_rate) - cost
+        found["margin_fen"] = whole_parts(listed, self.margin_rate) + deducted - cost
         found["benefit_cost_fen"] = cost
         for name in (
             "issued", "redeemed", "expired", "clawed", "uncollected", "capped",

@@ -581,3 +581,30 @@ def test_every_seed_has_chances_of_its_own_up_to_2_to_the_64(fitted):
 def test_members_drawn_from_priors_take_any_seed_too():
     rates = [people(50, seed=s).pick().kept[0].tobytes() for s in (0, 2**63, 2**64)]
     assert rates[0] == rates[2] != rates[1]
+
+
+def test_cash_taken_off_a_refund_stays_in_the_till():
+    """Forgiving what was spent is dearer than deducting it, by what was deducted."""
+    ways = {
+        rule: PROGRAMME.change({"refund.shortfall": rule, "points.pending_days": 0})
+        for rule in ("forgive", "deduct_cash")
+    }
+    who = people(habits=Habits(refund_rate=0.4))
+    found = compare(who, ways, **ASSUMED | {"redemption": 1.0, "replications": 3})
+    forgiven, deducted = (one.table() for one in found.simulation.scenarios)
+    cash = found.simulation.scenarios[1].totals.of("cash_deducted_fen")
+    assert cash.sum() > 0
+    redeem = PROGRAMME.points.redeem
+    owed = deducted["uncollected"] * redeem.value_fen // redeem.block
+    assert (cash <= owed).all()  # each refund's is rounded down
+    assert (forgiven["refund_fen"] - deducted["refund_fen"] == cash).all()
+    assert (deducted["refund_fen"] >= 0).all()
+    for name in ("net_fen", "margin_fen"):
+        assert (deducted[name] - forgiven[name] == cash).all(), name
+    for table in (forgiven, deducted):
+        kept = table["gross_fen"] - table["discount_fen"]
+        assert (table["net_fen"] == kept - table["refund_fen"]).all()
+        for name in ("benefit_cost_fen", "liability_fen", "uncollected", "clawed"):
+            assert (table[name] == forgiven[name]).all(), name
+    rolled = [found.simulation.roll_forward(name) for name in ways]
+    assert rolled[0].rows() == rolled[1].rows()
