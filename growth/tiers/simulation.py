@@ -12,6 +12,7 @@ import numpy as np
 from growth.errors import Fault, ParameterError, suggest
 from growth.result import Cell, Estimate, Notice, Result
 from growth.tiers import keyed, rules
+from growth.tiers.backtest import choose
 from growth.tiers.checks import (
     counts,
     day_of,
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
+
+    from growth.tiers.generators import Generator
 
 __all__ = ["METRICS", "Scenario", "Simulation", "read_metric", "simulate"]
 
@@ -285,26 +288,37 @@ class Simulation(Result):
         ]
 
     def summary(self) -> list[dict[str, Cell]]:
-        """Return one row a scenario and metric, with the spread over replications."""
+        """Return one row a scenario and metric, with the spread over replications.
+
+        ``lo`` and ``hi`` are None of one replication: it has no spread.
+        """
         found: list[dict[str, Cell]] = []
         for one in self.scenarios:
             table = one.table()
             for name in METRICS:
                 values = read_metric(table, name)
-                low, high = np.quantile(values, (0.025, 0.975))
+                low, high = (
+                    np.quantile(values, (0.025, 0.975)).tolist()
+                    if len(values) > 1
+                    else (None, None)
+                )
                 found.append(
                     {"scenario": one.name, "metric": name, "mean": float(values.mean()),
-                     "lo": float(low), "hi": float(high)}
+                     "lo": low, "hi": high}
                 )  # fmt: skip
         return found
 
     def estimates(self) -> tuple[Estimate, ...]:
         """Return each metric's mean a scenario, with the 95 % of its replications."""
+
+        def number(cell: Cell) -> float | None:
+            return None if cell is None else float(cell)
+
         return tuple(
             Estimate(
                 key=f"tiers.{row['metric']}", by=(("scenario", str(row["scenario"])),),
-                value=float(row["mean"] or 0), lo=float(row["lo"] or 0),
-                hi=float(row["hi"] or 0), level=0.95, n=self.members,
+                value=number(row["mean"]), lo=number(row["lo"]), hi=number(row["hi"]),
+                level=0.95, n=self.members,
                 unit="fen" if str(row["metric"]).endswith("_fen") else "count",
                 method="simulation",
             )
@@ -374,7 +388,10 @@ def simulate(  # noqa: PLR0913
         Chance, on a day with an order, that a member redeems all whole blocks held,
         0..1. No default, for the same reason.
     generator : str, default "auto"
-        One of the population's, or the one it was chosen by.
+        One of the population's, or the one it chose. Only one that draws from rates
+        (``bgnbd``) answers to a response or a calendar: with a response, ``"auto"`` is
+        the best of those, and notice ``generator_of_rates`` says so where another was
+        chosen.
     engine : {"event", "daily"}, default "event"
         The daily engine is the reference, and slow.
     by_channel : bool, default False
@@ -393,7 +410,9 @@ def simulate(  # noqa: PLR0913
     Raises
     ------
     ParameterError
-        Each argument out of range, all at once.
+        Each argument out of range, all at once. If a response is stated and the
+        generator, or all that there are, repeat orders that were made
+        (``response_needs_rates``).
 
     Notes
     -----
@@ -460,9 +479,9 @@ def simulate_scenarios(  # noqa: PLR0913
     begin = population.start if start is None else day_of(start)
     months, replications, seed, threads, chunk = _check(
         population, begin, response, months, replications, seed, margin_rate,
-        redemption, engine, threads, chunk,
+        redemption, engine, threads, chunk, connection,
     )  # fmt: skip
-    chosen = population.pick(generator)
+    chosen, remarks = _generator(population, generator, response)
     end = rules.add_months(begin, months)
     uncertain = chosen.uncertain or not response.certain
     how = Run(
@@ -498,7 +517,10 @@ def simulate_scenarios(  # noqa: PLR0913
         seed=seed, members=population.members, generator=chosen.name, engine=engine,
         margin_rate=margin_rate, redemption=redemption, channels=population.channels,
         by_channel=by_channel,
-        notices=(*population.notices, *_notices(population, begin, end, response)),
+        notices=(
+            *population.notices, *remarks,
+            *_notices(population, begin, end, response, chosen, replications),
+        ),
     )  # fmt: skip
 
 
@@ -522,13 +544,73 @@ def need_programme(one: object) -> None:
         raise ParameterError(f"{msg} load_programme.", code="bad_programme")
 
 
+def _of_rates(generator: Generator) -> bool:
+    """Tell whether orders are drawn from rates; others are made already.
+
+    Only a rate can be multiplied: by a response, or a calendar.
+    """
+    one = generator.draw(0, 1, start=0, end=1, seed=0, replication=0, fixed=True)
+    return bool(one.draws)
+
+
+def _generator(
+    population: Population, name: str, response: Response
+) -> tuple[Generator, list[Notice]]:
+    """Return what draws orders, and what is to say of it.
+
+    Parameters
+    ----------
+    population : Population
+        Who, with what generators were worth.
+    name : str
+        As in `simulate`.
+    response : Response
+        As in `simulate`.
+
+    Returns
+    -------
+    Generator, list of Notice
+        The one named; with a response one that can answer.
+
+    Raises
+    ------
+    ParameterError
+        As `Population.pick`; if a response is stated and there is no generator of
+        rates, or another is named (``response_needs_rates``).
+    """
+    chosen = population.pick(name)
+    if response.off or _of_rates(chosen):
+        return chosen, []
+    others = [one for one in population.generators if _of_rates(one)]
+    if name != "auto" or not others:
+        msg = f"a response is stated and generator is {name!r}"
+        msg = f"{msg} ({chosen.name!r})" if name == "auto" else msg
+        msg = f"{msg}, whose orders are made already and cannot answer; it must draw"
+        todo = "fit with generators=['bgnbd']"
+        todo = f"pass generator={others[0].name!r}" if others else todo
+        msg = f"{msg} from rates; {todo}, or NO_RESPONSE."
+        raise ParameterError(msg, code="response_needs_rates")
+    known = {one.name: one for one in others}
+    tests = [test for test in population.back_tests if test.generator in known]
+    used = known[choose(tests)] if tests else others[0]
+    args = (("best", chosen.name), ("used", used.name))
+    return used, [Notice("generator_of_rates", severity="warning", args=args)]
+
+
 def _notices(
-    population: Population, start: int, end: int, response: Response
-) -> list[Notice]:
+    population: Population, start: int, end: int, response: Response,
+    generator: Generator, replications: int,
+) -> list[Notice]:  # fmt: skip
     found = []
     if response.off:
         found.append(Notice("no_behavioural_effect"))
-    if population.seen_months is not None and population.calendar.flat:
+    if replications == 1:
+        found.append(Notice("one_replication", severity="info"))
+    flat = population.calendar.flat
+    if not flat and not _of_rates(generator):
+        flat, args = True, (("generator", generator.name),)
+        found.append(Notice("calendar_not_used", severity="warning", args=args))
+    if population.seen_months is not None and flat:
         ahead = months_of_year(start, end) - set(population.seen_months)
         if ahead:
             words = ", ".join(map(str, sorted(ahead)))
@@ -543,7 +625,7 @@ def _notices(
 def _check(
     population: Population, begin: int, response: Response, months: int,
     replications: int, seed: int, margin_rate: float, redemption: float, engine: str,
-    threads: int | None, chunk: int | None,
+    threads: int | None, chunk: int | None, connection: object,
 ) -> tuple[int, int, int, int | None, int | None]:  # fmt: skip
     """Return the whole numbers among the arguments, all of which are right."""
     faults: list[Fault] = []
@@ -568,6 +650,10 @@ def _check(
         need("cap", population.cap, good=reach <= population.cap * (1 + 1e-9),
              expected=f"{reach:.4g} or more: response and calendar reach so far",
              hint="Fit the population with that cap=.")  # fmt: skip
+    need("connection", connection,
+         good=connection is None or isinstance(getattr(connection, "name", None), str),
+         expected="a Spark connection, or left out",
+         hint="Open one with engine.connect.")  # fmt: skip
     if threads is not None:
         (threads,) = counts(faults, threads=threads)
     if chunk is not None:

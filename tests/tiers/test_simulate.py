@@ -21,10 +21,14 @@ from growth.tiers import (
     load_programme,
     rules,
     running,
+    search,
     simulate,
 )
+from growth.tiers.comparison import record_of
+from growth.tiers.designing import Against
 from growth.tiers.generators import NOTHING, Drawn, LastWindowRepeats, Replay
 from growth.tiers.histories import bootstrap, purchase_days
+from growth.tiers.intervals import scaled_span
 from growth.tiers.population import Past
 from growth.tiers.running import (
     FIELDS,
@@ -397,6 +401,7 @@ def test_newcomers_join_on_their_day_and_order():
         ({"threads": 0}, "bad_threads", "1 or more"),
         ({"start": "2026-01-01"}, "bad_start", "start is '2026-01-01'; it must be a d"),
         ({"response": 0.1}, "bad_response", "0.1; it must be a Response"),
+        ({"connection": "x"}, "bad_connection", "'x'; it must be a Spark connection"),
         ({"response": Response(beta=[(0, 0), (1, 0)])}, "bad_cap", "must be 2.718 or"),
         (
             {"response": Response(beta=[(0.6, 0.1)])},
@@ -581,6 +586,99 @@ def test_every_seed_has_chances_of_its_own_up_to_2_to_the_64(fitted):
 def test_members_drawn_from_priors_take_any_seed_too():
     rates = [people(50, seed=s).pick().kept[0].tobytes() for s in (0, 2**63, 2**64)]
     assert rates[0] == rates[2] != rates[1]
+
+
+KEEN = Response(beta=[(0, 0), (0.3, 0.05), (0.5, 0.05)])
+QUICK = ASSUMED | {"months": 3, "replications": 3}
+
+
+def asks(who, **over):
+    """Every verb that simulates, asked the same."""
+    given = QUICK | {"response": KEEN} | over
+    both = {"now": PROGRAMME, "new": PROGRAMME.change({"points.login": 5})}
+    grid = {"points.login": [5]}
+    yield lambda: simulate(who, PROGRAMME, **given)
+    yield lambda: compare(who, both, **given)
+    yield lambda: search(who, PROGRAMME, grid=grid, **given)
+    yield lambda: Against(who, PROGRAMME, **given).compare(both["new"]).simulation
+
+
+@pytest.mark.parametrize("name", ["bootstrap", "repeat"])
+def test_orders_already_made_cannot_answer_to_a_response(fitted, name):
+    for ask in asks(fitted, generator=name):
+        with pytest.raises(
+            ParameterError, match=f"generator is '{name}', whose"
+        ) as info:
+            ask()
+        assert info.value.code == "response_needs_rates"
+        assert "pass generator='bgnbd', or NO_RESPONSE" in str(info.value)
+    alone = dataclasses.replace(
+        fitted, generators=(fitted.pick(name),), generator=name, back_tests=()
+    )
+    for ask in asks(alone):
+        with pytest.raises(ParameterError, match=f"'auto' .'{name}'.") as info:
+            ask()
+        assert info.value.code == "response_needs_rates"
+        assert "fit with generators=['bgnbd']" in str(info.value)
+
+
+def test_with_a_response_the_best_generator_of_rates_is_taken_and_said(fitted):
+    best = dataclasses.replace(fitted, generator="repeat")
+    for ask, plain in zip(asks(best), asks(fitted, generator="bgnbd"), strict=True):
+        told, quiet = ask(), plain()
+        (said,) = [n for n in told.notices if n.code == "generator_of_rates"]
+        assert said.args == (("best", "repeat"), ("used", "bgnbd"))
+        assert said.severity == "warning"
+        assert told.rows() == quiet.rows()
+        assert "generator_of_rates" not in {n.code for n in quiet.notices}
+    off = simulate(best, PROGRAMME, **QUICK)
+    assert off.generator == "repeat"
+    assert "generator_of_rates" not in {n.code for n in off.notices}
+    on = simulate(best, PROGRAMME, response=KEEN, **QUICK)
+    assert on.generator == "bgnbd"
+    flat = simulate(fitted, PROGRAMME, generator="bgnbd", **QUICK)
+    assert (on.scenarios[0].metric("orders") > flat.scenarios[0].metric("orders")).all()
+
+
+def test_the_calibrated_interval_is_by_the_record_of_the_generator_used(fitted):
+    best = dataclasses.replace(fitted, generator="repeat")
+    found = compare(best, {"now": PROGRAMME, "new": PROGRAMME.change(
+        {"tiers.1.min_spend_fen": 20_000})}, response=KEEN, **QUICK)  # fmt: skip
+    record = record_of(fitted, "bgnbd")
+    assert record is not None
+    assert record != record_of(fitted, "repeat")
+    for one in found.differences:
+        assert one.calibrated == scaled_span(one.mc_param, record)
+
+
+@pytest.mark.parametrize("name", ["bgnbd", "bootstrap", "repeat"])
+def test_a_calendar_that_is_not_used_is_said_and_covers_no_season(fitted, name):
+    quiet = Calendar(month=(0.2,) * 12)
+    who = dataclasses.replace(fitted, calendar=quiet, seen_months=(1, 2))
+    flat, with_it = (
+        simulate(one, PROGRAMME, generator=name, **QUICK) for one in (fitted, who)
+    )
+    told = {n.code: n.args for n in with_it.notices}
+    taped = name != "bgnbd"
+    assert ((sums(flat) == sums(with_it)).all()) == taped
+    assert ("calendar_not_used" in told) == ("season_not_covered" in told) == taped
+    if taped:
+        assert told["calendar_not_used"] == (("generator", name),)
+        assert told["season_not_covered"] == (("months", "3, 4, 5"),)
+        assert name in with_it.to_html("zh")
+
+
+def test_one_replication_has_no_spread():
+    one = simulate(people(50), PROGRAMME, months=1, replications=1, **ASSUMED)
+    for estimate in one.estimates():
+        assert estimate.value is not None
+        assert estimate.lo is estimate.hi is None
+    assert {row["lo"] for row in one.summary()} == {None}
+    assert "one_replication" in {n.code for n in one.notices}
+    json.dumps(one.to_dict(), allow_nan=False)
+    two = simulate(people(50), PROGRAMME, months=1, replications=2, **ASSUMED)
+    assert all(e.lo <= e.value <= e.hi for e in two.estimates())
+    assert "one_replication" not in {n.code for n in two.notices}
 
 
 def test_cash_taken_off_a_refund_stays_in_the_till():

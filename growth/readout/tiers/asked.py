@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -116,9 +116,11 @@ def look(opened: Dataset, params: TiersParams) -> Found:
         ledger=ledger,
     )
     buyers, people = people.members, joined_by(people, params)
+    change = tiers.compare(people, both, **params.assumptions())
     return Found(
-        change=tiers.compare(people, both, **params.assumptions()),
-        people=people,
+        change=change,
+        # where an uplift is stated, the best may not be what could answer to it
+        people=replace(people, generator=change.simulation.generator),
         actual=actual,
         buyers=buyers,
         everybody=_people(opened.orders, params),
