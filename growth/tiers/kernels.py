@@ -414,8 +414,8 @@ def run(
         The same for events in the run.
     acc : array of int64, (channels * months * tiers, FIELDS)
         Added to.
-    opening : array of int64, (channels, tiers)
-        Added to: members at the start.
+    opening : array of int64, (channels, tiers, 2)
+        Added to: members at the start, and the points they hold, active and pending.
     ends : array of int64, (members, SCALARS) or none
         Written: each member's scalars at the end, flows since the last month left.
     status : array of int8
@@ -491,7 +491,9 @@ def run(
             S[rules.ISSUED + k] = 0
         held = S[rules.ACTIVE] + S[rules.PENDING] - S[rules.DEBT]
         if born < start:
-            opening[pick(channel, i), S[rules.TIER]] += 1
+            opening[pick(channel, i), S[rules.TIER], 0] += 1
+            points = S[rules.ACTIVE] + S[rules.PENDING]
+            opening[pick(channel, i), S[rules.TIER], 1] += points
         else:
             acc[base + (S[rules.MONTH] - month0) * tiers, A_JOINED] += 1
         lam = np.float64(pick(rate, i)) if draws else 0.0

@@ -62,6 +62,7 @@ class Totals(NamedTuple):
 
     sums: NDArray[np.int64]
     opening: NDArray[np.int64]  # members at the start: (channels, tiers)
+    points: NDArray[np.int64]  # that these hold, active and pending: the same shape
 
     def of(self, field: str) -> NDArray[np.int64]:
         """Return one field: (replications, channels, months, tiers)."""
@@ -112,7 +113,7 @@ def run_totals(
                 (len(replications), len(population.channels), months,
                  len(one.tiers), len(FIELDS)), np.int64,
             ),
-            np.zeros((len(population.channels), len(one.tiers)), np.int64),
+            *np.zeros((2, len(population.channels), len(one.tiers)), np.int64),
         )
         for name, one in programmes.items()
     }  # fmt: skip
@@ -137,7 +138,8 @@ def run_totals(
             total = found[name]
             total.sums[task[0] - replications.start] += sums
             if task[0] == replications.start:
-                total.opening[...] += at_start
+                total.opening[...] += at_start[..., 0]
+                total.points[...] += at_start[..., 1]
     return found
 
 
@@ -177,7 +179,8 @@ def run_one(
     Returns
     -------
     tuple of ndarray
-        Sums (channels, months, tiers, fields); members at the start (channels, tiers).
+        Sums (channels, months, tiers, fields); members at the start, and their points
+        (channels, tiers, 2).
     """
     from growth.tiers import kernels
 
@@ -204,7 +207,7 @@ def run_one(
     )  # fmt: skip
     channels = len(population.channels)
     sums = np.zeros((channels * months * tiers, len(FIELDS)), np.int64)
-    at_start = np.zeros((channels, tiers), np.int64)
+    at_start = np.zeros((channels, tiers, 2), np.int64)
     room = past.shape[0] + drawn.tape.shape[0]
 
     def each(value: Any) -> Any:  # noqa: ANN401

@@ -99,6 +99,23 @@ class Scenario:
         )
         return found
 
+    def opening_liability(self) -> NDArray[np.float64]:
+        """Return what the points held at the start owe, in each replication, fen.
+
+        They are valued as those at the end: at this programme's price of a point,
+        less the share of points that dies unused in this run.
+        """
+        redeem = self.programme.points.redeem
+        points = np.broadcast_to(
+            self.totals.points,
+            (len(self.totals.sums), *self.totals.points.shape),
+        )
+        owed = fair_liability(
+            points, value_fen=redeem.value_fen, block=redeem.block,
+            breakage=breakage_rate(self.totals),
+        )  # fmt: skip
+        return np.asarray(owed.sum(axis=(1, 2)), dtype=float)
+
     @property
     def breakage(self) -> float | None:
         """The share that died of points that died or were used; None where none did."""
