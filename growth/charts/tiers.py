@@ -657,16 +657,18 @@ def search_chart(found: Found, *, lang: Lang | None = None) -> alt.LayerChart:
     values: list[dict[str, Any]] = []
     for rank, one in enumerate(found.candidates[:MOST], 1):
         kind = kinds[2 if not one.allowed else 1 if one.separable else 0]
-        lo, hi = one.span or (one.behind, one.behind)
+        told = difference(-one.behind, "fen")
+        if one.span is not None:
+            lo, hi = -one.span.hi, -one.span.lo
+            told = f"{told} ({difference_interval(lo, hi, 'fen', lang=lang)})"
         values.append(
             {
                 "name": f"{rank}. {_changed(one, lang)}",
                 "kind": kind,
                 "value": -one.behind / 100,
-                "lo": -hi / 100,
-                "hi": -lo / 100,
-                "told": f"{difference(-one.behind, 'fen')}"
-                f" ({difference_interval(-hi, -lo, 'fen', lang=lang)})",
+                "lo": -one.span.hi / 100 if one.span else None,
+                "hi": -one.span.lo / 100 if one.span else None,
+                "told": told,
             }
         )
     order = [row["name"] for row in values]

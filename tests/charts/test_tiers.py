@@ -149,6 +149,21 @@ def test_deferred_revenue_ends_at_what_still_waits(rolled):
     assert sum(row["amount"] for row in flows) == pytest.approx(closing)
 
 
+def test_candidates_of_one_replication_have_no_interval():
+    found = tiers.search(
+        people(50), NOW, grid={"points.redeem.value_fen": [50, 200]}, months=2,
+        response=tiers.NO_RESPONSE, **HOW | {"replications": 1},
+    )  # fmt: skip
+    chart = charts.search_chart(found)
+    rows = values_of(chart, "kind")
+    assert {row["lo"] for row in rows} == {row["hi"] for row in rows} == {None}
+    assert {row["kind"] for row in rows} == {"Cannot be told from the best"}
+    assert not any("(" in row["told"] for row in rows)
+    text = to_svg(chart)
+    assert "NaN" not in text
+    assert "null" not in text
+
+
 def test_candidates_stand_by_distance_and_say_what_they_change(searched):
     rows = values_of(charts.search_chart(searched), "kind")
     assert len(rows) == 5
