@@ -344,7 +344,9 @@ def events_of(
     place = np.empty(len(by), np.int64)
     place[by] = np.arange(len(by)) - begins[member[by]]
     none = np.full(len(by), -1)
-    parts = [(member, day, at, np.full(len(by), BUY), fen, none, place)]
+    parts: list[tuple[Any, ...]] = [
+        (member, day, at, np.full(len(by), BUY), fen, none, place)
+    ]
     duplicates = 0
     if tape.refund_order is not None and text is not None:
         orders = (member, day, at, fen, place)

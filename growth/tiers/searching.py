@@ -15,10 +15,9 @@ from growth.errors import Fault, ParameterError, suggest
 from growth.result import Cell, Notice, Result
 from growth.tiers.comparison import record_of
 from growth.tiers.intervals import FEWEST, Span
-from growth.tiers.programme import Programme  # noqa: TC001  (a result's types can be read)
+from growth.tiers.programme import Programme, need_programme
 from growth.tiers.simulation import (
     METRICS,
-    need_programme,
     read_metric,
     simulate_scenarios,
 )

@@ -28,7 +28,7 @@ from growth.tiers.liability import (
     whole_parts,
 )
 from growth.tiers.population import Population
-from growth.tiers.programme import Programme
+from growth.tiers.programme import Programme, need_programme
 from growth.tiers.response import NO_RESPONSE, Response
 from growth.tiers.running import Run, Totals, broken, run_totals
 from growth.tiers.seasons import months_of_year
@@ -539,26 +539,6 @@ def simulate_scenarios(  # noqa: PLR0913
             *_notices(population, begin, end, response, chosen, replications),
         ),
     )  # fmt: skip
-
-
-def need_programme(one: object) -> None:
-    """Refuse what is no programme.
-
-    Parameters
-    ----------
-    one : object
-        What was passed as one.
-
-    Raises
-    ------
-    ParameterError
-        If it is none (``bad_programme``).
-    """
-    if not isinstance(one, Programme):
-        msg = (
-            f"programme is a {type(one).__name__}; it must be a Programme; read it with"
-        )
-        raise ParameterError(f"{msg} load_programme.", code="bad_programme")
 
 
 def _of_rates(generator: Generator) -> bool:

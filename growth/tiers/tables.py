@@ -125,13 +125,16 @@ def fit(  # noqa: PLR0913
     -------
     Population
         States, parameters and the back-test table; `generator` has the lowest mean
-        absolute log error, the simpler within one percentage point.
+        absolute log error over the origins that all share, the simpler within one
+        percentage point.
 
     Raises
     ------
     ColumnNotFoundError, DataError, ParameterError
-        If a column is missing, nobody ordered (``no_orders``), or an amount is
-        negative (``amount_negative``) or no whole number (``amount_not_integer``).
+        If a column is missing, nobody ordered (``no_orders``), an amount is negative
+        (``amount_negative``), no whole number (``amount_not_integer``) or beyond sums
+        (``amount_too_large``); if no generator can be made (``no_repeat_purchases``,
+        ``too_few_donors``); habits or calendar are none.
 
     Notes
     -----
