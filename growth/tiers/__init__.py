@@ -162,7 +162,9 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401
         return import_module(f"{__name__}.{name}")
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    found = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = found  # a service asks for `tiers.apply` at every event
+    return found
 
 
 def __dir__() -> list[str]:
