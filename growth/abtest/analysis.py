@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import date  # noqa: TC003  (a result's types can be read at run time)
 from math import isfinite
@@ -41,7 +42,7 @@ from growth.stats.counts import chi2_independence
 from growth.stats.strata import post_stratify
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from growth.abtest.cells import Strata
     from growth.abtest.experiment import Metric
@@ -228,6 +229,14 @@ class Analysis(Result):
         }
 
 
+def _is_prior(prior: object) -> bool:
+    """Whether a prior is a mean and a spread above 0, both finite."""
+    if not isinstance(prior, Sequence) or isinstance(prior, str) or len(prior) != 2:
+        return False
+    known = all(isinstance(v, int | float) and isfinite(v) for v in prior)
+    return known and prior[1] > 0
+
+
 def analyze_from_moments(
     cells: Iterable[ArmCell] | Mapping[str, Moments],
     experiment: Experiment,
@@ -303,9 +312,10 @@ def analyze_from_moments(
         msg = "the table has no units in an open arm; it must have some; check the"
         msg += f" dates, and that the arms are {list(experiment.arms)}."
         raise DataError(msg, code="no_units")
-    if prior is not None and not 0 < prior[1] < float("inf"):
-        msg = f"prior is {prior}; its standard deviation must be above 0 and finite;"
-        raise ParameterError(f"{msg} give None for a flat prior.", code="bad_scale")
+    if prior is not None and not _is_prior(prior):
+        msg = f"prior is {prior!r}; it must be a mean and a standard deviation, that"
+        msg = f"{msg} above 0 and finite; give None for a flat prior."
+        raise ParameterError(msg, code="bad_scale")
     found = passes or Passes()
     standing = _standing(experiment, look, total)
     work = _Work(

@@ -13,6 +13,7 @@ from growth.abtest.sizing import (
     Baseline,
     Known,
     SizePlan,
+    choice_fault,
     design_of,
     metric_faults,
     plan_of,
@@ -104,7 +105,15 @@ def plan_from_numbers(
     weights = dict(arms or {"control": 1.0, "treatment": 1.0})
     name = control or next(iter(weights), "")
     traffic = None if units_by_day is None else [float(n) for n in units_by_day]
-    faults = _faults(
+    wrong = [
+        choice_fault(name_of, seen, known)
+        for name_of, seen, known in (
+            ("objective", objective, ("superiority", "no_harm")),
+            ("scope", scope, ("experiment", "metric")),
+        )
+        if seen not in known
+    ]
+    faults = wrong + _faults(
         metrics,
         weights,
         name,

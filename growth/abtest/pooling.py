@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -11,7 +12,7 @@ from growth.errors import ParameterError, suggest
 from growth.stats.counts import chi2_independence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from growth.abtest.experiment import Experiment
 
@@ -44,6 +45,10 @@ def pool_experiment(
         treatment, or a name is taken (code ``bad_pool``).
     """
     seen: dict[str, str] = {}
+    named = isinstance(pool, Mapping) and bool(pool)
+    if not named or any(isinstance(arms, str) or not arms for arms in pool.values()):
+        msg = f"pool is {pool!r}; it must name lists of arms; write it as"
+        raise ParameterError(f"{msg} {{'both': ['b', 'c']}}.", code="bad_pool")
     for name, arms in pool.items():
         for arm in arms:
             what = None

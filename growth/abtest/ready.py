@@ -42,6 +42,7 @@ __all__ = [
     "prepare",
     "scan",
     "shaped",
+    "without_nan",
 ]
 
 EXACT_ROWS: Final = 1_000_000  # above this, repeated units are looked for in a sample
@@ -113,6 +114,7 @@ def prepare(
         name for m in experiment.metrics if m.kind == "quantile" for name in m.columns
     }
     _check_types(source, numbers, listed=listed)
+    source = without_nan(source, (columns.unit, *names))
     has_day = columns.day in source.columns
     moment = built.as_of if built else None
     if as_of is not None:
@@ -163,8 +165,44 @@ def prepare(
         last_day=as_day(facts.get("last_day"), columns.day),
         crossovers=crossovers,
         immature=immature,
-        notices=(*(built.notices if built else ()), *_outside(facts)),
+        notices=(
+            *(built.notices if built else ()),
+            *_nan_notices(facts),
+            *_outside(facts),
+        ),
     )
+
+
+def without_nan(table: Rows, names: Iterable[str]) -> Rows:
+    """Return a table whose keys are NULL where they are NaN: nobody's name."""
+    keys = {name: table[name] for name in names if table[name].type().is_floating()}
+    if not keys:
+        return table
+    return table.mutate(**{n: c.isnan().ifelse(None, c) for n, c in keys.items()})
+
+
+def _cleaned(table: Rows, experiment: Experiment) -> list[str]:
+    """Return the columns whose NaN must be NULL before they are summed or capped.
+
+    Elsewhere the pass over the moments tells the two apart by itself.
+    """
+    return [
+        name
+        for metric in experiment.metrics
+        if metric.cap or metric.zero_filled or experiment.cluster is not None
+        for name in metric.columns
+        if table[name].type().is_floating()
+    ]
+
+
+def _nan_notices(facts: Mapping[str, Any]) -> list[Notice]:
+    """Say in which columns NaN was read as NULL."""
+    return [
+        Notice("nan_as_null", args=(("column", name.removeprefix("nan_")),
+                                    ("rows", int(rows))))
+        for name, rows in facts.items()
+        if name.startswith("nan_") and rows
+    ]  # fmt: skip
 
 
 def _outside(facts: Mapping[str, Any]) -> list[Notice]:
@@ -247,8 +285,9 @@ def day_column(table: Rows, name: str, tz: str) -> Expr:
         return engine.local_date(column, tz)
     if kind.is_date():
         return column
-    if kind.is_string():
-        return column.try_cast("date")
+    if kind.is_string():  # with a time its day would be that of no zone in particular
+        dated = column.try_cast("date")
+        return (column.length() == len("2026-01-31")).ifelse(dated, None)
     msg = f"column {name!r} is of type {kind}; it must be the local"
     msg += " date of first exposure, or its instant; convert it or leave it out."
     raise DataError(msg, code="column_type")
@@ -298,6 +337,14 @@ def _facts(
         dated = inside_dates(day, experiment, None)
         if dated is not None:
             asked["outside"] = (~dated).cast("int64").sum()
+    for name in _cleaned(table, experiment):
+        gone = table[name].isnan() if here is None else table[name].isnan() & here
+        asked[f"nan_{name}"] = gone.cast("int64").sum()
+    for name in _clustered_shares(experiment):
+        column = _number(table[name])
+        off = (column != 0) & (column != 1) & ~_absent(column)
+        off = off if here is None else off & here
+        asked[f"off_{name}"] = off.cast("int64").sum()
     for name in covariate_names(experiment):
         asked[f"null_{name}"] = table.count() - table[name].count()
         if table[name].type().is_floating():
@@ -307,6 +354,18 @@ def _facts(
         asked[f"waits_{days}"] = waiting.cast("int64").sum()
     (found,) = engine.fetch(table.aggregate(**asked), "checking the units").to_pylist()
     return {name: value or 0 for name, value in found.items()}
+
+
+def _clustered_shares(experiment: Experiment) -> list[str]:
+    """Return columns of shares that are summed by cluster, where none is seen."""
+    if experiment.cluster is None:
+        return []
+    return [
+        name
+        for metric in experiment.metrics
+        if metric.kind == "proportion"
+        for name in metric.columns
+    ]
 
 
 def _absent(column: Expr) -> Expr:
@@ -333,6 +392,11 @@ def _refuse_unusable(facts: Mapping[str, Any], experiment: Experiment) -> None:
         msg = f"column {columns.day!r} holds no date in {count} of {facts['rows']}"
         msg += " rows; every unit needs its day of exposure; correct those rows, or"
         raise DataError(f"{msg} leave the column out.", code="bad_day")
+    for name in _clustered_shares(experiment):
+        if count := facts[f"off_{name}"]:
+            msg = f"column {name!r} of a proportion is neither 0 nor 1 in {count} rows;"
+            msg += " it must be 0 or 1 a unit; correct it or declare a mean."
+            raise DataError(msg, code="not_a_share")
     if not facts["units"]:
         msg = f"no row of {facts['rows']} lies in the experiment's dates; some must;"
         msg += f" check start ({experiment.start}), end ({experiment.end}) and as_of."
@@ -412,9 +476,12 @@ def numbers_of(
 ) -> dict[str, Expr]:
     """Return metric and covariate columns as they enter the statistics."""
     found: dict[str, Expr] = {}
+    clean = set(_cleaned(table, experiment))
     for metric in experiment.metrics:
         for name in metric.columns:
             column = _number(table[name])
+            if name in clean:
+                column = column.isnan().ifelse(None, column)
             if metric.zero_filled and not metric.built:  # built: NULL is immature
                 column = column.fill_null(0)
             if metric.name in waits and end is not None:

@@ -151,7 +151,7 @@ def _residual(
         for j in range(i):
             row = row + z[j] * (2 * float(fit.inverse[i, j]))
         h = h + zi * row
-    room = columns[0].notnull().ifelse(1 - h, None)
+    room = e.notnull().ifelse(1 - h, None)  # of the units that are in the fit
     return w * w * e * e / room, room
 
 

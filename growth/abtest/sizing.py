@@ -8,7 +8,7 @@ from math import ceil, inf, isfinite, sqrt
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from growth.abtest.plans import AlwaysValid, GroupSequential, Hybrid
-from growth.errors import Fault
+from growth.errors import Fault, suggest
 from growth.labels import label
 from growth.result import Cell, Estimate, Notice, Result, table_html
 from growth.stats.always_valid import planned_critical
@@ -37,6 +37,7 @@ __all__ = [
     "PlanWeek",
     "PowerPoint",
     "SizePlan",
+    "choice_fault",
     "design_of",
     "metric_faults",
     "plan_of",
@@ -331,6 +332,18 @@ class Known(NamedTuple):
 def metric_faults(metric: Baseline, *, no_harm: bool) -> list[Fault]:
     """Return what is wrong with a metric's numbers."""
     path = f"metric[{metric.name}]."
+    choices = (
+        ("kind", ("mean", "proportion", "ratio", "quantile")),
+        ("role", ("goal", "guardrail", "diagnostic")),
+        ("good", ("up", "down")),
+        ("margin_kind", ("relative", "absolute")),
+    )
+    if wrong := [
+        choice_fault(f"{path}{name}", getattr(metric, name), known)
+        for name, known in choices
+        if getattr(metric, name) not in known
+    ]:
+        return wrong
     share = metric.kind == "proportion"
     rules: list[tuple[str, Any, bool, str]] = [
         ("mean", metric.mean, isfinite(metric.mean), "a finite number"),
@@ -360,7 +373,7 @@ def metric_faults(metric: Baseline, *, no_harm: bool) -> list[Fault]:
         hint = "Only a share's follows from its mean."
         expected = "a standard deviation above 0"
         return [Fault("missing_key", f"{path}sd", "missing", expected, hint)]
-    if not 0 < metric.variance < inf:
+    if not 0 < metric.variance < inf or (metric.sd is not None and metric.sd <= 0):
         hint = (
             "The metric does not vary: check what it counts, and the history's dates."
         )
@@ -382,6 +395,12 @@ def metric_faults(metric: Baseline, *, no_harm: bool) -> list[Fault]:
             expected = "a change within 0 and 1"
             return [Fault("plan_out_of_range", f"{path}mde", seen, expected)]
     return []
+
+
+def choice_fault(name: str, seen: object, known: tuple[str, ...]) -> Fault:
+    """Return what is said of a value that is none of the known ones."""
+    hint = suggest(str(seen), known).strip()
+    return Fault("not_a_choice", name, repr(seen), f"one of {', '.join(known)}", hint)
 
 
 def _margin(metric: Baseline, *, no_harm: bool) -> bool:

@@ -12,7 +12,6 @@ from growth.abtest.history import STOOD, UnitHistory
 from growth.abtest.passes import cap_columns, cluster_facts, quantile_estimates
 from growth.abtest.ready import (
     day_column,
-    day_of,
     days_run,
     inside_dates,
     numbers_of,
@@ -20,13 +19,14 @@ from growth.abtest.ready import (
     prepare,
     scan,
     shaped,
+    without_nan,
 )
 from growth.abtest.residuals import hc2_variances
 from growth.abtest.split import SplitCheck, check_split_from_counts
 from growth.abtest.trends import Trend, trend_from_moments
 from growth.abtest.units import Expr, Rows, UnitTable, strata_columns
 from growth.abtest.watching import Asked, under_plan
-from growth.errors import DataError, suggest
+from growth.errors import DataError, ParameterError, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -101,8 +101,10 @@ def check_split(
     variant = variant_col or (exp.columns.variant if exp else "variant")
     table = built.table if built else engine.as_table(exposures)
     engine.need_columns(table, (unit, variant))
-    if exp and not built and exp.columns.day in table.columns:
-        inside = inside_dates(day_of(table, exp), exp, None)
+    day = day_col or (exp.columns.day if exp else "exposure_ds")
+    table = without_nan(table, (unit, *(n for n in by or () if n in table.columns)))
+    if exp and not built and day in table.columns:
+        inside = inside_dates(day_column(table, day, exp.tz), exp, None)
         table = table.filter(inside) if inside is not None else table
     counted = engine.count_units(table, unit_col=unit, group_col=variant)
     weights = planned or (exp.arms if exp else None)
@@ -111,7 +113,6 @@ def check_split(
             msg = f"column {variant!r} holds the arm {seen!r}; planned are"
             msg += f" {list(weights)}; correct the table or plan it (0 if closed)."
             raise DataError(msg + suggest(seen, weights), code="unknown_arm")
-    day = day_col or (exp.columns.day if exp else "exposure_ds")
     if sequential is None:
         planned_units = exp.plan.units if exp and exp.plan.sequential else None
         short = sum(counted.units.values()) < (planned_units or 0)
@@ -233,8 +234,23 @@ def analyze(
     breakdowns = by_columns(experiment.by if by is None else by)
     asked = Asked(pool=pool, prior=prior, unique=unique)
     if not experiment.plan.sequential:
+        _as_built(units, experiment, as_of)
         return _read(units, experiment, breakdowns, as_of, asked)
     return under_plan(_read, units, experiment, breakdowns, as_of, asked)
+
+
+def _as_built(
+    units: object, experiment: Experiment, as_of: date | datetime | None
+) -> None:
+    """Refuse another moment than the one that a table was built for."""
+    from growth import engine
+
+    if as_of is None or not isinstance(units, UnitTable):
+        return
+    if engine.instant(as_of, tz=experiment.tz) != units.as_of:
+        msg = f"as_of is {as_of} and the unit table was built for {units.as_of}; both"
+        msg = f"{msg} must be one; build the table with that as_of, or leave it out."
+        raise ParameterError(msg, code="bad_as_of")
 
 
 def trend(

@@ -631,6 +631,8 @@ def _join_breakdowns(
     start_us: int | None,
 ) -> Rows:
     """Add a column ``by_<name>`` per breakdown, as it was known at exposure."""
+    from growth import engine
+
     key = UNIT_COLUMNS[experiment.unit]
     events = _rows(dataset, "events") if dataset.has("events") else None
     from_events = [n for n in names if events is not None and n in events.columns]
@@ -647,12 +649,11 @@ def _join_breakdowns(
             near.at <= near.exposed_us,
             near.at >= near.exposed_us - LOOK_BACK_DAYS * DAY_US,
         )
+        kept = {f"by_{name}": near[f"by_{name}"] for name in from_events}
         known = near.group_by("unit").aggregate(
             **{
-                f"by_{name}": near[f"by_{name}"].argmax(
-                    near.at, where=near[f"by_{name}"].notnull()
-                )
-                for name in from_events
+                name: engine.first_by(column, -near.at, column)
+                for name, column in kept.items()
             }
         )
         table = table.left_join(known, "unit").drop("unit_right")
@@ -669,6 +670,7 @@ def _join_members(
     base: Rows,
     names: Sequence[str],
 ) -> Rows:
+    from growth import engine
 
     if experiment.unit == "device" or not dataset.has("members"):
         known = _rows(dataset, "events").columns if dataset.has("events") else ()
@@ -684,8 +686,9 @@ def _join_members(
     )
     near = rows.inner_join(exposed, "unit")
     near = near.filter(near.day < near.exposed_ds)
+    back = -engine.epoch_us(near.day)
     known = near.group_by("unit").aggregate(
-        **{f"by_{name}": near[f"by_{name}"].argmax(near.day) for name in names}
+        **{f"by_{name}": engine.first_by(near[f"by_{name}"], back) for name in names}
     )
     return table.left_join(known, "unit").drop("unit_right")
 

@@ -272,6 +272,40 @@ def test_breakdowns_are_what_was_known_at_exposure(tmp_path):
         built(tmp_path, exposures, [order("z", stamp(1))], exp, by=["age_band"])
 
 
+def test_breakdowns_that_tie_hang_on_no_order_of_rows(tmp_path):
+    """Two events of one instant, two snapshots of one day."""
+    seen = [("a", "ios"), ("a", "android"), ("b", "mac"), ("b", None), ("b", "web")]
+    events = [
+        {"user_id": u, "ts": stamp(1), "event": "app_show", "platform": platform}
+        for u, platform in seen
+    ]
+    members = [
+        {"user_id": "a", "as_of_ds": date(2026, 2, 1), "region": region}
+        for region in ("44", "31")
+    ]
+    exposures = [assigned(u, v, stamp(1)) for u, v in zip("ab", "AB", strict=True)]
+    exp = experiment(GMV, by=["platform", "region"])
+    for way in (1, -1):
+        write(tmp_path, "members", members[::way])
+        units = built(
+            tmp_path, exposures, [order("z", stamp(1))], exp, events=events[::way]
+        )
+        assert by_unit(units, "platform") == {"a": "android", "b": "mac"}
+        assert by_unit(units, "region") == {"a": "31", "b": None}
+
+
+def test_a_table_is_read_for_the_day_it_was_built_for(tmp_path):
+    exposures = [assigned(u, v, stamp(1)) for u, v in zip("abcd", "ABAB", strict=True)]
+    orders = [order(u, stamp(1)) for u in "ab"]
+    exp = experiment(GMV)
+    units = built(tmp_path, exposures, orders, exp, as_of=date(2026, 3, 1))
+    whole = analyze(units, exp)
+    assert analyze(units, exp, as_of=date(2026, 3, 1)).rows() == whole.rows()
+    with pytest.raises(ParameterError, match="build the table with that as_of") as info:
+        analyze(units, exp, as_of=date(2026, 2, 1))
+    assert info.value.code == "bad_as_of"
+
+
 def test_against_plain_python_over_random_rows(tmp_path):
     rng = default_rng(5)
     exposures, orders, want = [], [], {}
