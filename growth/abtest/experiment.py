@@ -367,6 +367,8 @@ class Experiment:
     def __post_init__(self) -> None:
         if faults := faults_in(self.to_dict()):
             raise ParameterError.of(f"experiment {self.id!r}", faults)
+        for name in ("start", "end"):  # ISO text is as good as a date
+            object.__setattr__(self, name, read_date(getattr(self, name)))
 
     @classmethod
     def from_dict(

@@ -122,6 +122,10 @@ def check_split(
         engine.need_columns(table, (day,), unlocks="the split by day")
         columns["day"] = day_column(table, day, exp.tz if exp else "Asia/Shanghai")
     cut = _units_by(table, unit, variant, columns) if columns else {}
+    if gone := cut.get("day", {}).get(None):
+        msg = f"column {day!r} holds no date for {sum(gone.values())} units; every unit"
+        msg += " needs its day of exposure; correct those rows, or cut by no day."
+        raise DataError(msg, code="bad_day")
     level = alpha if alpha is not None else (exp.srm_alpha if exp else 0.001)
     return check_split_from_counts(
         counted.units,

@@ -216,3 +216,24 @@ def test_a_plan_takes_no_negative_spread():
     with pytest.raises(ParameterError, match="sd is -3") as info:
         plan_from_numbers([Baseline(name="m", mean=10.0, sd=-3.0, mde=0.1)])
     assert info.value.code == "no_variance"
+
+
+def test_dates_may_be_written_as_text():
+    exp = declared(
+        Metric(name="x", kind="mean", role="goal"), start="2026-01-10", end="2026-01-20"
+    )
+    assert (exp.start, exp.end) == (date(2026, 1, 10), date(2026, 1, 20))
+    days = [date(2026, 1, 1) + timedelta(days=i % 30) for i in range(N)]
+    (table, _) = both(GAPS, exposure_ds=days)
+    assert analyze(table, exp).notices
+    with pytest.raises(ParameterError, match="start"):
+        declared(Metric(name="x", kind="mean", role="goal"), start="10 January")
+
+
+def test_a_split_by_day_needs_every_day():
+    days = [None, *(date(2026, 1, 1 + i % 9) for i in range(1, N))]
+    table = pa.table({"user_id": range(N), "variant": ARMS, "exposure_ds": days})
+    for asked in ({"sequential": True}, {"by": ["day"]}):
+        with pytest.raises(DataError, match="holds no date for 1 units") as info:
+            check_split(table, **asked)
+        assert info.value.code == "bad_day"
