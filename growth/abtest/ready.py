@@ -189,7 +189,9 @@ def _cleaned(table: Rows, experiment: Experiment) -> list[str]:
     return [
         name
         for metric in experiment.metrics
-        if metric.cap or metric.zero_filled or experiment.cluster is not None
+        if metric.cap
+        or (metric.zero_filled and not metric.built)
+        or experiment.cluster is not None
         for name in metric.columns
         if table[name].type().is_floating()
     ]
