@@ -149,20 +149,22 @@ def export(  # noqa: PLR0913  (what, for whom, why, and how long)
     ------
     ParameterError
         If there is no purpose (code ``purpose_missing``), the file ends in
-        anything else (``bad_format``), or `min_size` or `expires_days` is below 1
-        (``bad_limit``).
+        anything else (``bad_format``), `min_size` or `expires_days` is below 1
+        (``bad_limit``), or a column is named twice (``repeated_column``).
     SecretMissingError
         If there is a recipient and no key of 32 bytes.
     ColumnNotFoundError
         If a column is missing.
     DataError
-        If the list is too small (code ``segment_too_small``), or an id or text
+        If the list is too small (code ``segment_too_small``), a row has no user
+        (``null_key``), a user has two rows (``repeated_user``), or an id or text
         looks like an openid or a mobile number (``raw_identifier``).
 
     Notes
     -----
     CSV is RFC 4180 in UTF-8. Ids are the first 32 hexadecimal digits of
-    HMAC-SHA256(key, ``recipient|id``). The file is written aside and renamed.
+    HMAC-SHA256(key, ``recipient|id``); rows are sorted by the id that is written.
+    The file is written aside and renamed.
     """
     need_purpose(purpose)
     target = Path(path)
@@ -174,11 +176,13 @@ def export(  # noqa: PLR0913  (what, for whom, why, and how long)
         expires_days, "expires_days", least=1, most=3650, code="bad_limit"
     )
     named = names_of(columns, "columns")
+    _refuse_columns(named, user_col)
     rekey = _rekey(recipient)
     source = as_table(table)
     need_columns(source, [user_col, *named])
     rows = fetch(source.select(user_col, *named), "reading a list")
     rows = rows.sort_by(user_col)
+    _refuse_unlisted(rows[user_col].to_pylist(), user_col)
     if len(rows) < min_size:
         msg = (
             f"the list holds {len(rows)} users; {min_size} or more can be shared; take"
@@ -187,6 +191,9 @@ def export(  # noqa: PLR0913  (what, for whom, why, and how long)
         raise DataError(msg, code="segment_too_small")
     _refuse_raw(rows, [user_col, *named])
     ids = [rekey(str(one)) for one in rows[user_col].to_pylist()]
+    if recipient:  # in the order of its own ids: places of two lists do not match
+        order = sorted(range(len(ids)), key=ids.__getitem__)
+        ids, rows = [ids[i] for i in order], rows.take(order)
     expires = datetime.now(UTC).date() + timedelta(days=expires_days)
     hashes = rules.hashes() if rules is not None else {}
     if target.suffix == ".csv":
@@ -239,6 +246,31 @@ def _rekey(recipient: str) -> Any:  # noqa: ANN401
         return hmac.digest(key, message, "sha256").hex()[:HEX]
 
     return rekey
+
+
+def _refuse_columns(named: Sequence[str], user_col: str) -> None:
+    if user_col in named:
+        msg = f"columns names {user_col!r}; the id is always written, as the first"
+        msg = f"{msg} column; leave it out of columns."
+        raise ParameterError(msg, code="repeated_column")
+    twice = next((name for name in named if named.count(name) > 1), None)
+    if twice is not None:
+        msg = f"columns names {twice!r} twice; each is written once; leave one out."
+        raise ParameterError(msg, code="repeated_column")
+
+
+def _refuse_unlisted(users: Sequence[Any], user_col: str) -> None:
+    """Refuse rows of nobody, and two rows of one user."""
+    nobody = sum(one is None or one != one for one in users)  # noqa: PLR0124  (NaN)
+    if nobody:
+        msg = f"column {user_col!r} is NULL in {nobody} of {len(users)} rows; each row"
+        msg = f"{msg} of a list must be a user; filter these rows out."
+        raise DataError(msg, code="null_key")
+    distinct = len({str(one) for one in users})
+    if distinct < len(users):
+        msg = f"the list holds {len(users)} rows of {distinct} users; it must hold one"
+        msg = f"{msg} row a user; make one of the rows of each (distinct, or sums)."
+        raise DataError(msg, code="repeated_user")
 
 
 def _refuse_raw(rows: Any, names: Sequence[str]) -> None:  # noqa: ANN401

@@ -1,6 +1,7 @@
 """What leaves: pseudonyms of the recipient's own, nothing a spreadsheet would run."""
 
 import csv
+import hmac
 import io
 import json
 import shutil
@@ -93,6 +94,55 @@ def test_two_recipients_cannot_join_their_lists(tmp_path, monkeypatch):
     assert not ids["agency"] & ids["bank"]
     assert not ids["agency"] & set(listed()["user_id"].to_pylist())
     assert all(len(one) == 32 for one in ids["agency"])
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_two_recipients_cannot_join_by_row_number(suffix, tmp_path, monkeypatch):
+    monkeypatch.setenv("GROWTH_EXPORT_KEY", KEY)
+    people = {}
+    for recipient in ("agency", "bank"):
+        path = tmp_path / f"{recipient}.{suffix}"
+        table = listed(note=[f"n{i:03}" for i in range(60)])
+        export(table, path, purpose="p", recipient=recipient, columns=["note"])
+        if suffix == "csv":
+            _, *rows = csv.reader(path.read_text("utf-8").splitlines())
+        else:
+            rows = [list(row.values()) for row in pq.read_table(path).to_pylist()]
+        assert [one for one, _ in rows] == sorted(one for one, _ in rows)
+        for one, note in rows:  # what else is known of a user stays with the user
+            said = f"{recipient}|u{note[1:]}".encode()
+            assert one == hmac.digest(KEY.encode(), said, "sha256").hex()[:32]
+        people[recipient] = [note for _, note in rows]
+    pairs = zip(people["agency"], people["bank"], strict=True)
+    assert sum(a == b for a, b in pairs) < 10
+    assert sorted(people["agency"]) == sorted(people["bank"])
+
+
+@pytest.mark.parametrize("missing", [[None], [None, None]])
+def test_nobody_is_not_on_a_list(missing, tmp_path, monkeypatch):
+    monkeypatch.setenv("GROWTH_EXPORT_KEY", KEY)
+    table = pa.table({"user_id": [*(f"u{i}" for i in range(60)), *missing]})
+    said = f"NULL in {len(missing)} of {60 + len(missing)} rows.*filter"
+    with pytest.raises(DataError, match=said) as info:
+        export(table, tmp_path / "x.csv", purpose="p", recipient="agency")
+    assert info.value.code == "null_key"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_rows_of_one_user_do_not_make_a_list_large_enough(tmp_path):
+    table = pa.table({"user_id": ["u1"] * 60})
+    with pytest.raises(DataError, match=r"60 rows of 1 users.*one row a user") as info:
+        export(table, tmp_path / "x.csv", purpose="p")
+    assert info.value.code == "repeated_user"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("columns", [["user_id"], ["tier", "tier"]])
+def test_a_column_is_written_once(columns, tmp_path):
+    table = listed(60, tier=[1] * 60)
+    with pytest.raises(ParameterError, match=f"names '{columns[0]}'.*leave") as info:
+        export(table, tmp_path / "x.csv", purpose="p", columns=columns)
+    assert info.value.code == "repeated_column"
 
 
 @pytest.mark.parametrize("key", [None, "short"])
