@@ -123,7 +123,8 @@ def reach_of(
     Parameters
     ----------
     rows : sequence of mapping
-        ``ts channel action``, and ``template_id errcode`` where known.
+        ``ts channel action``, and ``template_id errcode`` where known, as text or
+        as numbers.
     at : datetime
         The instant; rows at or after it do not count.
     max_per_week : int, optional
@@ -197,12 +198,21 @@ def _subscribe(
     return Standing(False, "denied" if closed >= last else "used_up", 0)  # noqa: FBT003
 
 
+def _word(row: Mapping[str, Any], name: str) -> str:
+    """Return a code as text: the platform answers numbers, ledgers hold texts."""
+    value = row.get(name)
+    if value is None or value != value:  # noqa: PLR0124  (NaN)
+        return ""
+    whole_number = isinstance(value, float) and value.is_integer()
+    return str(int(value) if whole_number else value)
+
+
 def _template(row: Mapping[str, Any]) -> str:
-    return row.get("template_id") or ""
+    return _word(row, "template_id")
 
 
 def _refuses(row: Mapping[str, Any]) -> bool:
-    return row["action"] == "deny" or row.get("errcode") == REFUSED_CODE
+    return row["action"] == "deny" or _word(row, "errcode") == REFUSED_CODE
 
 
 def _service(rows: Sequence[tuple[int, Mapping[str, Any]]], end: int) -> Standing:
@@ -215,11 +225,15 @@ def _service(rows: Sequence[tuple[int, Mapping[str, Any]]], end: int) -> Standin
     seen = opened > -(2**62)
     for action, (length, messages) in OPENINGS.items():
         at = _latest(r for r in rows if r[1]["action"] == action)
-        shut = any(us >= at and row.get("errcode") == OUTSIDE_CODE for us, row in rows)
+        shut = any(
+            us >= at and _word(row, "errcode") == OUTSIDE_CODE for us, row in rows
+        )
         if at + length <= end or shut:
             continue
         used = sum(us >= at and row["action"] == "send" for us, row in rows)
-        full = any(us >= at and row.get("errcode") == TOO_MANY_CODE for us, row in rows)
+        full = any(
+            us >= at and _word(row, "errcode") == TOO_MANY_CODE for us, row in rows
+        )
         mine = (0 if full else max(0, messages - used), at + length)
         best = mine if best is None else max(best, mine)
     if best is None:

@@ -89,6 +89,55 @@ def test_what_the_platform_said_counts():
     assert service(wrote, row("deny", hours(0.5))).reason == "opted_out"
 
 
+@pytest.mark.parametrize("kind", [int, float])
+def test_what_the_platform_answers_as_a_number_counts(kind):
+    wrote = row("user_message", hours(1))
+    for code, reason in ((45015, "window_closed"), (45047, "used_up")):
+        failed = row("fail", hours(0.5), errcode=kind(code))
+        assert service(wrote, failed).reason == reason
+    refused = grant(4, action="fail", errcode=kind(43101))
+    assert subscribe(grant(5), refused).reason == "denied"
+    # a missing number is no code, and a template without one is all of them
+    nan = grant(4, float("nan"), action="deny", errcode=float("nan"))
+    assert subscribe(grant(5), nan).reason == "denied"
+
+
+@pytest.mark.parametrize(
+    ("codes", "templates"),
+    [
+        (pa.int64(), pa.string()),
+        (pa.float64(), pa.string()),
+        (pa.string(), pa.int64()),
+        (pa.int32(), pa.float64()),
+        (pa.null(), pa.null()),
+    ],
+)
+def test_codes_and_templates_may_be_numbers_in_a_table(codes, templates):
+    rng = random.Random(5)
+    numbers = {"t1": 1, "t2": 2, None: None}
+
+    def told(one):
+        code, template = one["errcode"], one["template_id"]
+        if not pa.types.is_string(codes):
+            code = None if code is None or codes == pa.null() else int(code)
+        if not pa.types.is_string(templates):
+            template = None if templates == pa.null() else numbers[template]
+        return one | {"errcode": code, "template_id": template}
+
+    rows = [told(r) for i in range(60) for r in drawn(rng, f"u{i:03}")]
+    names = ["user_id", "ts", "channel", "action", "errcode", "template_id"]
+    kinds = dict(zip(names[-2:], (codes, templates), strict=True))
+    table = pa.table({n: pa.array([r[n] for r in rows], kinds.get(n)) for n in names})
+    found = engine.fetch(reachable(table, at_ts=NOW)).to_pylist()
+    assert len(found) > 40
+    seen = table.to_pylist()  # as the column has them: 43101.0
+    for one in found:
+        own = [r for r in seen if r["user_id"] == one["user_id"]]
+        for channel, standing in reach_of(own, at=NOW).items():
+            have = [one[f"{channel}_{p}"] for p in ("reason", "left", "closes_us")]
+            assert tuple(have) == standing[1:], (one["user_id"], channel)
+
+
 def test_a_grant_is_one_message_of_its_template():
     assert subscribe(grant(5)).left == 1
     assert subscribe(grant(5), grant(4)).left == 2

@@ -60,8 +60,7 @@ def standings(
     )
     table = table.filter(table.growth_us < end, table[user_col].notnull())
     table = table.mutate(
-        template_id=table.template_id.fill_null(""),
-        errcode=table.errcode.fill_null(""),
+        template_id=_word(table.template_id), errcode=_word(table.errcode)
     )
     whole = ibis.window(group_by=table[user_col])
     own = ibis.window(group_by=[table[user_col], table.template_id])
@@ -82,6 +81,16 @@ def standings(
     )
     lasting = list(names_of(long_term, "long_term"))
     return _standings(table, end, user_col, max_per_week, lasting)
+
+
+def _word(code: ir.Value) -> ir.Value:
+    """Return a code as text: the platform answers numbers, ledgers hold texts."""
+    import ibis
+
+    kind = code.type()
+    if kind.is_floating():  # whole numbers among which some were missing
+        code = code.isnan().ifelse(ibis.null().cast(kind), code).cast("int64")
+    return (code if kind.is_string() else code.cast("string")).fill_null("")
 
 
 def _standings(
