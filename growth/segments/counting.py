@@ -221,7 +221,8 @@ def movement(
     ColumnNotFoundError
         If a column is missing.
     ParameterError
-        If a limit is below 1 (code ``bad_limit``).
+        If a limit is below 1 (code ``bad_limit``), or a value is called ``absent``
+        (``reserved_value``).
     """
     rule_moved = None
     if under_old_rule is not None:

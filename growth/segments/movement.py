@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date  # noqa: TC003  (read by tests of the contract)
 from math import log, log10
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from growth.errors import ParameterError
 from growth.result import Cell, Estimate, Notice, Result
 from growth.segments.hiding import hide_table, limit_of
+from growth.segments.ops import ABSENT
 from growth.stats.arguments import names_of
 from growth.stats.proportions import Share, wilson
 
@@ -16,8 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 __all__ = ["ABSENT", "Move", "Movement", "movement_from_counts"]
-
-ABSENT: Final = "absent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +180,8 @@ def movement_from_counts(
     Raises
     ------
     ParameterError
-        If a limit is below 1 (code ``bad_limit``).
+        If a limit is below 1 (code ``bad_limit``), or a value is called ``absent``
+        (``reserved_value``).
 
     Notes
     -----
@@ -193,8 +194,12 @@ def movement_from_counts(
     >>> found.unchanged_rate, found.moves[1].share
     (0.75, 0.25)
     """
+    if ABSENT in names_of(values, "values") or any(ABSENT in pair for pair in counts):
+        msg = f"{tag} has the value {ABSENT!r}; that word means not of the population,"
+        msg = f"{msg} None in counts; call the value something else."
+        raise ParameterError(msg, code="reserved_value")
     told = {
-        (a or ABSENT, b or ABSENT): int(n)
+        (ABSENT if a is None else a, ABSENT if b is None else b): int(n)
         for (a, b), n in counts.items()
         if (a, b) != (None, None)
     }

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from growth.segments.rules import Metric
 
 __all__ = [
+    "ABSENT",
     "IDS",
     "LIFECYCLE",
     "MAX_VALUES",
@@ -25,6 +26,7 @@ __all__ = [
     "kind_of",
 ]
 
+ABSENT: Final = "absent"  # of a movement: not of the population; no value is it
 NAME: Final = r"[a-z][a-z0-9_]{0,62}"
 MAX_VALUES: Final = 200
 POPULATIONS: Final = ("seen", "buyers", "members")

@@ -17,6 +17,7 @@ from growth.errors import Fault, ParameterError, suggest
 from growth.result import Notice
 from growth.segments.asking import yuan
 from growth.segments.ops import (
+    ABSENT,
     MAX_VALUES,
     NAME,
     OPS,
@@ -279,6 +280,9 @@ class _Reader:
             expected = "lower-case letters, digits and underscores, a letter first"
             hint = "Other words go into title."
             self.fault("bad_name", path, name, expected, hint)
+        elif name == ABSENT:
+            hint = "In movements it means not of the population."
+            self.fault("bad_name", path, name, "another word", hint)
         return str(name)
 
     def title(

@@ -87,6 +87,25 @@ def test_movement_margins_are_the_two_dates():
     assert all(m.share_low <= m.share <= m.share_high for m in found.moves if m.share)
 
 
+def test_an_empty_text_is_a_value_and_not_the_absence_of_one():
+    table = tagged(t=["", "x"] * 30)
+    found = movement(table, table.slice(10), "t")
+    assert (found.users, found.joined, found.left) == (60, 0, 10)
+    assert dict(found.before_users) == {"": 30, "x": 30}
+    moves = {(m.before, m.after): m.users for m in found.moves}
+    assert moves["", "absent"] == 5
+    assert (moves["", ""], moves["x", "x"]) == (25, 25)
+
+
+def test_a_value_is_not_called_as_those_outside_are():
+    one, two = tagged(t=["absent"] * 20 + ["x"] * 40), tagged(t=["x"] * 60)
+    named = {"values": ["absent", "x"]}
+    for before, after, more in ((one, two, {}), (two, one, {}), (two, two, named)):
+        with pytest.raises(ParameterError, match=r"value 'absent'.*call") as e:
+            movement(before, after, "t", **more)
+        assert e.value.code == "reserved_value"
+
+
 def test_stability_is_told_three_ways():
     same = movement_from_counts({("a", "a"): 50, ("b", "b"): 50}, tag="t")
     assert (same.unchanged_rate, same.kappa, same.psi) == (1.0, 1.0, 0.0)

@@ -175,6 +175,8 @@ def test_a_metric_that_cannot_be_meant(metric, code, at):
         ),
         ('default = "none"', 'default = "none"\ntitle = 1', "bad_value", "tag.t.title"),
         ("schema = 1", "schema = 2", "bad_value", "schema"),
+        ('default = "none"', 'default = "absent"', "bad_name", "tag.t.default"),
+        ('name = "a"', 'name = "absent"', "bad_name", "tag.t.value[0].name"),
         ("tag.t", 'tag."T x"', "bad_name", "tag.T x"),
         ("tag.t", "tag.user_id", "bad_name", "tag.user_id"),
     ],
