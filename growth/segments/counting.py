@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from growth.engine import (
@@ -19,7 +20,13 @@ from growth.segments.evaluate import micros
 from growth.segments.movement import Movement, movement_from_counts
 from growth.segments.overlap import MOST, Overlap, overlap_from_masks
 from growth.segments.profile import Feature, Profile, profile_from_counts
-from growth.segments.reach import CHANNELS, Reach, ReachCell, check_channels
+from growth.segments.reach import (
+    CHANNELS,
+    Reach,
+    ReachCell,
+    check_cap,
+    check_channels,
+)
 from growth.segments.rules import Segment, When
 from growth.segments.sizes import (
     Crossed,
@@ -31,7 +38,7 @@ from growth.segments.tables import holds, mask_of, standings
 from growth.stats.arguments import names_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from datetime import date, datetime
 
     import ibis.expr.types as ir
@@ -285,8 +292,9 @@ def overlap(
     Raises
     ------
     ParameterError
-        If there are none or too many (code ``too_many_segments``), or one compares
-        a metric (``segment_of_metrics``).
+        If there are none or too many (code ``too_many_segments``), two have one
+        name (``duplicate_name``), or one compares a metric
+        (``segment_of_metrics``).
     ColumnNotFoundError
         If a tag has no column.
     """
@@ -303,10 +311,14 @@ def overlap(
 
 
 def _named(segments: Mapping[str, When] | Sequence[Segment]) -> dict[str, When]:
-    if isinstance(segments, dict):
+    if isinstance(segments, Mapping):
         return {name: when._when() for name, when in segments.items()}  # noqa: SLF001
-    listed: Any = segments
-    return {segment.name: segment.when for segment in listed}
+    names = [segment.name for segment in segments]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        msg = f"segments names {twice!r} twice; each must have a name of its own; name"
+        raise ParameterError(f"{msg} one anew.", code="duplicate_name")
+    return {segment.name: segment.when for segment in segments}
 
 
 def profile(
@@ -499,10 +511,12 @@ def reachable(
     RefusedError
         For the channel ``template``.
     ParameterError
-        If a channel is unknown (code ``unknown_channel``) or the instant has no
-        zone (``bad_as_of``).
+        If a channel is unknown (code ``unknown_channel``), the instant has no zone
+        (``bad_as_of``) or `max_per_week` is below 1 (``bad_limit``).
     """
     asked = check_channels(channels)
+    if max_per_week is not None:
+        max_per_week = check_cap(max_per_week)
     end = micros(instant(at_ts))
     found = standings(
         messages, end, user_col=user_col, max_per_week=max_per_week, long_term=long_term

@@ -17,7 +17,7 @@ from growth.errors import ParameterError, RefusedError, suggest
 from growth.result import Cell, Notice, Result
 from growth.segments.evaluate import micros
 from growth.segments.hiding import hide, limit_of
-from growth.stats.arguments import names_of
+from growth.stats.arguments import names_of, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -29,6 +29,7 @@ __all__ = [
     "Reach",
     "ReachCell",
     "Standing",
+    "check_cap",
     "check_channels",
     "reach_of",
     "reach_value",
@@ -111,6 +112,28 @@ def check_channels(channels: str | Iterable[str]) -> tuple[str, ...]:
     return asked
 
 
+def check_cap(max_per_week: object) -> int:
+    """Return the merchant's cap on messages in a week, 1 or more.
+
+    Parameters
+    ----------
+    max_per_week : int
+        What the caller gave.
+
+    Returns
+    -------
+    int
+        The cap.
+
+    Raises
+    ------
+    ParameterError
+        If it is no whole number of 1 or more (code ``bad_limit``).
+    """
+    remedy = "leave it out for no cap"
+    return whole(max_per_week, "max_per_week", least=1, code="bad_limit", remedy=remedy)
+
+
 def reach_of(
     rows: Sequence[Mapping[str, Any]],
     *,
@@ -128,7 +151,8 @@ def reach_of(
     at : datetime
         The instant; rows at or after it do not count.
     max_per_week : int, optional
-        The merchant's own cap: messages sent in the seven days before, all channels.
+        The merchant's own cap, 1 or more: messages sent in the seven days before, all
+        channels.
     long_term : sequence of str, optional
         Templates the platform lets be sent again and again (public services).
 
@@ -136,6 +160,11 @@ def reach_of(
     -------
     dict of str to Standing
         By channel, in the order of `CHANNELS`.
+
+    Raises
+    ------
+    ParameterError
+        If `max_per_week` is below 1 (code ``bad_limit``).
 
     Examples
     --------
@@ -145,6 +174,8 @@ def reach_of(
     >>> reach_of([row], at=wrote + timedelta(hours=48))["customer_service"].reason
     'window_closed'
     """
+    if max_per_week is not None:
+        max_per_week = check_cap(max_per_week)
     end = micros(at)
     timed = [(micros(row["ts"]), row) for row in rows if row["ts"] is not None]
     past = [item for item in timed if item[0] < end]

@@ -2,6 +2,7 @@
 
 import json
 from datetime import date
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -191,6 +192,15 @@ def test_overlap_is_exclusive_and_adds_up():
     assert pair.lift == pytest.approx(
         len(rich & new) * len(rows) / len(rich) / len(new)
     )
+
+
+def test_no_segment_is_lost_to_another_of_its_name():
+    table = frame(1)
+    with pytest.raises(ParameterError, match=r"'rich' twice.*name one anew") as info:
+        overlap(table, [A, Segment("rich", B.when)])
+    assert info.value.code == "duplicate_name"
+    named = {"rich": A.when, "new": B.when}
+    assert overlap(table, MappingProxyType(named)) == overlap(table, [A, B])
 
 
 def users_of(table, when):

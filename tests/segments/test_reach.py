@@ -187,6 +187,22 @@ def test_the_merchants_own_cap_comes_before_windows():
     assert reach_of(old, at=NOW, max_per_week=1)["customer_service"].reason == "open"
 
 
+@pytest.mark.parametrize("cap", [0, -1, 1.5, float("nan"), float("inf"), "2", True])
+def test_a_cap_cannot_be_switched_off_by_a_wrong_number(cap):
+    rows = [row("user_message", hours(1)), row("send", hours(30), "sms")]
+    table = pa.Table.from_pylist(rows)
+    for asked in (
+        lambda: reach_of(rows, at=NOW, max_per_week=cap),
+        lambda: reachable(table, at_ts=NOW, max_per_week=cap),
+        lambda: reach(table, at_ts=NOW, max_per_week=cap),
+    ):
+        with pytest.raises(
+            ParameterError, match=r"max_per_week is .*1 or more"
+        ) as info:
+            asked()
+        assert info.value.code == "bad_limit"
+
+
 def drawn(rng, user):
     moments = [
         timedelta(hours=rng.choice([0.005, 1, 30, 47, 48, 49, 24 * 8]))
