@@ -361,7 +361,9 @@ def _edge(metric: Metric) -> Find:
         for us, row in chosen(rows, env):
             value = amount(row, env)
             known = value is not None
-            keyed.append((us, row.get(name) or "", known, value if known else 0))
+            key = row.get(name)
+            key = "" if key is None else str(key)
+            keyed.append((us, key, known, value if known else 0))
         best = pick(keyed, default=None)
         return best[3] if best is not None and best[2] else None
 
@@ -858,9 +860,11 @@ def _refunds(
         return None
     found: dict[str, int] = {}
     for row in rows:
-        if micros(row["ts"]) < end:
-            key = row["order_id"]
-            found[key] = found.get(key, 0) + row["amount_fen"]
+        parts = (key, at, off) = row["order_id"], row["ts"], row["amount_fen"]
+        if any(part is None or part != part for part in parts):  # noqa: PLR0124
+            continue  # of no order, of no time, of no amount (NaN, NaT)
+        if micros(at) < end:
+            found[key] = found.get(key, 0) + off
     return found
 
 

@@ -27,6 +27,7 @@ from growth.segments import (
     rules_of,
     sequence,
     tag,
+    total,
     without,
 )
 from tests.segments import random_rules
@@ -85,6 +86,43 @@ def test_they_agree_with_frozen_yardsticks_of_another_day():
     earlier = freeze(tables, rules, as_of=AS_OF - timedelta(days=9))
     again = Context.from_json(earlier.to_json())
     assert disagreeing(rules, users, tables, again)[0] == []
+
+
+def test_a_refund_of_no_order_no_time_or_no_amount_takes_nothing_off():
+    rules = rules_of(Tag("t", [Value("x", total("orders", "paid_fen", net=True) >= 9)]))
+    orders = [order(5, 10, order_id=one, user_id=f"u{one}") for one in ("a", "b", None)]
+    orders.append(order(5, 10, order_id="c", user_id="uc"))
+    refunds = [
+        {"order_id": one, "ts": at, "amount_fen": off}
+        for one, at, off in (
+            ("a", NOON - timedelta(days=1), None),
+            ("b", None, 5),
+            (None, NOON - timedelta(days=1), 5),
+            ("c", NOON - timedelta(days=1), 5),
+        )
+    ]
+    tables = {"orders": pa.Table.from_pylist(orders)}
+    tables["refunds"] = pa.Table.from_pylist(refunds)
+    users = {one["user_id"]: {"orders": [one], "refunds": refunds} for one in orders}
+    assert disagreeing(rules, users, tables)[0] == []
+    held = {u: r["t"] for u, r in told(tag(tables, rules, as_of=AS_OF)).items()}
+    assert held == {"ua": "x", "ub": "x", "uNone": "x", "uc": "none"}
+
+
+@pytest.mark.parametrize("ids", [(10, 9), (0, 3), (7, None), ("", "0")])
+def test_ids_that_are_numbers_break_ties_as_texts_do(ids):
+    rules = rules_of(
+        Tag("late", [Value("x", last("orders", "paid_fen") >= 150)]),
+        Tag("early", [Value("x", first("orders", "paid_fen") >= 150)]),
+    )
+    rows = [order(5, fen, order_id=one, user_id="u")
+            for one, fen in zip(ids, (100, 200), strict=True)]  # fmt: skip
+    tables = {"orders": pa.Table.from_pylist(rows)}
+    assert disagreeing(rules, {"u": {"orders": rows}}, tables)[0] == []
+    texts = [row | {"order_id": "" if i is None else str(i)}
+             for row, i in zip(rows, ids, strict=True)]  # fmt: skip
+    want = told(tag({"orders": pa.Table.from_pylist(texts)}, rules, as_of=AS_OF))
+    assert told(tag(tables, rules, as_of=AS_OF)) == want
 
 
 def test_row_order_and_chunks_change_nothing():

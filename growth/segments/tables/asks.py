@@ -105,7 +105,8 @@ def _edge(
     if value.type().is_floating():
         value = value.isnan().ifelse(ibis.null().cast(value.type()), value)
     key = IDS.get(name, "")
-    ids = table[key].fill_null("") if key in table.columns else ibis.literal("")
+    ids = table[key] if key in table.columns else ibis.literal("")
+    ids = (ids if ids.type().is_string() else ids.cast("string")).fill_null("")
     parts = {
         "us": epoch_us(table[TIMES[name]]),
         "id": ids,
