@@ -337,7 +337,8 @@ class Reach(Result):
     users : int
         Users asked about.
     reachable : int or None
-        Users whom one channel or more reaches; None where hidden.
+        Users whom one channel or more reaches; None where hidden, as it is where it
+        would tell, with the cells, of a group too small to be shown.
     cells : tuple of ReachCell
         By channel and reason, ``open`` first.
     hidden : int
@@ -390,7 +391,11 @@ class Reach(Result):
                 for cell, hidden in zip(own, away, strict=True)
             ]
         opens = [cell for cell in shown if cell.reason == "open"]
-        secret = any(cell.users is None for cell in opens)
+        known = [cell.users for cell in opens if cell.users is not None]
+        # whom nothing reaches, whom one channel alone does, whom several do
+        told = [users - reachable, reachable - max(known, default=0)]
+        told.append(sum(known) - reachable)
+        secret = len(known) < len(opens) or any(0 < n < limit for n in told)
         args = (("users", users),)
         return cls(
             at=at,

@@ -322,3 +322,33 @@ def test_small_groups_of_a_channel_are_hidden_and_so_is_what_follows():
         None, 2, "segments.reach.some",
     )  # fmt: skip
     assert Reach.of(cells, **told).reachable == 20
+
+
+@pytest.mark.parametrize(
+    ("sms", "wecom", "both", "shown"),
+    [
+        (100, 61, 60, False),  # one is reached by wecom only
+        (100, 60, 49, False),  # 49 are reached by both, 11 by wecom only
+        (100, 100, 49, False),  # 49 are reached by both
+        (340, 60, 10, False),  # 10 are reached by nothing
+        (100, 60, 60, True),  # wecom adds nobody
+        (150, 120, 60, True),
+        (200, 200, 0, True),  # each is reached, by one
+    ],
+)
+def test_the_reachable_are_not_told_where_the_difference_is_few(
+    sms, wecom, both, shown
+):
+    first, second = range(sms), range(sms - both, sms + wecom - both)
+    rows = [
+        row("grant", hours(2), channel, user_id=f"u{i:03}")
+        for channel, users in (("sms", first), ("wecom", second))
+        for i in users
+    ]
+    table = pa.Table.from_pylist(rows)
+    people = pa.table({"user_id": [f"u{i:03}" for i in range(400)]})
+    asked = {"at_ts": NOW, "users": people, "channels": ["sms", "wecom"]}
+    found = reach(table, **asked, min_size=50)
+    assert [c.users for c in found.cells if c.reason == "open"] == [sms, wecom]
+    assert found.reachable == (sms + wecom - both if shown else None)
+    assert reach(table, **asked).reachable == sms + wecom - both
