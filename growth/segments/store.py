@@ -24,6 +24,7 @@ from growth.stats.arguments import whole
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterable, Sequence
 
     import ibis.expr.types as ir
 
@@ -396,6 +397,8 @@ class History:
         ------
         ColumnNotFoundError
             If a column is missing.
+        ParameterError
+            If the rows have a tag's column already (code ``column_twice``).
         DataError
             If there is no snapshot at all (code ``snapshot_missing``).
         """
@@ -413,6 +416,7 @@ class History:
             parts.append(part.append_column("growth_day", number))
         held = pa.concat_tables(parts, promote_options="permissive")
         tags = [n for n in held.column_names if n not in (user_col, "growth_day")]
+        _refuse_columns(table.columns, tags)
         held = held.rename_columns(
             ["growth_user" if n == user_col else n for n in held.column_names]
         )
@@ -430,6 +434,15 @@ class History:
 
     def _at(self, day: date) -> Path:
         return self.folder / f"as_of={day.isoformat()}"
+
+
+def _refuse_columns(columns: Iterable[str], tags: Sequence[str]) -> None:
+    own = {*tags, "growth_at", "growth_day", "growth_user"}
+    taken = [name for name in columns if name in own]
+    if taken:
+        msg = f"the rows have the columns {taken} already; the join adds columns of"
+        msg = f"{msg} these names, so that rows must not; drop or rename them first."
+        raise ParameterError(msg, code="column_twice")
 
 
 def _newest(day: ir.Value, dates: tuple[date, ...], *, before: bool) -> ir.Value:

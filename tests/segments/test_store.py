@@ -184,6 +184,15 @@ def test_the_as_of_join_gives_the_tag_of_that_day(kept):
     assert early[5]["state"] == state(20)
 
 
+@pytest.mark.parametrize("taken", ["state", "growth_at"])
+def test_rows_that_have_the_column_of_a_tag_are_told(kept, taken):
+    table = pa.Table.from_pylist([{"user_id": "u00", "ts": NOON, taken: "mine"}])
+    said = rf"have the columns \['{taken}'\] already.*drop or rename"
+    with pytest.raises(ParameterError, match=said) as info:
+        kept.join(table)
+    assert info.value.code == "column_twice"
+
+
 def test_a_folder_that_lost_a_file_is_told(kept):
     (kept.folder / f"as_of={DAY}" / "_meta.json").unlink()
     with pytest.raises(DataError, match="no readable _meta") as info:
