@@ -593,7 +593,7 @@ def walk_grouped(
             if layout[VALUED] == IN_KEY:
                 val[i] = (key & layout[VALUE_MASK]) - 1
             elif layout[VALUED] == CARRIED:
-                val[i] = value[a + i]
+                val[i] = value[a + i] - 1
         run_t, run_code, run_value = t[:m], code[:m], val[:m]
         # run g is bounds[g] .. bounds[g + 1]
         if rules[GROUPED] == WHOLE:

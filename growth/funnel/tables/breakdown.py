@@ -30,6 +30,8 @@ def as_texts(rows: Iterable[Sequence[Any]]) -> list[tuple[str | None, ...]]:
 
 def bearing(spec: FunnelSpec, table: CodeTable) -> Collection[int]:
     """Return the codes of the events whose value is taken: those of a step."""
+    if spec.order == "any":  # a chain may take its steps in whatever order
+        return [i for i, code in enumerate(table.codes) if code.steps]
     number = int(spec.attribution.removeprefix("step_"))
     step = spec.steps.index(spec.required[number - 1])
     return [i for i, code in enumerate(table.codes) if code.steps >> step & 1]
