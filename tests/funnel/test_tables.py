@@ -682,3 +682,31 @@ def test_results_survive_json_and_say_what_was_asked():
     assert [s.reached for s in result.of(shop="x")] == [1, 1]
     with pytest.raises(ParameterError, match="the group is"):
         result.of(shop="z")
+
+
+@pytest.mark.parametrize("tz", ["Asia/Shanghai", "America/New_York"])
+def test_a_date_is_the_local_day_of_the_range(tz):
+    days = [date(2026, 2, 28), date(2026, 3, 1), date(2026, 3, 2), date(2026, 3, 10)]
+    rows = pa.table(
+        {"user_id": list("abcd"), "ts": days, "event": ["view"] * 4},
+    )
+    rows = pa.concat_tables(
+        [
+            rows,
+            pa.table(
+                {
+                    "user_id": list("bd"),
+                    "ts": [date(2026, 3, 2), date(2026, 3, 11)],
+                    "event": ["pay"] * 2,
+                }
+            ),
+        ]
+    )
+    asked = {"steps": ["view", "pay"], "start": START, "tz": tz}
+    asked |= {"end": date(2026, 3, 10), "as_of": LATE}
+    assert reached(funnel.measure(rows, **asked)) == [2, 1]
+    days = funnel.trend(rows, **asked).days
+    entered = {x.ds: x.entered for x in days if x.step == 1 and x.entered}
+    assert entered == {date(2026, 3, 1): 1, date(2026, 3, 2): 1}
+    known = asked | {"as_of": date(2026, 3, 1), "immature": "keep"}
+    assert reached(funnel.measure(rows, **known)) == [1, 0]

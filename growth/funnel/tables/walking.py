@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 
 from growth.dataset import table_of
+from growth.engine.days import zone
 from growth.funnel.counting import Grouping, group_rows, reached_by
 from growth.funnel.plan import Rows, kernel_arrays, ticks
 from growth.funnel.tables.asking import DAY, touches
@@ -80,6 +81,9 @@ def walk(
     kept, stale = kept_log(events, spec, columns, depth)
     engine.need_columns(source, spec.by, unlocks="that breakdown")
     engine.need_columns(source, spec.hold, unlocks="holding that value")
+    if source[columns.ts].type().is_date():
+        spec, edges = _of_days(spec, edges)
+        kept = None
     names = event_names(source, columns) if depth else []
     pass_ = _Pass(
         spec=spec,
@@ -105,6 +109,25 @@ def walk(
         *absent(source, spec, columns, reached),
     ]
     return Walked(spec, *found, names, nulls, tuple(remarks))
+
+
+def _of_days(
+    spec: FunnelSpec, edges: Sequence[datetime] | None
+) -> tuple[FunnelSpec, list[datetime] | None]:
+    """Return the question in local time written as UTC, as dates are read."""
+    where = zone(spec.tz)
+
+    def local(at: datetime) -> datetime:
+        return at.astimezone(where).replace(tzinfo=UTC)
+
+    asked = replace(
+        spec,
+        start=local(spec.start),
+        end=local(spec.end),
+        as_of=local(spec.as_of),
+        tz="UTC",
+    )
+    return asked, None if edges is None else [local(at) for at in edges]
 
 
 class _Found(NamedTuple):
@@ -277,12 +300,10 @@ def _cuts(spec: FunnelSpec, low: datetime, high: datetime, base: int) -> Ints:
     """Return the midnights that end sessions, in ticks."""
     if not spec.cut_midnight:
         return np.empty(0, np.int64)
-    from zoneinfo import ZoneInfo
-
-    zone = ZoneInfo(spec.tz)
-    day, last = low.astimezone(zone).date(), high.astimezone(zone).date()
+    where = zone(spec.tz)
+    day, last = low.astimezone(where).date(), high.astimezone(where).date()
     found = []
     while day <= last:
-        found.append(ticks(datetime(day.year, day.month, day.day, tzinfo=zone)) - base)
+        found.append(ticks(datetime(day.year, day.month, day.day, tzinfo=where)) - base)
         day += DAY
     return np.array(found, np.int64)

@@ -182,7 +182,9 @@ def measure(  # noqa: PLR0913
         if expected_shares is None
         else tuple(expected_shares.items()),
     )
-    return Reading(spec, table, opened, columns, source=events).result()
+    return Reading(
+        spec, table, opened, columns, source=events, shown=frame.shown
+    ).result()
 
 
 def lifecycle(  # noqa: PLR0913
@@ -364,7 +366,9 @@ def revenue(  # noqa: PLR0913
         by=names_of(by, "by"),
     )
     opened = None if starts is None else engine.as_table(starts)
-    reading = Reading(spec, paid, opened, columns, carried="growth_net")
+    reading = Reading(
+        spec, paid, opened, columns, carried="growth_net", shown=frame.shown
+    )
     notices = reading.about.history()
     cost = None if channel_spend is None else spent(channel_spend, spec)
     if refunds and any_refund(table, refund_col):

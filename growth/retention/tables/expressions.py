@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import reduce
 from operator import or_
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from growth import engine
-from growth.engine.days import comparable
+from growth.engine.days import comparable, offsets
 from growth.retention.spec import ANY, Event
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ __all__ = [
     "NO",
     "between",
     "definition",
+    "midnight",
     "number",
     "passes",
     "text",
@@ -84,3 +85,20 @@ def whole_ms(column: ir.Value) -> bool:
     """Whether a column holds no finer instants than milliseconds, by its type."""
     kind = column.type()
     return bool(kind.is_date() or (kind.scale is not None and kind.scale <= 3))
+
+
+def midnight(column: ir.DateValue, tz: str) -> ir.IntegerValue:
+    """Return the instant a local date begins at, in microseconds since 1970."""
+    local = engine.epoch_us(column)
+    starts, held = offsets(tz)
+    # a midnight that clocks skip, or show twice, is the earlier offset's
+    edges = [us + max(held[i : i + 2]) for i, us in enumerate(starts)]
+
+    def shift(low: int, high: int) -> Any:  # noqa: ANN401
+        if low == high:
+            return number(held[low])
+        middle = (low + high) // 2
+        before = local < number(edges[middle])
+        return before.ifelse(shift(low, middle), shift(middle + 1, high))
+
+    return local - shift(0, len(edges))

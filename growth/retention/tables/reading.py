@@ -21,6 +21,7 @@ from growth.retention.tables.expressions import (
     NO,
     between,
     definition,
+    midnight,
     number,
     passes,
     text,
@@ -55,6 +56,7 @@ class Reading:
         *,
         carried: str | None = None,
         source: object = None,
+        shown: str = "UTC",
     ) -> None:
         self.spec = spec
         self.source = source  # where layouts may be found
@@ -62,7 +64,10 @@ class Reading:
         self.columns = columns
         self.carried = carried  # a column of integers that comes along
         self.events = events
-        self.starts = None if starts is None else _starts(starts, events, columns, spec)
+        self.shown = shown  # the zone of dates
+        self.starts = (
+            None if starts is None else _starts(starts, events, columns, spec, shown)
+        )
         if any(e.event != ANY for e in self._asked()):
             engine.need_columns(events, (columns.event,), unlocks="events by name")
         where = events if self.starts is None else self.starts
@@ -184,13 +189,19 @@ class Reading:
     def _start_rows(self, starts: ir.Table) -> ir.Table:
         spec = self.spec
         ts = starts[self.columns.ts]
+        us = engine.epoch_us(ts)
         inside = between(ts, spec.start, spec.end)
         wanted = ts < comparable(ts, self.until)
+        if ts.type().is_date() and not self.events[self.columns.ts].type().is_date():
+            us = midnight(ts, self.shown)
+            first, last = microseconds(spec.start), microseconds(spec.end)
+            inside = ((us >= number(first)) & (us < number(last))).fill_null(NO)
+            wanted = us < number(microseconds(self.until))
         if spec.mode in ("first_in_range", "every"):
             wanted &= inside
         rows = starts.select(
             starts[self.columns.user],
-            ts=engine.epoch_us(ts),
+            ts=us,
             flags=(inside.ifelse(START, 0) + POOL).cast("int64"),
             wanted=wanted.fill_null(not NO),
             **({"amount": number(0)} if self.carried else {}),
@@ -343,7 +354,11 @@ def _over(spec: RetentionSpec, interval: int, k: int) -> datetime:
 
 
 def _starts(
-    starts: ir.Table, events: ir.Table, columns: Columns, spec: RetentionSpec
+    starts: ir.Table,
+    events: ir.Table,
+    columns: Columns,
+    spec: RetentionSpec,
+    shown: str,
 ) -> ir.Table:
     """Return the table of starts with the events' column names and connection."""
     table = starts
@@ -360,4 +375,7 @@ def _starts(
     kind = events[columns.user].type()
     if table[columns.user].type() != kind:
         table = table.mutate(**{columns.user: table[columns.user].cast(kind)})
+    ts = table[columns.ts]
+    if events[columns.ts].type().is_date() and not ts.type().is_date():
+        table = table.mutate(**{columns.ts: engine.local_date(ts, shown)})
     return table
