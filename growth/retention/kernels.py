@@ -600,11 +600,13 @@ def tally_sorted(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917
         starts = returns = 0
         looking = True  # for the user's first event of the pool
         first = np.int64(-1)
+        top = np.int64(0)  # where clocks go back over midnight a day stays begun
         while i < n and keys[i] >> user_shift == user:
             t = (keys[i] >> time_shift) & time_mask
             flag = keys[i] & 7
             us = epoch + t * step
             slot, at = _slot(us, edges, shifts, at, length, origin, slots)
+            slot = top = max(slot, top)
             seen = _reading(us, slot, interval, clock, fraction)
             if flag & RETURN and t > 0:
                 if returns and value[returns - 1] == seen:
@@ -764,6 +766,7 @@ def spend_rows(  # noqa: PLR0913, PLR0917
         c = cohort[slot]
         if c < 0:
             continue
+        top = slot  # where clocks go back over midnight a day stays begun
         anchor = _reading(us, slot, interval, clock, fraction)
         out[:, m] = keys[begin] >> user_shift, c, group, -1, 0, 0
         m += 1
@@ -773,6 +776,7 @@ def spend_rows(  # noqa: PLR0913, PLR0917
                 continue
             us = int(epoch + t * step)
             slot, at = _slot(us, edges, shifts, at, length, origin, slots)
+            slot = top = max(slot, top)
             o = (_reading(us, slot, interval, clock, fraction) - anchor) // unit
             if o >= columns:
                 break

@@ -75,3 +75,50 @@ def test_a_local_midnight_is_the_first_instant_of_its_day(tz):
         for d in days
     ]
     assert found == wanted
+
+
+@pytest.mark.parametrize(
+    "rules", [{}, {"min_occurrences": 2}, {"clock": "rolling_24h"}, {"by": "place"}]
+)
+def test_clocks_that_go_back_over_midnight_begin_no_day_twice(rules):
+    # in St John's 00:01 on the 7th was followed by 23:01 on the 6th
+    times = [(2, 0), (2, 30), (2, 45), (4, 0), (5, 0)]
+    at = [datetime(2010, 11, 7, *time, tzinfo=UTC) for time in times]
+    people = 50
+    log = pa.table(
+        {
+            "user_id": [f"u{i}" for i in range(people) for _ in at],
+            "ts": pa.array(at * people, pa.timestamp("us", "UTC")),
+            "event": ["e"] * 5 * people,
+            "place": ["x"] * 5 * people,
+        }
+    )
+    result = retention.measure(
+        log,
+        start=date(2010, 11, 6),
+        end=date(2010, 11, 8),
+        as_of=date(2010, 11, 20),
+        tz="America/St_Johns",
+        mode="every",
+        horizon=2,
+        **rules,
+    )
+    assert result.sizes == ((people, people),)
+    assert max(map(max, result.so_far[0])) <= people
+
+
+def test_an_order_after_the_start_counts_where_clocks_go_back_over_midnight():
+    at = [datetime(2010, 11, 7, 2, minute, tzinfo=UTC) for minute in (30, 45)]
+    orders = pa.table(
+        {
+            "user_id": ["a", "a"],
+            "pay_ts": pa.array(at, pa.timestamp("us", "UTC")),
+            "paid_fen": [5, 70],
+        }
+    )
+    asked = {"start": date(2010, 11, 6), "end": date(2010, 11, 8), "period": "day"}
+    result = retention.revenue(
+        orders, as_of=date(2010, 11, 20), tz="America/St_Johns", horizon=2, **asked
+    )
+    assert (result.revenue_fen, result.users) == (75, 1)
+    assert result.so_far[0][1][0] == 75
