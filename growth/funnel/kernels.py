@@ -489,8 +489,9 @@ def _write(
             d = 0
             i = np.searchsorted(all_t, reached, side="right")
             while i < len(all_t) and all_t[i] <= until and d < rules[DEPTH]:
-                rows[n, at + d] = codes[all_code[i], NAME]
-                d += 1
+                if codes[all_code[i], NAME] >= 0:  # one without a name is none
+                    rows[n, at + d] = codes[all_code[i], NAME]
+                    d += 1
                 i += 1
 
 

@@ -257,7 +257,8 @@ def kernel_arrays(
     rules[:8] = (
         levels,
         len(spec.steps) - levels,
-        FAR if spec.window is None else spec.window // MICROSECOND,
+        # paths are followed as far as a chain can reach
+        FAR if spec.window is None and not depth else spec.span // MICROSECOND,
         spec.order == "strict",
         spec.repeats == "break",
         spec.entry == "first",

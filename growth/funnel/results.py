@@ -269,7 +269,7 @@ def measure_from_counts(
         ``steps``).
     DataError
         If a count is no whole number of 0 or more, or more reach a step than the
-        one before (code ``counts``), naming the cell.
+        one before, or a group is there twice (code ``counts``), naming it.
 
     Examples
     --------
@@ -281,7 +281,13 @@ def measure_from_counts(
     if by is None:
         groups[None] = counts  # type: ignore[assignment]
     else:
-        groups = {str(name): part for name, part in counts.items()}  # type: ignore[misc]
+        for name, part in counts.items():
+            label = None if name is None else str(name)
+            if label in groups:
+                msg = f"counts has the group {label!r} twice; each must be there once;"
+                msg = f"{msg} add them up, or name them apart."
+                raise DataError(msg, code="counts")
+            groups[label] = part  # type: ignore[assignment]
     first = next(iter(groups.values()), None)
     names = tuple(first) if isinstance(first, Mapping) else ()
     if not groups:

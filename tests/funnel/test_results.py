@@ -216,3 +216,15 @@ def test_the_interval_of_a_median_is_the_bootstraps(n):
     assert abs(np.quantile(medians, 0.025) - low) <= 1
     assert abs(np.quantile(drawn[:, n // 2], 0.975) - high) <= 1
     assert low + high == n + 1
+
+
+def test_groups_of_one_name_are_refused_and_none_stays_none():
+    part = {"view": 5, "pay": 2}
+    with pytest.raises(DataError, match="group '1' twice; each must") as error:
+        funnel.measure_from_counts({1: part, "1": part}, by="variant")
+    assert error.value.code == "counts"
+    found = funnel.measure_from_counts({None: part, "None": part}, by="variant")
+    assert {step.by for step in found.steps} == {
+        (("variant", None),),
+        (("variant", "None"),),
+    }

@@ -710,3 +710,49 @@ def test_a_date_is_the_local_day_of_the_range(tz):
     assert entered == {date(2026, 3, 1): 1, date(2026, 3, 2): 1}
     known = asked | {"as_of": date(2026, 3, 1), "immature": "keep"}
     assert reached(funnel.measure(rows, **known)) == [1, 0]
+
+
+def test_paths_without_a_window_reach_as_far_as_a_chain_can():
+    rows = log(("a", 1, "view"), ("a", 2, "search"), ("a", 200, "share"))
+    steps = ["view", Step("pay", max_gap="3h")]
+    for end in (date(2026, 3, 2), date(2026, 3, 20)):
+        asked = ASKED | {"end": end}
+        found = funnel.paths(rows, steps=steps, window=None, **asked)
+        links = [(x.place, x.target) for x in found.links]
+        assert links == [(1, "search"), (2, "nothing")]
+
+
+def test_an_event_without_a_name_is_passed_over_on_a_path():
+    rows = log(("a", 1, "view"), ("a", 2, None), ("a", 3, "search"))
+    found = funnel.paths(rows, steps=["view", "pay"], **ASKED)
+    links = [(x.place, x.target) for x in found.links]
+    assert links == [(1, "search"), (2, "nothing")]
+
+
+def test_a_breakdown_that_is_no_column_is_told_of_paths():
+    with pytest.raises(ColumnNotFoundError, match="nonexistent"):
+        funnel.paths(log(("a", 1, "view")), steps=["view", "b"], by="nonexistent",
+                     **ASKED)  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", ["g", ["g"], [{"event": "g"}], 5])
+def test_what_is_no_exclusion_is_refused(wrong):
+    rows = log(("a", 1, "view"))
+    with pytest.raises(ParameterError, match="it must hold Exclusions") as error:
+        funnel.measure(rows, steps=["view", "pay"], exclude=wrong, **ASKED)
+    assert error.value.code == "exclude"
+
+
+@pytest.mark.parametrize("ask", [funnel.trend, funnel.paths])
+def test_immature_is_no_rule_of_a_trend_or_of_paths(ask):
+    rows = log(("a", 1, "view"))
+    with pytest.raises(ParameterError, match="immature is 'keep'; it must") as error:
+        ask(rows, steps=["view", "pay"], immature="keep", **ASKED)
+    assert error.value.code == "unknown_immature"
+
+
+def test_events_are_named_by_text():
+    rows = log(("a", 1, 5), ("a", 2, 6))
+    with pytest.raises(DataError, match="'event' is of type int64; event") as error:
+        funnel.measure(rows, steps=["view", "pay"], **ASKED)
+    assert error.value.code == "column_type"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
+from growth.dataset import table_of
 from growth.errors import ParameterError
 from growth.funnel.counting import (
     EXCLUDED,
@@ -29,7 +30,7 @@ from growth.funnel.tables.asking import (
 from growth.funnel.tables.remarks import remarks
 from growth.funnel.tables.walking import walk
 from growth.funnel.trends import FunnelTrend, trend_days
-from growth.stats.arguments import whole
+from growth.stats.arguments import names_of, whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -308,7 +309,10 @@ def paths(
         As in `measure`; ``steps`` also if `after` is no such step, ``depth`` if
         `depth` or `top` is out of range.
     """
+    from growth.engine import need_columns
+
     given = {name: value for name, value in rules.items() if name != "by"}
+    ignored = names_of(rules.get("by"), "by")
     spec, columns = with_rules(steps, start, end, as_of, given, immature="drop")
     required = [i for i, step in enumerate(spec.steps, 1) if not step.optional]
     if after not in required[:-1]:
@@ -319,6 +323,7 @@ def paths(
     if spec.count == "totals":
         msg = "count is 'totals'; paths are of users or sessions; pass one of these."
         raise ParameterError(msg, code="unknown_count")
+    need_columns(table_of(events, "events"), ignored, unlocks="that breakdown")
     level = required.index(after) + 1
     walked = walk(events, spec, columns, depth=depth, after=level)
     rows = walked.rows[walked.shape.level(walked.rows) == level]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict
 
+from growth.errors import ParameterError
 from growth.funnel.steps import (
     Attribution,
     Count,
@@ -80,6 +82,15 @@ def declared(
     """Return what is asked, checked."""
     from growth.engine.spans import duration, last_known, moment
 
+    barred = (exclude,) if isinstance(exclude, Exclusion) else exclude
+    if isinstance(barred, str) or not isinstance(barred, Iterable):
+        barred = (barred,)
+    for item in (barred := tuple(barred)):
+        if not isinstance(item, Exclusion):
+            msg = f"exclude holds {item!r}; it must hold Exclusions; pass"
+            raise ParameterError(
+                f"{msg} [Exclusion('app_hide')] with your event.", code="exclude"
+            )
     return FunnelSpec(
         steps=parse_steps(steps),
         start=moment(start, "start", tz=tz),
@@ -88,7 +99,7 @@ def declared(
         lag=duration(lag, "lag"),
         window=None if window is None else duration(window, "window"),
         hold=names_of(hold, "hold"),
-        exclude=(exclude,) if isinstance(exclude, Exclusion) else tuple(exclude),
+        exclude=barred,
         by=names_of(by, "by"),
         tz=tz,
         **choices,
@@ -105,6 +116,10 @@ def with_rules(
     immature: Immature = "keep",
 ) -> tuple[FunnelSpec, Columns]:
     """Return what `trend` or `paths` is asked, and of which columns."""
+    if "immature" in rules:
+        msg = f"immature is {rules['immature']!r}; it must be left out: trend keeps and"
+        msg = f"{msg} marks young entries, paths drops them; leave it out."
+        raise ParameterError(msg, code="unknown_immature")
     ours = {name: value for name, value in rules.items() if not name.endswith("_col")}
     columns = {
         name.removesuffix("_col"): value

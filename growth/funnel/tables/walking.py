@@ -10,6 +10,7 @@ import numpy as np
 
 from growth.dataset import table_of
 from growth.engine.days import zone
+from growth.errors import DataError
 from growth.funnel.counting import Grouping, group_rows, reached_by
 from growth.funnel.plan import Rows, kernel_arrays, ticks
 from growth.funnel.tables.asking import DAY, touches
@@ -78,6 +79,10 @@ def walk(
 
     source = table_of(events, "events")
     engine.need_columns(source, (columns.user, columns.ts, columns.event))
+    kind = source[columns.event].type()
+    if not (kind.is_string() or kind.is_null()):
+        msg = f"column {columns.event!r} is of type {kind}; event names must be text;"
+        raise DataError(f"{msg} cast it to text.", code="column_type")
     kept, stale = kept_log(events, spec, columns, depth)
     engine.need_columns(source, spec.by, unlocks="that breakdown")
     engine.need_columns(source, spec.hold, unlocks="holding that value")
