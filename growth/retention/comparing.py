@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -13,7 +14,7 @@ from growth.stats.multiplicity import adjust as adjusted
 from growth.stats.proportions import Share, low_counts, newcombe, pooled_z
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -165,8 +166,9 @@ def compare(
         Adjustment over all offsets and arms; with more than 20 of them ``holm``
         becomes ``bh``, with a notice.
     expected_shares : mapping of str to float, optional
-        Planned weight of each arm, in any scale; those of `result` if omitted. Users
-        in another proportion are a sample-ratio mismatch, which is the verdict.
+        Planned weight of each arm, in any scale; those of `result` if omitted, but
+        of cohorts. Users in another proportion are a sample-ratio mismatch, which
+        is the verdict.
     split_alpha : float, default 0.01
         Level of that test, in (0, 1).
 
@@ -180,10 +182,12 @@ def compare(
     ParameterError
         If the mode is ``every`` (code ``mode``), `by` is no breakdown
         (``unknown_by``), the baseline is no arm (``unknown_arm``), an arm is not
-        planned (``unplanned_arm``), an offset is below 1 (``range``), or `adjust` is
-        unknown (``unknown_adjust``).
+        planned (``unplanned_arm``), an offset is below 1 or `split_alpha` not in
+        (0, 1) (``range``), `expected_shares` is no mapping (``expected_shares``), or
+        `adjust` is unknown (``unknown_adjust``).
     DataError
-        If there is no user in a planned arm (``no_units``).
+        If there is no user in a planned arm (``no_units``), or the column holds NULL
+        and the text "NULL" (``arms_alike``).
 
     Notes
     -----
@@ -192,9 +196,15 @@ def compare(
     """
     faults: list[Fault] = []
     one_of("adjust", adjust, Adjust, faults)
-    if bad := [k for k in at if k < 1]:
-        hint = "Offset 0 is the cohort itself."
-        faults.append(Fault("range", "at", repr(bad[0]), "1 or more", hint))
+    offsets = _offsets(at, faults)
+    if not (isinstance(split_alpha, (int, float)) and 0 < split_alpha < 1):
+        faults.append(Fault("range", "split_alpha", repr(split_alpha), "in (0, 1)"))
+    if expected_shares is not None and not isinstance(expected_shares, Mapping):
+        shown = repr(expected_shares)
+        hint = "Write {'A': 1, 'B': 1}."
+        faults.append(
+            Fault("expected_shares", "expected_shares", shown, "a mapping", hint)
+        )
     if faults:
         raise ParameterError.of("the comparison", faults)
     if result.spec.mode == "every":
@@ -209,8 +219,8 @@ def compare(
         raise ParameterError(msg + suggest(str(baseline), arms), code="unknown_arm")
     columns = {k: c for c, k in enumerate(result.spec.offsets)}
     found: list[RetentionContrast] = []
-    skipped = [k for k in at if k not in columns]
-    for k in (k for k in at if k in columns):
+    skipped = [k for k in offsets if k not in columns]
+    for k in (k for k in offsets if k in columns):
         pairs = [
             _contrast(arms[baseline], arm, name, k, columns[k])
             for name, arm in arms.items()
@@ -224,7 +234,8 @@ def compare(
     p_adj = adjusted([c.p_value for c in found], method).p_adj if found else ()
     contrasts = tuple(replace(c, p_adj=p) for c, p in zip(found, p_adj, strict=True))
     units = tuple((name, int(arm[0].sum())) for name, arm in arms.items())
-    planned = dict(expected_shares or result.spec.expected_shares or {})
+    own = None if by == COHORT else result.spec.expected_shares  # of arms, not days
+    planned = dict(expected_shares or own or {})
     notices = _notices(contrasts, skipped, by=by, switched=method != adjust)
     return RetentionComparison(
         by=by,
@@ -236,6 +247,21 @@ def compare(
         split_alpha=split_alpha,
         notices=tuple(notices),
     )
+
+
+def _offsets(at: object, faults: list[Fault]) -> list[int]:
+    """Return the offsets asked for, each once; note what is wrong with them."""
+    if isinstance(at, str) or not isinstance(at, Iterable):
+        faults.append(Fault("range", "at", repr(at), "a list of offsets, as [1, 7]"))
+        return []
+    found = list(dict.fromkeys(at))
+    for k in found:
+        whole = hasattr(k, "__index__") and not isinstance(k, bool)
+        if not whole or k < 1:
+            hint = "Offset 0 is the cohort itself."
+            faults.append(Fault("range", "at", repr(k), "1 or more, whole", hint))
+            break
+    return found
 
 
 def _arms(result: RetentionResult, by: str) -> dict[str, _Arm]:
@@ -253,8 +279,13 @@ def _arms(result: RetentionResult, by: str) -> dict[str, _Arm]:
         raise ParameterError(msg, code="unknown_by")
     at = result.spec.by.index(by)
     arms: dict[str, _Arm] = {}
+    values: dict[str, str | None] = {}
     for g, group in enumerate(result.groups):
         name = "NULL" if group[at] is None else str(group[at])
+        if values.setdefault(name, group[at]) != group[at]:
+            msg = f"column {by!r} holds both NULL and the text {name!r}; arms must have"
+            msg += " names of their own; rename the text, or fill the NULLs."
+            raise DataError(msg, code="arms_alike")
         size, kept, complete = result.counts(g)
         if name in arms:
             size, kept = size + arms[name][0], kept + arms[name][1]

@@ -600,7 +600,7 @@ def tally_sorted(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917
         starts = returns = 0
         looking = True  # for the user's first event of the pool
         first = np.int64(-1)
-        top = np.int64(0)  # where clocks go back over midnight a day stays begun
+        top = 0  # where clocks go back over midnight a day stays begun
         while i < n and keys[i] >> user_shift == user:
             t = (keys[i] >> time_shift) & time_mask
             flag = keys[i] & 7

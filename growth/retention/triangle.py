@@ -516,8 +516,9 @@ def measure_from_counts(
     Raises
     ------
     DataError
-        If a count is negative, more came back than there were, a cell lacks its
-        size, or is there for one group only (code ``counts``), naming the cell.
+        If a count is negative or no whole number, more came back than there were, a
+        cell lacks its size, is there twice, or for one group only (code
+        ``counts``), naming the cell.
     ParameterError
         If a name is unknown or a key does not fit `by` (``bad_key``).
 
@@ -532,9 +533,12 @@ def measure_from_counts(
     """
     names = names_of(by, "by")
     keys = {key: _key(key, names) for key in sizes}
+    _check_apart(keys)
     if stray := [key for key in retained if key not in keys]:
         msg = f"cell {stray[0]!r} has users back and no size; each needs both; add it"
         raise DataError(f"{msg} to sizes.", code="counts")
+    for key in keys:
+        _check_cell(key, sizes[key], retained.get(key, {}))
     horizon = max([1, *(k for row in retained.values() for k in row)])
     shares = None if expected_shares is None else tuple(expected_shares.items())
     rule = RetentionRule(
@@ -556,7 +560,6 @@ def measure_from_counts(
     for key, (group, cohort) in keys.items():
         g, i = groups.index(group), cohorts.index(cohort)
         row = retained.get(key, {})
-        _check_cell(key, sizes[key], row)
         if seen.setdefault(cohort, set(row)) != set(row):
             differing = min(seen[cohort] ^ set(row))
             msg = f"cell {key!r} at offset {differing} is there for one group and not"
@@ -584,8 +587,23 @@ def _key(key: Any, names: tuple[str, ...]) -> tuple[tuple[str | None, ...], str]
     return tuple(None if v is None else str(v) for v in group), named
 
 
+def _check_apart(keys: Mapping[Any, tuple[tuple[str | None, ...], str]]) -> None:
+    first: dict[tuple[tuple[str | None, ...], str], Any] = {}
+    for key, place in keys.items():
+        if place in first:
+            msg = f"keys {first[place]!r} and {key!r} are of one cell; each cell must"
+            msg += " be there once; add them up, or name them apart."
+            raise DataError(msg, code="counts")
+        first[place] = key
+
+
 def _check_cell(key: Any, size: int, row: Mapping[int, int]) -> None:  # noqa: ANN401
     for k, count in {0: size, **row}.items():
+        for value in (k, count):
+            if isinstance(value, bool) or not hasattr(value, "__index__"):
+                msg = f"cell {key!r} at offset {k!r} counts {count!r}; offsets and"
+                msg += " counts must be whole numbers; write them without a fraction."
+                raise DataError(msg, code="counts")
         if k < 0 or not 0 <= count <= size or (k == 0) != (k not in row):
             msg = f"cell {key!r} at offset {k} counts {count} of {size} users; a count"
             msg += " must be in 0..size and an offset 1 or more; count users, not"

@@ -124,3 +124,48 @@ def test_a_split_of_nobody_is_refused():
             result, by="arm", baseline="a", expected_shares={"a": 1, "b": 1}
         )
     assert info.value.code == "no_units"
+
+
+def test_null_and_the_text_null_are_not_one_arm():
+    sizes = {(None, "d"): 10, ("NULL", "d"): 20, ("a", "d"): 30}
+    back = {key: {1: 5} for key in sizes}
+    result = retention.measure_from_counts(sizes, back, by="variant")
+    with pytest.raises(DataError, match="both NULL and the text 'NULL'") as info:
+        retention.compare(result, by="variant", baseline="a", at=(1,))
+    assert info.value.code == "arms_alike"
+
+
+def test_an_offset_given_twice_is_compared_once(result):
+    found = [
+        retention.compare(result, by="variant", baseline="gate_30", at=at)
+        for at in ((1, 1), (1,))
+    ]
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"at": 1}, "at is 1; it must be a list"),
+        ({"at": ("1",)}, "at is '1'; it must be 1 or more"),
+        ({"at": (0,)}, "at is 0; it must be 1 or more"),
+        ({"split_alpha": float("nan")}, "split_alpha is nan"),
+        ({"split_alpha": 5}, "split_alpha is 5"),
+        ({"expected_shares": ["a"]}, r"expected_shares is \['a'\]"),
+    ],
+)
+def test_a_comparison_that_cannot_be_is_refused(result, wrong, words):
+    with pytest.raises(ParameterError, match=words):
+        retention.compare(
+            result, by="variant", baseline="gate_30", **({"at": (1,)} | wrong)
+        )
+
+
+def test_planned_shares_of_arms_say_nothing_of_cohorts():
+    sizes = {("a", "d1"): 10, ("b", "d1"): 10, ("a", "d2"): 10, ("b", "d2"): 10}
+    back = {key: {1: 5} for key in sizes}
+    result = retention.measure_from_counts(
+        sizes, back, by="variant", expected_shares={"a": 1, "b": 1}
+    )
+    found = retention.compare(result, by="cohort", baseline="d1", at=(1,))
+    assert (found.split_p_value, len(found.contrasts)) == (None, 1)

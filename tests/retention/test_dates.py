@@ -8,6 +8,7 @@ import pytest
 
 from growth import retention
 from growth.engine import as_table, fetch
+from growth.errors import ParameterError
 from growth.retention.tables.expressions import midnight
 
 ASKED = {"start": date(2026, 3, 1), "end": date(2026, 3, 4), "as_of": date(2026, 3, 30)}
@@ -122,3 +123,11 @@ def test_an_order_after_the_start_counts_where_clocks_go_back_over_midnight():
     )
     assert (result.revenue_fen, result.users) == (75, 1)
     assert result.so_far[0][1][0] == 75
+
+
+@pytest.mark.parametrize("wrong", [5, "12"])
+def test_brackets_that_are_no_list_are_refused(wrong):
+    log = pa.table({"user_id": ["a"], "ts": [date(2026, 3, 1)]})
+    with pytest.raises(ParameterError, match="it must be a list of rising") as info:
+        retention.measure(log, brackets=wrong, **ASKED)
+    assert info.value.code == "brackets"

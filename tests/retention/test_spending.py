@@ -261,3 +261,22 @@ def test_refusals():
     with pytest.raises(DataError, match="the spend is -1 fen") as info:
         value(spend, complete, cost_fen=-1)
     assert info.value.code == "bad_counts"
+
+
+def test_spend_at_instants_is_of_the_local_day():
+    rows = orders([("a", datetime(2026, 3, 2, tzinfo=UTC), 100, None)])
+    late = [datetime(2026, 2, 28, 17, tzinfo=UTC), datetime(2026, 3, 5, 17, tzinfo=UTC)]
+    spend = pa.table({"ds": pa.array(late), "spend_fen": [7, 500]})  # 1st and 6th
+    result = retention.revenue(
+        rows, **RANGE, as_of=date(2026, 3, 20), channel_spend=spend
+    )
+    assert result.cost_fen == 7
+
+
+def test_unsigned_fen_go_below_nothing():
+    rows = orders([("a", datetime(2026, 3, 2, tzinfo=UTC), 100, 250)])
+    for name in ("paid_fen", "refund_fen"):
+        at = rows.schema.get_field_index(name)
+        rows = rows.set_column(at, name, rows[name].cast(pa.uint32()))
+    result = retention.revenue(rows, **RANGE, as_of=date(2026, 3, 20))
+    assert result.revenue_fen == -150

@@ -137,3 +137,23 @@ def test_a_result_shows_itself_and_survives_json(result):
 def test_dates_name_cohorts():
     result = retention.measure_from_counts({date(2026, 3, 1): 5}, {})
     assert result.cohorts == ("2026-03-01",)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "back", "words"),
+    [
+        ({"d": 5.5}, {}, r"counts 5\.5; offsets and counts must be whole"),
+        ({"d": 5}, {"d": {1: 2.9}}, r"offset 1 counts 2\.9"),
+        ({"d": 5}, {"d": {1.5: 2}}, r"offset 1\.5 counts 2"),
+        ({"d": True}, {}, r"counts True"),
+        (
+            {date(2026, 3, 1): 5, "2026-03-01": 7},
+            {},
+            r"'2026-03-01' are of one cell; each cell must",
+        ),
+    ],
+)
+def test_counts_are_whole_and_each_cell_is_there_once(sizes, back, words):
+    with pytest.raises(DataError, match=words) as info:
+        retention.measure_from_counts(sizes, back)
+    assert info.value.code == "counts"

@@ -7,6 +7,7 @@ lifecycle; `spending` and `official` read what comes from elsewhere.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from growth import engine
@@ -158,6 +159,9 @@ def measure(  # noqa: PLR0913
     back = begin if return_event is None else parse_event(return_event, "return_event")
     columns = Columns(user_col, ts_col, event_col)
     frame = frame_of(table, columns, tz)
+    if isinstance(brackets, str) or not isinstance(brackets, Iterable | None):
+        msg = f"brackets is {brackets!r}; it must be a list of rising offsets; pass"
+        raise ParameterError(f"{msg} [1, 2, 4, 8].", code="brackets")
     edges = None if brackets is None else tuple(brackets)
     spec = RetentionSpec(
         start_event=begin,
@@ -344,13 +348,16 @@ def revenue(  # noqa: PLR0913
     frame = frame_of(table, columns, tz)
     engine.need_columns(table, (paid_col,), unlocks="revenue")
     refunds = refund_col in table.columns
-    net = table[paid_col]
+    amounts = (paid_col, refund_col) if refunds else (paid_col,)
+    for name in amounts:
+        kind = table[name].type()
+        if not kind.is_integer() and not (name == refund_col and kind.is_null()):
+            msg = f"column {name!r} is of type {kind}; money must be whole fen; map it"
+            raise DataError(f"{msg} with transform 'yuan'.", code="column_type")
+    net = table[paid_col].cast("int64")  # unsigned ones go below 0
     if refunds:
-        net = net - table[refund_col].fill_null(0)
-    if not net.type().is_integer():
-        msg = f"column {paid_col!r} is of type {net.type()}; money must be whole fen;"
-        raise DataError(f"{msg} map it with transform 'yuan'.", code="column_type")
-    paid = table.mutate(growth_net=net.cast("int64")).filter(table[ts_col].notnull())
+        net = net - table[refund_col].cast("int64").fill_null(0)
+    paid = table.mutate(growth_net=net).filter(table[ts_col].notnull())
     spec = RetentionSpec(
         from_table=starts is not None,
         start=frame.edge(start, "start"),
@@ -370,7 +377,7 @@ def revenue(  # noqa: PLR0913
         spec, paid, opened, columns, carried="growth_net", shown=frame.shown
     )
     notices = reading.about.history()
-    cost = None if channel_spend is None else spent(channel_spend, spec)
+    cost = None if channel_spend is None else spent(channel_spend, spec, tz)
     if refunds and any_refund(table, refund_col):
         notices.append(Notice("refunds_open", "info"))
     return reading.spent(notices, cost, seed)

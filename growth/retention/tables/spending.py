@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from growth import engine
-from growth.engine.days import zone
+from growth.engine.days import local_date, zone
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -25,8 +25,8 @@ def any_refund(table: ir.Table, column: str) -> bool:
     return bool(seen["some"][0].as_py())
 
 
-def spent(channel_spend: TableLike, spec: RetentionSpec) -> int:
-    """Return what was spent on the days of the range, in fen."""
+def spent(channel_spend: TableLike, spec: RetentionSpec, tz: str) -> int:
+    """Return what was spent on the days of the range, in fen; `tz` is of instants."""
     import ibis
 
     table = engine.as_table(channel_spend)
@@ -35,9 +35,9 @@ def spent(channel_spend: TableLike, spec: RetentionSpec) -> int:
         at.astimezone(zone(spec.tz)).date()
         for at in (spec.start, spec.end - timedelta(microseconds=1))
     )
-    days = table.filter(
-        table.ds.cast("date").between(ibis.literal(first), ibis.literal(last))
-    )
+    instants = table.ds.type().is_timestamp()
+    day = local_date(table.ds, tz) if instants else table.ds.cast("date")
+    days = table.filter(day.between(ibis.literal(first), ibis.literal(last)))
     found = engine.fetch(
         days.aggregate(fen=days.spend_fen.sum()), "adding up the spend"
     )
