@@ -82,10 +82,11 @@ def declared(
     """Return what is asked, checked."""
     from growth.engine.spans import duration, last_known, moment
 
-    barred = (exclude,) if isinstance(exclude, Exclusion) else exclude
-    if isinstance(barred, str) or not isinstance(barred, Iterable):
-        barred = (barred,)
-    for item in (barred := tuple(barred)):
+    given: Any = exclude
+    if isinstance(given, str | Exclusion) or not isinstance(given, Iterable):
+        given = (given,)
+    barred = tuple(given)
+    for item in barred:
         if not isinstance(item, Exclusion):
             msg = f"exclude holds {item!r}; it must hold Exclusions; pass"
             raise ParameterError(
