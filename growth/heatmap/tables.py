@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypedDict
 
 import numpy as np
@@ -380,7 +380,7 @@ def _bounded(source: ir.Table, ask: Ask) -> ir.Table:
 
 
 def _micros(when: datetime) -> int:
-    return round(when.timestamp()) * 1_000_000 + when.microsecond
+    return (when - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
 def taps_of(table: TableLike, ask: Ask) -> ir.Table:

@@ -496,3 +496,13 @@ def test_the_filter_is_the_engines():
     with pytest.raises(ParameterError, match="where"):
         aggregate(log(tap(1, 1)), where=[{"cool": "x"}])
     assert engine.parse_where([{"col": "x_px", "gt": 1}])
+
+
+def test_bounds_of_a_period_hold_to_the_microsecond():
+    start = datetime.fromtimestamp(NOON_MS / 1000, UTC)
+    table = log(tap(1, 1, 0), tap(1, 1, 700), tap(1, 1, 1600))
+    for ms, before in ((499, 1), (500, 1), (600, 1), (900, 2), (1600, 2), (1601, 3)):
+        when = start + timedelta(milliseconds=ms)
+        assert aggregate(table, end=when).taps_in == before
+        if before < 3:
+            assert aggregate(table, start=when).taps_in == 3 - before
