@@ -358,12 +358,11 @@ def _bounded(source: ir.Table, ask: Ask) -> ir.Table:
     if not (when.type().is_timestamp() or when.type().is_integer()):
         msg = f"column {ask.time_col!r} is {when.type()}; it must be a timestamp; cast"
         raise DataError(f"{msg} it.", code="column_type")
-    if when.type().is_timestamp():
-        stamp = engine.epoch_us(when)
-        if begin:
-            source = source.filter(stamp >= _micros(begin))
-        if finish:
-            source = source.filter(stamp < _micros(finish))
+    stamp = engine.epoch_us(when) if when.type().is_timestamp() else when
+    if begin:
+        source = source.filter(stamp >= _micros(begin))
+    if finish:
+        source = source.filter(stamp < _micros(finish))
     if ask.pages is not None and ask.page_key is None:
         source = source.filter(source[ask.page_col].isin(ask.pages))
     if ask.where is not None:

@@ -506,3 +506,13 @@ def test_bounds_of_a_period_hold_to_the_microsecond():
         assert aggregate(table, end=when).taps_in == before
         if before < 3:
             assert aggregate(table, start=when).taps_in == 3 - before
+
+
+def test_a_period_bounds_times_in_microseconds_too():
+    table = log(tap(1, 1, 0), tap(1, 1, 700), tap(1, 1, 1600))
+    micros = table["ts"].cast(pa.timestamp("us", "UTC")).cast(pa.int64())
+    table = table.set_column(table.schema.get_field_index("ts"), "ts", micros)
+    when = datetime.fromtimestamp(NOON_MS / 1000, UTC) + timedelta(seconds=1)
+    assert aggregate(table).taps_in == 3
+    assert aggregate(table, end=when).taps_in == 2
+    assert aggregate(table, start=when).taps_in == 1
