@@ -571,7 +571,7 @@ def _by(
     return found, texts[f"by_{name}"].to_pylist() if f"by_{name}" in texts else []
 
 
-def arms_of(users: Any, ask: Ask) -> tuple[NDArray[np.int8], tuple[str, ...], int]:  # noqa: ANN401
+def arms_of(users: Any, ask: Ask) -> tuple[NDArray[np.int32], tuple[str, ...], int]:  # noqa: ANN401
     """Return each user's arm (-1: none, or two), the arms, and users in two."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -596,7 +596,7 @@ def arms_of(users: Any, ask: Ask) -> tuple[NDArray[np.int8], tuple[str, ...], in
     ids = found["unit"].combine_chunks()
     known = users if isinstance(users, pa.Array) else pa.array(users)
     place = np.asarray(pc.index_in(known, ids.cast(known.type)).fill_null(-1))
-    arm = np.append(np.where(two, -1, code), -1).astype(np.int8)
+    arm = np.append(np.where(two, -1, code), -1).astype(np.int32)
     return arm[place], tuple(arms), int(two.sum())
 
 

@@ -516,3 +516,12 @@ def test_a_period_bounds_times_in_microseconds_too():
     assert aggregate(table).taps_in == 3
     assert aggregate(table, end=when).taps_in == 2
     assert aggregate(table, start=when).taps_in == 1
+
+
+def test_arms_beyond_127_stay_apart():
+    users = [f"u{i}" for i in range(300)]
+    arms = pa.table({"unit_id": users, "variant": [f"v{i:03}" for i in range(300)]})
+    taps = log(*(tap(1, 1, 1000 * i, user_id=u) for i, u in enumerate(users)))
+    found = aggregate(taps, by="variant", assignments=arms)
+    seen = {grid.by[0][1]: grid.taps_in for grid in found.grids}
+    assert seen == {f"v{i:03}": 1 for i in range(300)}
