@@ -122,7 +122,7 @@ class Ask(NamedTuple):
     @property
     def columns(self) -> tuple[str, ...]:
         """Breakdown columns."""
-        return names_of(self.by, "by")
+        return tuple(dict.fromkeys(names_of(self.by, "by")))
 
     @property
     def pages(self) -> tuple[str, ...] | None:
@@ -481,6 +481,7 @@ def _rows(part: Mapping[str, Any], ask: Ask, words: Sequence[str]) -> Rows:
     if not columns:
         columns = {"user": np.zeros(0, np.int64), "page": np.zeros(0, np.int32)}
         columns["ts"] = np.zeros(0, np.int64)
+        columns |= {f"by_{name}": np.zeros(0, np.int32) for name in ask.columns}
     user, users = _users(columns.pop("user"), texts.get("user"), part.get("shard"))
     names = texts["page"].to_pylist() if "page" in texts else []
     page, pages = _pages(columns.pop("page"), names, ask)
@@ -595,8 +596,10 @@ def arms_of(users: Any, ask: Ask) -> tuple[NDArray[np.int32], tuple[str, ...], i
     two = np.asarray(pc.not_equal(low, high).fill_null(pa.scalar(value=True)))
     ids = found["unit"].combine_chunks()
     known = users if isinstance(users, pa.Array) else pa.array(users)
-    place = np.asarray(pc.index_in(known, ids.cast(known.type)).fill_null(-1))
     arm = np.append(np.where(two, -1, code), -1).astype(np.int32)
+    if not len(known):  # of no type either
+        return arm[:0], tuple(arms), int(two.sum())
+    place = np.asarray(pc.index_in(known, ids.cast(known.type)).fill_null(-1))
     return arm[place], tuple(arms), int(two.sum())
 
 

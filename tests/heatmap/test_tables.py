@@ -8,7 +8,17 @@ import pytest
 
 from growth import engine
 from growth.errors import ColumnNotFoundError, DataError, ParameterError
-from growth.heatmap import aggregate, bins, store
+from growth.heatmap import (
+    aggregate,
+    bins,
+    elements,
+    first_screen,
+    frustration,
+    scroll,
+    store,
+    suggest_fixed,
+    zones,
+)
 from tests.heatmap.made import NOON_MS, codes, log, many, tap
 
 FIXTURES = Path(__file__).resolve().parent.parent / "golden" / "fixtures"
@@ -525,3 +535,52 @@ def test_arms_beyond_127_stay_apart():
     found = aggregate(taps, by="variant", assignments=arms)
     seen = {grid.by[0][1]: grid.taps_in for grid in found.grids}
     assert seen == {f"v{i:03}": 1 for i in range(300)}
+
+
+READERS = {
+    "map": aggregate,
+    "elements of a map": lambda t, **k: aggregate(t, mode="elements", **k),
+    "distinct users": lambda t, **k: aggregate(t, users=True, **k),
+    "elements": elements,
+    "first_screen": first_screen,
+    "frustration": frustration,
+    "suggest_fixed": suggest_fixed,
+    "zones": zones,
+}
+ARMS = pa.table({"unit_id": ["u", "v"], "variant": ["a", "b"]})
+
+
+@pytest.mark.parametrize("by", ["platform", "day", "variant", ["platform", "day"]])
+@pytest.mark.parametrize("name", READERS)
+def test_nothing_to_read_is_no_taps_by_anything(name, by):
+    about = {"platform": "ios", "element_id": "a", "client_y_px": 1.0}
+    table = log(tap(1, 1, scroll_y_px=0.0, **about))
+    arms = {"assignments": ARMS} if by == "variant" else {}
+    with pytest.raises(DataError) as caught:
+        READERS[name](table, page="another", by=by, **arms)
+    assert caught.value.code == "no_taps"
+
+
+@pytest.mark.parametrize("name", ["map", "distinct users", "elements", "first_screen"])
+def test_taps_without_page_views_are_read_by_anything(name):
+    table = log(tap(1, 1, platform="ios", element_id="a"))
+    for by in ("platform", ["platform", "platform"]):
+        found = READERS[name](table, by=by).to_dict()
+        assert "ios" in json.dumps(found)
+    assert READERS[name](table, by="variant", assignments=ARMS).to_dict()
+
+
+def test_a_breakdown_named_twice_is_one():
+    grid = aggregate(log(tap(1, 1, platform="ios")), by=["platform", "platform"]).grid()
+    assert grid.by == (("platform", "ios"),)
+
+
+def test_no_view_by_anything():
+    for by in ("platform", "day"):
+        with pytest.raises(DataError) as caught:
+            scroll(
+                log(tap(1, 1, platform="ios", scroll_y_px=0.0)),
+                by=by,
+                start=date(2027, 1, 1),
+            )
+        assert caught.value.code == "no_views"
