@@ -139,6 +139,8 @@ def first_screen(
     if named or area.elements:
         need(source, ("element_id",), "core areas and fixed layers by element")
         names += ["element_id", "client_y_px"]
+    if named:
+        need(source, ("client_y_px",), "the fixed layer")
     taps, counted = on_page(read_whole(source, ask, names), wanted, echo_ms)
     if not sum(counted.values()):
         raise no_taps(ask)

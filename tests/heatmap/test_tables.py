@@ -584,3 +584,8 @@ def test_no_view_by_anything():
                 start=date(2027, 1, 1),
             )
         assert caught.value.code == "no_views"
+
+
+def test_fixed_elements_of_a_first_screen_take_their_place_on_the_screen():
+    with pytest.raises(ColumnNotFoundError, match="client_y_px"):
+        first_screen(log(tap(1, 2000, element_id="tab")), fixed_elements=["tab"])
