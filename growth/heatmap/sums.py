@@ -26,6 +26,7 @@ __all__ = ["ECHO_MS", "POSITION", "Sums", "cleaned"]
 ECHO_MS: Final = 100
 MOST_CELLS: Final = 150_000_000
 LARGE: Final = 2**31  # ids of users from here on are not kept as their numbers
+LEAST_WIDTH: Final = 1 / 16  # px: positions are compared in sixteenths
 SIDE_NAMES: Final = ("left", "right", "above", "below")
 POSITION: Final = ("x_px", "y_px", "win_w_px")
 
@@ -41,7 +42,7 @@ def cleaned(rows: Rows, wanted: str, echo_ms: int = ECHO_MS) -> Any:  # noqa: AN
     remedy = "leave it out"
     echo_ms = whole(echo_ms, "echo_ms", least=0, code="bad_echo_ms", remedy=remedy)
     status = np.zeros(len(rows), np.int8)
-    missing = ~(np.isfinite(x) & np.isfinite(y) & (w > 0) & np.isfinite(w))
+    missing = ~(np.isfinite(x) & np.isfinite(y) & (w >= LEAST_WIDTH) & np.isfinite(w))
     if missing.any():
         status[missing] = kernels.NO_POSITION
         for name in ("x_px", "y_px"):

@@ -42,6 +42,7 @@ __all__ = ["PageKey", "Scope", "aggregate"]
 PageKey: TypeAlias = "Mapping[str, str] | Callable[[str], str]"
 
 EARLIEST_US: Final = 694_224_000_000_000  # 1992: before that, a time is no epoch
+LONGEST_RPX: Final = 10_000_000  # its cells, of any side, have numbers of 32 bits
 MUCH_WIDER: Final = 1.5  # x over width at p99: device pixels, not logical ones
 PHASES: Final = {"capture": 1, "bubble": 2}
 UNLOCKS: Final = "maps with positions; count elements with mode='elements'"
@@ -204,7 +205,14 @@ def aggregate(
         raise ParameterError(msg, code="unknown_mode")
     cell_rpx, out = int(cell_rpx), "leave it out"
     echo_ms = whole(echo_ms, "echo_ms", least=0, code="bad_echo_ms", remedy=out)
-    most_rpx = whole(most_rpx, "most_rpx", least=cell_rpx, code="bad_page", remedy=out)
+    most_rpx = whole(
+        most_rpx,
+        "most_rpx",
+        least=cell_rpx,
+        most=LONGEST_RPX,
+        code="bad_page",
+        remedy=out,
+    )
     fixed = names_of(fixed_elements, "fixed_elements")
     ask = Ask.of(scope)
     source = taps_of(table, ask)

@@ -589,3 +589,21 @@ def test_no_view_by_anything():
 def test_fixed_elements_of_a_first_screen_take_their_place_on_the_screen():
     with pytest.raises(ColumnNotFoundError, match="client_y_px"):
         first_screen(log(tap(1, 2000, element_id="tab")), fixed_elements=["tab"])
+
+
+def test_a_page_has_an_end_that_cells_can_number():
+    taps = log(tap(1, 1), tap(1, 5_000_000, 1000, page_h_px=None))
+    found = aggregate(taps, cell_rpx=5, most_rpx=10_000_000)
+    assert counted(found) == {"binned": 1, "beyond": 1}
+    with pytest.raises(ParameterError, match="in 10..10000000") as caught:
+        aggregate(taps, most_rpx=10_000_001)
+    assert caught.value.code == "bad_page"
+
+
+@pytest.mark.parametrize("width", [0.01, 0.0624])
+def test_a_width_under_a_sixteenth_of_a_pixel_is_none(width):
+    thin = tap(0, 1, 500_000, win_w_px=width)
+    taps = log(*(tap(1, 1, 2000 * i) for i in range(200)), thin)
+    assert counted(aggregate(taps)) == {"binned": 200, "no_position": 1}
+    assert first_screen(taps).pages[0].taps == 200
+    assert frustration(taps).to_dict()
