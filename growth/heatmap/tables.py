@@ -44,6 +44,8 @@ PageKey: TypeAlias = "Mapping[str, str] | Callable[[str], str]"
 EARLIEST_US: Final = 694_224_000_000_000  # 1992: before that, a time is no epoch
 LONGEST_RPX: Final = 10_000_000  # its cells, of any side, have numbers of 32 bits
 MUCH_WIDER: Final = 1.5  # x over width at p99: device pixels, not logical ones
+MOST_PLACES: Final = 2**31 - 1
+NO_PLACE: Final = -2
 PHASES: Final = {"capture": 1, "bubble": 2}
 UNLOCKS: Final = "maps with positions; count elements with mode='elements'"
 
@@ -244,6 +246,11 @@ def _by_element(source: ir.Table, ask: Ask, wanted: str) -> Heatmap:
     counted = dict.fromkeys(COUNTED, 0)
     for rows in _read(source, ask, names, text=("element_id",)):
         taps_in += len(rows)
+        if wrong := int((rows["element_index"] == NO_PLACE).sum()):
+            msg = f"element_index of {wrong:,} taps is negative, fractional or too"
+            msg = f"{msg} large; it must be a whole number from 0 on, or NULL for an"
+            msg = f"{msg} element in no list; record the place in the list, or NULL."
+            raise DataError(msg, code="bad_element_index")
         status = element_status(rows, wanted)
         for name, n in zip(COUNTED, np.bincount(status, minlength=7), strict=True):
             counted[name] += int(n)
@@ -459,7 +466,7 @@ def _selection(
             if column.type().is_integer():
                 columns[name] = column.cast("int64").fill_null(-1)
         elif name == "element_index":
-            columns[name] = column.cast("int32").fill_null(-1)
+            columns[name] = _place(name, column)
         elif name in text:
             columns[name] = column.cast("string")
             words.append(name)
@@ -473,6 +480,27 @@ def _selection(
             columns[f"by_{name}"] = source[name].cast("string")
             words.append(f"by_{name}")
     return columns, words
+
+
+def _place(name: str, column: Any) -> Any:  # noqa: ANN401
+    """Return places in a list: -1 for none, NO_PLACE for what cannot be one."""
+    import ibis
+
+    kind = column.type()
+    if not kind.is_integer() and not kind.is_floating():
+        msg = f"column {name!r} is {kind}; it must be whole numbers from 0 on; cast it."
+        raise DataError(msg, code="column_type")
+    none = column.isnull()
+    wrong = (column < 0) | (column > MOST_PLACES)
+    if kind.is_floating():  # as a frame has whole numbers with gaps
+        none |= column.isnan()
+        wrong |= column != column.floor()
+    inside = ibis.cases((none | wrong, ibis.literal(0, kind)), else_=column)
+    return ibis.cases(
+        (none, ibis.literal(-1, "int32")),
+        (wrong, ibis.literal(NO_PLACE, "int32")),
+        else_=inside.cast("int32"),
+    )
 
 
 def _number(name: str, column: Any) -> Any:  # noqa: ANN401

@@ -607,3 +607,29 @@ def test_a_width_under_a_sixteenth_of_a_pixel_is_none(width):
     assert counted(aggregate(taps)) == {"binned": 200, "no_position": 1}
     assert first_screen(taps).pages[0].taps == 200
     assert frustration(taps).to_dict()
+
+
+def _by_place(*places, kind=None):
+    rows = (
+        tap(1, 1, 1000 * i, element_id=name)
+        for i, name in enumerate("ab" * (len(places) // 2))
+    )
+    column = pa.array(places, kind)
+    return aggregate(log(*rows).append_column("element_index", column), mode="elements")
+
+
+@pytest.mark.parametrize("kind", [pa.int64(), pa.int16(), pa.float64(), pa.float32()])
+def test_places_in_a_list_are_whole_numbers_or_none(kind):
+    found = _by_place(0, 3, 0, None, kind=kind).elements
+    seen = {(e.element_id, e.element_index): e.taps for e in found}
+    assert seen == {("a", 0): 2, ("b", 3): 1, ("b", None): 1}
+
+
+@pytest.mark.parametrize("wrong", [-1, -3, -(2**31), 2**31, 2**40, 0.5, float("inf")])
+def test_what_cannot_be_a_place_in_a_list_is_refused(wrong):
+    with pytest.raises(DataError, match="of 1 taps is negative") as caught:
+        _by_place(2, wrong)
+    assert caught.value.code == "bad_element_index"
+    with pytest.raises(DataError) as caught:
+        _by_place("1", "2")
+    assert caught.value.code == "column_type"
