@@ -41,6 +41,25 @@ def users_first(user: NDArray[Any], n_users: int) -> tuple[Any, Any]:
 
 
 @njit(cache=True, nogil=True)
+def _twin_before(a: int, b: int, last: Any) -> bool:  # noqa: ANN401
+    """Whether row a comes before row b of the same time and place; NaN is last."""
+    for bytes_ in last[0]:
+        if len(bytes_) and bytes_[a] != bytes_[b]:
+            return bool(bytes_[a] < bytes_[b])
+    for codes in last[1]:
+        if len(codes) and codes[a] != codes[b]:
+            return bool(codes[a] < codes[b])
+    for values in last[2]:
+        if len(values):
+            one, two = values[a], values[b]
+            if one < two:
+                return True
+            if two < one or np.isnan(one) != np.isnan(two):
+                return bool(not np.isnan(one) and np.isnan(two))
+    return False
+
+
+@njit(cache=True, nogil=True)
 def _before(
     a: int,
     b: int,
@@ -49,8 +68,9 @@ def _before(
     tie: Any,  # noqa: ANN401
     x: Any,  # noqa: ANN401
     y: Any,  # noqa: ANN401
+    last: Any,  # noqa: ANN401
 ) -> Any:  # noqa: ANN401
-    """Whether row a comes before row b: by page, time, tie, position."""
+    """Whether row a comes before row b: by page, time, tie, position, what is left."""
     if page[a] != page[b]:
         return page[a] < page[b]
     if ts[a] != ts[b]:
@@ -59,7 +79,9 @@ def _before(
         return tie[a] < tie[b]
     if x[a] != x[b]:
         return x[a] < x[b]
-    return y[a] < y[b]
+    if y[a] != y[b]:
+        return y[a] < y[b]
+    return _twin_before(a, b, last)
 
 
 @njit(cache=True, nogil=True)
@@ -72,6 +94,7 @@ def _merge_sort(
     tie: Any,  # noqa: ANN401
     x: Any,  # noqa: ANN401
     y: Any,  # noqa: ANN401
+    last: Any,  # noqa: ANN401
 ) -> None:
     """Sort the rows of one user who has many."""
     n = high - low
@@ -85,7 +108,7 @@ def _merge_sort(
             for k in range(start, end):
                 right = i >= middle
                 if not right and j < end:
-                    right = _before(one[j], one[i], page, ts, tie, x, y)
+                    right = _before(one[j], one[i], page, ts, tie, x, y, last)
                 if right:
                     two[k] = one[j]
                     j += 1
@@ -164,12 +187,14 @@ def sift(
     x: Any,  # noqa: ANN401
     y: Any,  # noqa: ANN401
     phase: Any,  # noqa: ANN401
+    last: Any,  # noqa: ANN401
     echo: int,
     status: Any,  # noqa: ANN401
 ) -> None:
     """Sort each user's rows in `order`; mark twins and echoes in `status`.
 
-    `tie` and `phase` may be empty. `echo` has the unit of `ts`. Rows whose status
+    `tie` and `phase` may be empty, and so may the columns of `last`, tuples of int8,
+    int32 and float32: by them twins are sorted, so that row order shows nowhere. `echo` has the unit of `ts`. Rows whose status
     is not BINNED on entry keep it and are passed over.
     """
     for u in range(len(starts) - 1):
@@ -178,12 +203,12 @@ def sift(
         if n < 2:
             continue
         if n > SHORT:
-            _merge_sort(order, low, high, page, ts, tie, x, y)
+            _merge_sort(order, low, high, page, ts, tie, x, y, last)
         else:
             for i in range(low + 1, high):
                 row = order[i]
                 j = i - 1
-                while j >= low and _before(row, order[j], page, ts, tie, x, y):
+                while j >= low and _before(row, order[j], page, ts, tie, x, y, last):
                     order[j + 1] = order[j]
                     j -= 1
                 order[j + 1] = row

@@ -44,12 +44,29 @@ class Views(NamedTuple):
     first: NDArray[np.int64]
 
 
+def _sorted(log: Rows, keys: tuple[NDArray[Any], ...]) -> NDArray[np.int64]:
+    """Return rows by keys, the last first; ties by what is left of the rows."""
+    order = np.lexsort(keys)
+    tied = np.ones(max(len(order) - 1, 0), bool)
+    for key in keys:
+        tied &= key[order[1:]] == key[order[:-1]]
+    if not tied.any():
+        return order
+    run = np.cumsum(np.r_[True, ~tied])
+    at = np.flatnonzero(np.r_[tied, False] | np.r_[False, tied])
+    some = order[at]
+    left = [log.columns[name][some] for name in sorted(log.columns)
+            if len(log.columns[name])]  # fmt: skip
+    order[at] = some[np.lexsort((*left, log.group[some], run[at]))]
+    return order
+
+
 def in_order(log: Rows) -> NDArray[np.int64]:
     """Return rows by user and time; a page is left before the next one is viewed."""
     kind = log["kind"]
     rank = np.where(kind == LEAVE, 0, np.where(kind == VIEW, 1, 2))
     rank = np.where(kind == HIDE, 3, rank)
-    return np.lexsort((rank, log.ts, log.user))
+    return _sorted(log, (log.page, rank, log.ts, log.user))
 
 
 def page_views(log: Rows) -> Views:
@@ -178,7 +195,7 @@ def quick_backs(log: Rows, within_us: int) -> NDArray[np.int64]:
     ndarray of int
         Rows of views of the page that was left so soon.
     """
-    order = np.lexsort((log.ts, log.user))
+    order = _sorted(log, (log.page, log.ts, log.user))
     user, page, ts = log.user[order], log.page[order], log.ts[order]
     if len(order) < 3:
         return np.zeros(0, np.int64)

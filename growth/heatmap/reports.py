@@ -256,8 +256,12 @@ def suggest_fixed(
     found = []
     for code in np.unique(taps["element_id"]).tolist():
         mine = (taps["element_id"] == code) & np.isfinite(top)
-        if len(np.unique(taps.user[mine])) >= least_users:
-            still = min(float(np.nanstd(end[mine])) for end in ends)
+        if len(np.unique(taps.user[mine])) >= max(least_users, 1):
+            still = min(
+                float(np.nanstd(end[mine]))
+                for end in ends
+                if np.isfinite(end[mine]).any()  # the top is, wherever it counts
+            )
             if still < STILL * float(np.std(y[mine])):
                 found.append(taps.texts["element_id"][code])
     return tuple(sorted(found))

@@ -28,6 +28,16 @@ MOST_CELLS: Final = 150_000_000
 LARGE: Final = 2**31  # ids of users from here on are not kept as their numbers
 LEAST_WIDTH: Final = 1 / 16  # px: positions are compared in sixteenths
 SIDE_NAMES: Final = ("left", "right", "above", "below")
+SCREEN: Final = (  # what tells taps of one time and place apart, beside their element
+    "win_w_px",
+    "win_h_px",
+    "page_h_px",
+    "client_y_px",
+    "scroll_y_px",
+    "raw_x_px",
+    "raw_y_px",
+    "raw_win_w_px",
+)
 POSITION: Final = ("x_px", "y_px", "win_w_px")
 
 
@@ -51,10 +61,20 @@ def cleaned(rows: Rows, wanted: str, echo_ms: int = ECHO_MS) -> Any:  # noqa: AN
     starts, order = kernels.users_first(rows.user, len(rows.users))
     kernels.sift(
         starts, order, rows.page, rows.ts, rows["event_id"], rows["x_px"],
-        rows["y_px"], rows["phase"], echo_ms * 1000, status,
+        rows["y_px"], rows["phase"], _last(rows), echo_ms * 1000, status,
     )  # fmt: skip
     codes = device_codes(rows)
     return status, starts, order, codes != CLASSES.index(wanted)
+
+
+def _last(rows: Rows) -> Any:  # noqa: ANN401
+    """Return what orders taps of one time and place: all that is left of them."""
+    codes = [rows.group, rows["element_id"], rows["element_index"]]
+    return (
+        tuple(np.require(rows[name], np.int8, "CW") for name in ("phase", "desktop")),
+        tuple(np.require(values, np.int32, "CW") for values in codes),
+        tuple(np.require(rows[name], np.float32, "CW") for name in SCREEN),
+    )
 
 
 class Sums:

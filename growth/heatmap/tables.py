@@ -310,6 +310,7 @@ def element_status(rows: Rows, wanted: str, echo_ms: int = ECHO_MS) -> Any:  # n
         "x_px": np.where(has, rows["x_px"], -1e6 - spot) if known else -1e6 - spot,
         "y_px": np.where(has, rows["y_px"], 0) if known else blank,
         "win_w_px": blank + 1,
+        **{f"raw_{name}": keep[name] for name in POSITION if name in keep},
     }
     status, *_ = cleaned(rows, wanted, echo_ms)
     rows.columns = keep
