@@ -68,9 +68,8 @@ def _before(
     tie: Any,  # noqa: ANN401
     x: Any,  # noqa: ANN401
     y: Any,  # noqa: ANN401
-    last: Any,  # noqa: ANN401
 ) -> Any:  # noqa: ANN401
-    """Whether row a comes before row b: by page, time, tie, position, what is left."""
+    """Whether row a comes before row b: by page, time, tie, position."""
     if page[a] != page[b]:
         return page[a] < page[b]
     if ts[a] != ts[b]:
@@ -79,9 +78,7 @@ def _before(
         return tie[a] < tie[b]
     if x[a] != x[b]:
         return x[a] < x[b]
-    if y[a] != y[b]:
-        return y[a] < y[b]
-    return _twin_before(a, b, last)
+    return y[a] < y[b]
 
 
 @njit(cache=True, nogil=True)
@@ -94,7 +91,6 @@ def _merge_sort(
     tie: Any,  # noqa: ANN401
     x: Any,  # noqa: ANN401
     y: Any,  # noqa: ANN401
-    last: Any,  # noqa: ANN401
 ) -> None:
     """Sort the rows of one user who has many."""
     n = high - low
@@ -108,7 +104,7 @@ def _merge_sort(
             for k in range(start, end):
                 right = i >= middle
                 if not right and j < end:
-                    right = _before(one[j], one[i], page, ts, tie, x, y, last)
+                    right = _before(one[j], one[i], page, ts, tie, x, y)
                 if right:
                     two[k] = one[j]
                     j += 1
@@ -194,8 +190,9 @@ def sift(
     """Sort each user's rows in `order`; mark twins and echoes in `status`.
 
     `tie` and `phase` may be empty, and so may the columns of `last`, tuples of int8,
-    int32 and float32: by them twins are sorted, so that row order shows nowhere. `echo` has the unit of `ts`. Rows whose status
-    is not BINNED on entry keep it and are passed over.
+    int32 and float32: by them twins are sorted, so that row order shows nowhere.
+    `echo` has the unit of `ts`. Rows whose status is not BINNED on entry keep it and
+    are passed over.
     """
     for u in range(len(starts) - 1):
         low, high = starts[u], starts[u + 1]
@@ -203,15 +200,28 @@ def sift(
         if n < 2:
             continue
         if n > SHORT:
-            _merge_sort(order, low, high, page, ts, tie, x, y, last)
+            _merge_sort(order, low, high, page, ts, tie, x, y)
         else:
             for i in range(low + 1, high):
                 row = order[i]
                 j = i - 1
-                while j >= low and _before(row, order[j], page, ts, tie, x, y, last):
+                while j >= low and _before(row, order[j], page, ts, tie, x, y):
                     order[j + 1] = order[j]
                     j -= 1
                 order[j + 1] = row
+        for i in range(low + 1, high):  # twins are few: the sort itself stays short
+            a, b = order[i - 1], order[i]
+            if ts[a] != ts[b] or x[a] != x[b] or y[a] != y[b] or page[a] != page[b]:
+                continue
+            j = i - 1
+            while (
+                j >= low
+                and not _before(order[j], b, page, ts, tie, x, y)
+                and _twin_before(b, order[j], last)
+            ):
+                order[j + 1] = order[j]
+                j -= 1
+            order[j + 1] = b
         _mark(low, high, order, page, ts, x, y, phase, echo, status)
 
 
