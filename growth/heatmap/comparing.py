@@ -107,7 +107,11 @@ def compare(
     if kind not in ("elements", "cells"):
         msg = f"kind is {kind!r}; it must be 'elements' or 'cells'; name one."
         raise ParameterError(msg, code="unknown_kind")
-    ask = Ask.of(scope)._replace(by=())
+    ask = Ask.of(scope)
+    if ask.columns:
+        msg = f"by is {list(ask.columns)}; a comparison must be of one page as a whole;"
+        msg = f"{msg} leave by out, or name each value's rows with where=."
+        raise ParameterError(msg, code="bad_by")
     if ask.assignments is None:
         msg = "assignments is missing; it must say each user's arm; pass"
         msg = f"{msg} assignments=data.assignments."

@@ -413,10 +413,22 @@ class Grid:
             msg = f"schema_version is {data.get('schema_version')!r}; it must be"
             msg = f"{msg} {SCHEMA_VERSION}; export the grid again."
             raise DataError(msg, code="bad_grid")
+        try:
+            return cls._read(data)
+        except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
+            msg = f"the grid cannot be read ({type(error).__name__}: {error}); it must"
+            msg = f"{msg} be as to_dict wrote it; export the grid again."
+            raise DataError(msg, code="bad_grid") from error
+
+    @classmethod
+    def _read(cls, data: Mapping[str, Any]) -> Self:
         shape = (int(data["rows"]), int(data["cols"]))
         taps = np.zeros(shape, dtype=np.int64)
         users = np.zeros(shape, dtype=np.int64) if data["has_users"] else None
         for row, col, n, *people in data["cells"]:
+            if row < 0 or col < 0:
+                msg = f"cell {row}, {col} is above or left of the page"
+                raise IndexError(msg)
             taps[row, col] = n
             if users is not None:
                 users[row, col] = people[0]

@@ -628,8 +628,9 @@ def zones(
         pages = [c.page for c in mine]
         msg = f"{len(mine)} maps fit ({pages[:6]}); zones must be of one page and no"
         raise ParameterError(f"{msg} breakdown; name it: page=.", code="unknown_page")
-    folds = list(_folds_of(views_of(table, ask, device_class)).values())
-    fold = folds[0].quantile(0.5) if len(folds) == 1 else None
+    folds = _folds_of(views_of(table, ask, device_class))
+    mine_folds = [some for (page, _), some in folds.items() if page == mine[0].page]
+    fold = mine_folds[0].quantile(0.5) if len(mine_folds) == 1 else None
     result = zones_from_pairs(
         mine[0], sigma_rpx=sigma_rpx, mass=mass, boxes=boxes, fold_rpx=fold, seed=seed
     )

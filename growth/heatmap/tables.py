@@ -630,7 +630,7 @@ def arms_of(users: Any, ask: Ask) -> tuple[NDArray[np.int32], tuple[str, ...], i
     low, high = found["low"].combine_chunks(), found["high"].combine_chunks()
     arms = sorted({*low.to_pylist(), *high.to_pylist()} - {None})
     code = np.asarray(pc.index_in(low, pa.array(arms, pa.string())).fill_null(-1))
-    two = np.asarray(pc.not_equal(low, high).fill_null(pa.scalar(value=True)))
+    two = np.asarray(pc.not_equal(low, high).fill_null(pa.scalar(value=False)))
     ids = found["unit"].combine_chunks()
     known = users if isinstance(users, pa.Array) else pa.array(users)
     arm = np.append(np.where(two, -1, code), -1).astype(np.int32)

@@ -245,3 +245,25 @@ def test_a_core_area_that_is_none_is_refused(core):
     with pytest.raises(ParameterError, match=r"core .*must") as info:
         core_area(core)
     assert info.value.code == "bad_core_area"
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"cells": [[-1, 0, 1]]},
+        {"cells": [[0, -1, 1]]},
+        {"cells": [[99, 0, 1]]},
+        {"cells": [[0, 0]]},
+        {"cells": None},
+        {"rows": -1},
+        {"rows": "many"},
+        {"has_users": True},
+        {"cols": 3},
+    ],
+)
+def test_a_broken_export_is_no_grid(broken):
+    written = Grid.of(np.ones((2, 75), int)).to_dict()
+    for data in (written | broken, {"schema_version": 1}):
+        with pytest.raises(DataError) as caught:
+            Grid.from_dict(data)
+        assert caught.value.code == "bad_grid"

@@ -11,6 +11,7 @@ from growth.errors import ColumnNotFoundError, DataError, ParameterError
 from growth.heatmap import (
     aggregate,
     bins,
+    compare,
     elements,
     first_screen,
     frustration,
@@ -633,3 +634,28 @@ def test_what_cannot_be_a_place_in_a_list_is_refused(wrong):
     with pytest.raises(DataError) as caught:
         _by_place("1", "2")
     assert caught.value.code == "column_type"
+
+
+def test_a_comparison_takes_no_breakdown():
+    with pytest.raises(ParameterError, match="by is") as caught:
+        compare(log(tap(1, 1)), assignments=ARMS, by="platform")
+    assert caught.value.code == "bad_by"
+
+
+def test_units_without_an_arm_are_no_crossovers():
+    rows = [tap(1, 1, 1000 * i, user_id=u, element_id="a") for i, u in enumerate("uvw")]
+    units = {
+        "unit_id": ["u", "v", "w", "x", "x"],
+        "variant": ["a", "b", None, "a", "b"],
+    }
+    found = compare(log(*rows), assignments=pa.table(units), rounds=19)
+    assert (found.crossovers, found.units_a, found.units_b) == (1, 1, 1)
+
+
+def test_zones_take_the_fold_of_their_page():
+    taps = [tap(i, i, 1000 * i, user_id=f"u{i}") for i in range(60)]
+    views = [{"event": "page_view", "user_id": f"u{i}"} for i in range(60)]
+    other = {"event": "page_view", "user_id": "u1", "page_path": "q"}
+    found = zones(log(*taps, *views, other))
+    assert "no_fold" not in codes(found)
+    assert found.to_dict() == zones(log(*taps, *views, other), page="p").to_dict()
