@@ -26,6 +26,7 @@ __all__ = ["ECHO_MS", "POSITION", "Sums", "cleaned"]
 ECHO_MS: Final = 100
 MOST_CELLS: Final = 150_000_000
 LARGE: Final = 2**31  # ids of users from here on are not kept as their numbers
+WRITEABLE: Final = ("C_CONTIGUOUS", "WRITEABLE")  # one type for the loops
 LEAST_WIDTH: Final = 1 / 16  # px: positions are compared in sixteenths
 SIDE_NAMES: Final = ("left", "right", "above", "below")
 SCREEN: Final = (  # what tells taps of one time and place apart, beside their element
@@ -71,9 +72,11 @@ def _last(rows: Rows) -> Any:  # noqa: ANN401
     """Return what orders taps of one time and place: all that is left of them."""
     codes = [rows.group, rows["element_id"], rows["element_index"]]
     return (
-        tuple(np.require(rows[name], np.int8, "CW") for name in ("phase", "desktop")),
-        tuple(np.require(values, np.int32, "CW") for values in codes),
-        tuple(np.require(rows[name], np.float32, "CW") for name in SCREEN),
+        tuple(
+            np.require(rows[name], np.int8, WRITEABLE) for name in ("phase", "desktop")
+        ),
+        tuple(np.require(values, np.int32, WRITEABLE) for values in codes),
+        tuple(np.require(rows[name], np.float32, WRITEABLE) for name in SCREEN),
     )
 
 
