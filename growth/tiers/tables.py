@@ -157,9 +157,8 @@ def fit(  # noqa: PLR0913
         raise ParameterError.of("the fit", faults)
     bad = BadRows("report")
     table = engine.as_table(orders)
-    more = "refund_fen" in table.columns or interactions is not None
-    more = (more or ledger is not None) and order_col in table.columns
-    order = order_col if more or refunds is not None else None
+    named = refunds is not None or order_col in table.columns
+    order = order_col if named else None  # orders of one instant go by it
     read = _read(table, user_col, ts_col, paid_col, order,
                  "refund_fen" if refunds is None else None, as_of, tz)  # fmt: skip
     if read.fen.size and (least := int(read.fen.min())) < 0:
@@ -171,6 +170,9 @@ def fit(  # noqa: PLR0913
         found.append(Notice("free_orders_left_out", args=(("orders", free),)))
     ids, member = np.unique(read.member[paid], return_inverse=True)
     days = purchase_days(member, read.day[paid], read.fen[paid], len(ids))
+    tape = _tape(read, paid, ids, member)
+    done = _recorded(read, tape, user_col, as_of, tz, bad, refunds=refunds,
+                     interactions=interactions, ledger=ledger)  # fmt: skip
     past = Past(days.at, days.day, days.fen)
     people = fit_days(
         days, past, as_of=as_of, seed=seed, window_days=window_days,
@@ -178,9 +180,6 @@ def fit(  # noqa: PLR0913
         generators=generators, thresholds_fen=cuts, habits=habits,
         calendar=calendar, cap=cap, ids=read.ids[ids], notices=found,
     )  # fmt: skip
-    tape = _tape(read, paid, ids, member)
-    done = _recorded(read, tape, user_col, as_of, tz, bad, refunds=refunds,
-                     interactions=interactions, ledger=ledger)  # fmt: skip
     return _opened(people, done, bad) if done.any else people
 
 
