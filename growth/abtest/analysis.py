@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import date  # noqa: TC003  (a result's types can be read at run time)
 from math import isfinite
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from growth.abtest.cells import (
     MISSING,
@@ -42,7 +41,7 @@ from growth.stats.counts import chi2_independence
 from growth.stats.strata import post_stratify
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from growth.abtest.cells import Strata
     from growth.abtest.experiment import Metric
@@ -229,12 +228,13 @@ class Analysis(Result):
         }
 
 
-def _is_prior(prior: object) -> bool:
+def _is_prior(prior: Any) -> bool:  # noqa: ANN401
     """Whether a prior is a mean and a spread above 0, both finite."""
-    if not isinstance(prior, Sequence) or isinstance(prior, str) or len(prior) != 2:
+    try:
+        mean, sd = prior
+        return bool(isfinite(mean) and isfinite(sd) and sd > 0)
+    except (TypeError, ValueError):
         return False
-    known = all(isinstance(v, int | float) and isfinite(v) for v in prior)
-    return known and prior[1] > 0
 
 
 def analyze_from_moments(
@@ -313,8 +313,8 @@ def analyze_from_moments(
         msg += f" dates, and that the arms are {list(experiment.arms)}."
         raise DataError(msg, code="no_units")
     if prior is not None and not _is_prior(prior):
-        msg = f"prior is {prior!r}; it must be a mean and a standard deviation, that"
-        msg = f"{msg} above 0 and finite; give None for a flat prior."
+        msg = f"prior is {prior!r}; it must be a mean and a standard deviation, which"
+        msg = f"{msg} must be above 0 and finite; give None for a flat prior."
         raise ParameterError(msg, code="bad_scale")
     found = passes or Passes()
     standing = _standing(experiment, look, total)

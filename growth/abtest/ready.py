@@ -178,7 +178,12 @@ def without_nan(table: Rows, names: Iterable[str]) -> Rows:
     keys = {name: table[name] for name in names if table[name].type().is_floating()}
     if not keys:
         return table
-    return table.mutate(**{n: c.isnan().ifelse(None, c) for n, c in keys.items()})
+    return table.mutate(**{name: _known(column) for name, column in keys.items()})
+
+
+def _known(column: Expr) -> Expr:
+    """Return a column of floats with NULL for NaN."""
+    return column.isnan().ifelse(None, column)
 
 
 def _cleaned(table: Rows, experiment: Experiment) -> list[str]:
@@ -483,7 +488,7 @@ def numbers_of(
         for name in metric.columns:
             column = _number(table[name])
             if name in clean:
-                column = column.isnan().ifelse(None, column)
+                column = _known(column)
             if metric.zero_filled and not metric.built:  # built: NULL is immature
                 column = column.fill_null(0)
             if metric.name in waits and end is not None:

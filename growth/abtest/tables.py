@@ -199,7 +199,7 @@ def analyze(
         omitted. They must be from before exposure.
     as_of : date or aware datetime, optional
         Last day counted, where the table has the day of exposure; a `UnitTable`
-        brings its own.
+        brings its own, and only under a plan of looks may an earlier one be asked for.
     pool : mapping of str to sequence of str, optional
         Arms read as one, by the name they get: ``{"any_variant": ["B", "C"]}``. The
         split is still checked on the original arms.
@@ -225,8 +225,9 @@ def analyze(
         several rows in one arm (``repeated_unit``), or a column's type or values
         cannot be used (``column_type``, ``infinite_value``, ``not_a_share``).
     ParameterError
-        If `as_of` is unusable (code ``bad_as_of``), `pool` names arms that cannot be
-        pooled (``bad_pool``), or `prior` is no spread (``bad_scale``).
+        If `as_of` is unusable, or not the one that a unit table was built for (code
+        ``bad_as_of``), `pool` names no arms, or some that cannot be pooled
+        (``bad_pool``), or `prior` is no mean and spread (``bad_scale``).
 
     Notes
     -----

@@ -97,8 +97,8 @@ def compare(
         If a column is missing.
     ParameterError
         If arms, page or kind are not named or unknown (``unknown_arm``,
-        ``unknown_page``, ``unknown_kind``), or no arms are given
-        (``assignments_needed``).
+        ``unknown_page``, ``unknown_kind``), no arms are given
+        (``assignments_needed``), or a breakdown is (``bad_by``).
     DataError
         If an arm has nobody on the page (code ``no_units``), or as in `aggregate`.
     """

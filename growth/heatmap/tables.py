@@ -190,7 +190,8 @@ def aggregate(
     DataError
         If there is no tap (``no_taps``), none has a position though elements are
         recorded (``element_mode_only``), x is in device pixels (``mixed_units``),
-        or times are no epoch (``epoch_expected``).
+        times are no epoch (``epoch_expected``), or an ``element_index`` is no place in
+        a list (``bad_element_index``).
 
     Notes
     -----
